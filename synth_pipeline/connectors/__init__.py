@@ -1,0 +1,1 @@
+"""How databases are reached: one module per family behind the protocol of `base`."""

@@ -1,0 +1,96 @@
+"""The one protocol that every database family implements, and what flows through it.
+
+Reading is SELECT only, under one snapshot; writing builds aside and swaps. Which dialect says what is data in
+`dialects`; the algorithms that use a connector (subset, inference, export) do not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synth_pipeline.catalog.schema import DatabaseSchema, Table
+    from synth_pipeline.connectors.dialects import Dialect
+
+PROFILE_ROWS = 2_000
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class TableProfile:
+    """A bounded look at a table, for inference; never stored.
+
+    Attributes:
+        table: the table's id.
+        rows: how many rows the table has, exact or the catalogue's estimate; None where nobody knows.
+        sample: at most `PROFILE_ROWS` rows spread over the table, with the catalogue's Arrow types.
+    """
+
+    table: str
+    rows: int | None
+    sample: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """Of `tested` distinct child values, `found` occur among the parent's; for undeclared foreign keys."""
+
+    tested: int
+    found: int
+
+
+class Snapshot(Protocol):
+    """A consistent, read-only view of the source; everything that it runs is a SELECT."""
+
+    def rows(
+        self, table: Table, columns: Sequence[str] | None = None, *, tail: str = "", params: Sequence[Any] = (), batch: int = BATCH_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """Streams `SELECT columns FROM table AS t <tail>` with the catalogue's Arrow types.
+
+        `columns` None means all stored columns. `tail` holds joins, WHERE, ORDER BY in the source's dialect, in which the
+        table is called `t`; parameters are bound, never written into the statement.
+        """
+        ...
+
+    def select(self, sql: str, params: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Streams the plain tuples of any SELECT: keys, counts, aggregates."""
+        ...
+
+
+class Connector(Protocol):
+    """A database, opened by URL. Opening does no more than check that it answers."""
+
+    dialect: Dialect
+    label: str
+    """The URL without password and options, for messages."""
+
+    def identity(self) -> str:
+        """What makes two URLs the same database: server, database and schema, or the real path of a file."""
+        ...
+
+    def reflect(self) -> DatabaseSchema:
+        """All tables of the database (or of the schemas asked for) with keys, checks, indexes and native DDL."""
+        ...
+
+    def profile(self, table: Table, rows: int = PROFILE_ROWS) -> TableProfile:
+        """A bounded sample of one table, spread over it, by SELECT with a limit and never a full read."""
+        ...
+
+    def inclusion(self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000) -> Inclusion:
+        """Tests up to `limit` distinct non-NULL values of the child's columns for membership in the parent's."""
+        ...
+
+    def is_unique(self, table: Table, columns: Sequence[str]) -> bool:
+        """True where no two rows share the (non-NULL) values of `columns` and none of them is NULL; one aggregate."""
+        ...
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Opens a read-only transaction at the strongest isolation of the database."""
+        ...
+
+    def close(self) -> None: ...

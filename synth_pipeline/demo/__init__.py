@@ -1,0 +1,1 @@
+"""A deterministic telecom database, so that the program runs without a server."""

@@ -1,0 +1,1 @@
+"""Writing a synthetic database in the production schema: load, verify, swap."""

@@ -1,0 +1,1 @@
+"""What columns, keys and relationships mean: inference with evidence, and the projection to SDV."""

@@ -1,0 +1,1 @@
+"""The Dagster layer: partitions, resources, IO managers, assets, checks, automation."""

@@ -1,0 +1,1 @@
+"""Referential First Search: a bounded, unbiased training subset without a dangling reference."""

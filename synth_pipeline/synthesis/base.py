@@ -1,0 +1,97 @@
+"""What every synthesizer is to the rest of the program: fit on a subset, sample whole databases, save and load.
+
+Which synthesizers exist is the registry's business; how one works is its own module's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from synth_pipeline.artifacts import BundleWriter, TableBundle
+    from synth_pipeline.catalog.population import PopulationStats
+    from synth_pipeline.catalog.schema import DatabaseSchema
+    from synth_pipeline.metadata.model import SynthesisMetadata
+    from synth_pipeline.progress import Progress
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All that a synthesizer learns from.
+
+    Attributes:
+        schema: the working schema: selected tables, virtual and inferred foreign keys included.
+        metadata: what the columns mean.
+        bundle: rows, with annotations `core`, `weight`, `entity`, `holdout` where the subset made them.
+        population: counts of the whole source.
+        preserve: tables whose real rows are copied as they are.
+    """
+
+    schema: DatabaseSchema
+    metadata: SynthesisMetadata
+    bundle: TableBundle
+    population: PopulationStats
+    preserve: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What to sample.
+
+    Attributes:
+        scale: rows per table as a multiple of the population's (Gretel calls it record_size_ratio); > 0.
+        rows: absolute row counts of some tables, which win over `scale`.
+        seed: the same seed and fitted synthesizer give the same bytes, whatever `workers` is.
+        workers: processes at most.
+    """
+
+    scale: float = 1.0
+    rows: Mapping[str, int] = field(default_factory=dict)
+    seed: int = 0
+    workers: int = 1
+
+
+class FittedSynthesizer(Protocol):
+    """A fitted synthesizer; a directory on disk."""
+
+    info: dict[str, Any]
+    """Versions, seconds, rows, parameters, `rules` found (a list of readable lines), `warnings`; JSON values only."""
+    schema_fingerprint: str
+
+    def sample(self, request: SampleRequest, writer: BundleWriter, progress: Progress) -> None:
+        """Writes a whole synthetic database.
+
+        Raises:
+            UsageError: `scale` is not positive, or `rows` names an unknown table or a negative count.
+        """
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Writes itself into an empty directory: arrays and JSON, no pickled code (SDV adapters excepted)."""
+        ...
+
+
+class Synthesizer(Protocol):
+    """A way to learn a database."""
+
+    name: str
+
+    def fit(self, data: TrainingData, params: Mapping[str, Any], *, privacy: str, seed: int, workers: int, progress: Progress) -> FittedSynthesizer:
+        """Learns from the training data.
+
+        Raises:
+            SynthesisError: the synthesizer cannot take this schema or these parameters.
+        """
+        ...
+
+    def load(self, directory: Path) -> FittedSynthesizer:
+        """Reads what `save` wrote.
+
+        Raises:
+            ArtifactError: it is damaged or of a format that this version cannot read.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The relational synthesizer: sequential honest trees with leaf donors over whole schemas."""
