@@ -7,6 +7,7 @@ hold a password or a value read from a source database.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -101,3 +102,15 @@ class CheckFailedError(SynthPipelineError):
     """An integrity, quality or privacy check failed."""
 
     exit_code: ClassVar[int] = 1
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """A did-you-mean sentence for a name that is not among the known ones, or a list of those."""
+    import difflib
+
+    names = list(known)
+    near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1)
+    if near:
+        return f"Did you mean {next(n for n in names if n.lower() == near[0])!r}?"
+    listed = ", ".join(names[:8])
+    return f"Known: {listed}{' …' if len(names) > 8 else ''}."

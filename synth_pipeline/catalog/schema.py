@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from synth_pipeline.catalog.types import LogicalType
-from synth_pipeline.errors import ConfigError
+from synth_pipeline.errors import ConfigError, closest
 
 SCHEMA_FORMAT = 1
 
@@ -146,6 +146,7 @@ class DatabaseSchema:
         other_ddl: the server's own statements for what is not a table (indexes, views, triggers, sequences …),
             as (kind, name, statement), in an order in which they can be executed.
         server_version: as the server says it; not part of the fingerprint.
+        cut: foreign keys to tables that `select` left out; their rows have no parent, so that their columns hold NULL.
     """
 
     dialect: str
@@ -153,6 +154,7 @@ class DatabaseSchema:
     other_ddl: tuple[tuple[str, str, str], ...] = ()
     server_version: str | None = None
     warnings: tuple[str, ...] = field(default=())
+    cut: tuple[ForeignKey, ...] = ()
 
     @cached_property
     def _by_id(self) -> dict[str, Table]:
@@ -196,7 +198,7 @@ class DatabaseSchema:
         return hashlib.sha256(json.dumps(payload, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def select(self, include: Sequence[str] | None = None, exclude: Iterable[str] = ()) -> DatabaseSchema:
-        """The schema of some tables; foreign keys to tables that are left out are dropped.
+        """The schema of some tables; foreign keys to tables that are left out move to `cut`.
 
         Raises:
             ConfigError: a name is not a table of this schema.
@@ -204,11 +206,12 @@ class DatabaseSchema:
         dropped = set(exclude)
         for name in (*(include or ()), *dropped):
             if name not in self._by_id:
-                raise ConfigError(f"There is no table {name!r} in the source.", _closest(name, self.table_ids))
+                raise ConfigError(f"There is no table {name!r} in the source.", closest(name, self.table_ids))
         kept = [t for t in self.tables if (include is None or t.id in include) and t.id not in dropped]
         ids = {t.id for t in kept}
         tables = tuple(dataclasses.replace(t, foreign_keys=tuple(f for f in t.foreign_keys if f.parent in ids)) for t in kept)
-        return dataclasses.replace(self, tables=tables)
+        cut = tuple(f for t in kept for f in t.foreign_keys if f.parent not in ids)
+        return dataclasses.replace(self, tables=tables, cut=cut)
 
     def with_foreign_keys(self, extra: Iterable[ForeignKey]) -> DatabaseSchema:
         """The same schema with further (virtual) foreign keys; one that is declared already is not repeated.
@@ -220,11 +223,11 @@ class DatabaseSchema:
         for fk in extra:
             for table_id, columns in ((fk.table, fk.columns), (fk.parent, fk.parent_columns)):
                 if table_id not in self._by_id:
-                    raise ConfigError(f"There is no table {table_id!r} in the source.", _closest(table_id, self.table_ids))
+                    raise ConfigError(f"There is no table {table_id!r} in the source.", closest(table_id, self.table_ids))
                 names = self.table(table_id).column_names
                 for column in columns:
                     if column not in names:
-                        raise ConfigError(f"Table {table_id!r} has no column {column!r}.", _closest(column, names))
+                        raise ConfigError(f"Table {table_id!r} has no column {column!r}.", closest(column, names))
             if len(fk.columns) != len(fk.parent_columns):
                 raise ConfigError(
                     f"The relationship {fk.table} → {fk.parent} names {len(fk.columns)} columns on one side and "
@@ -277,9 +280,7 @@ class DatabaseSchema:
                     "columns": tuple(Column(**{**c, "type": _type_from(c["type"])}) for c in t["columns"]),
                     "primary_key": tuple(t["primary_key"]),
                     "unique_keys": tuple(UniqueKey(tuple(u["columns"]), u["name"]) for u in t["unique_keys"]),
-                    "foreign_keys": tuple(
-                        ForeignKey(**{**f, "columns": tuple(f["columns"]), "parent_columns": tuple(f["parent_columns"])}) for f in t["foreign_keys"]
-                    ),
+                    "foreign_keys": tuple(_foreign_key_from(f) for f in t["foreign_keys"]),
                     "checks": tuple(Check(**c) for c in t["checks"]),
                     "indexes": tuple(Index(**{**i, "columns": tuple(i["columns"])}) for i in t["indexes"]),
                 }
@@ -287,23 +288,17 @@ class DatabaseSchema:
             for t in payload["tables"]
         )
         other = tuple((k, n, s) for k, n, s in payload["other_ddl"])
-        return cls(payload["dialect"], tables, other, payload["server_version"], tuple(payload["warnings"]))
+        cut = tuple(_foreign_key_from(f) for f in payload["cut"])
+        return cls(payload["dialect"], tables, other, payload["server_version"], tuple(payload["warnings"]), cut)
+
+
+def _foreign_key_from(payload: dict[str, Any]) -> ForeignKey:
+    return ForeignKey(**{**payload, "columns": tuple(payload["columns"]), "parent_columns": tuple(payload["parent_columns"])})
 
 
 def _type_from(payload: dict[str, Any]) -> LogicalType:
     item = payload["item"]
     return LogicalType(**{**payload, "values": tuple(payload["values"]), "item": _type_from(item) if item else None})
-
-
-def _closest(name: str, known: Iterable[str]) -> str:
-    import difflib
-
-    names = list(known)
-    near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1)
-    if near:
-        return f"Did you mean {next(n for n in names if n.lower() == near[0])!r}?"
-    listed = ", ".join(names[:8])
-    return f"Known: {listed}{' …' if len(names) > 8 else ''}."
 
 
 def _table_diff(old: Table, new: Table) -> list[str]:
