@@ -1,0 +1,255 @@
+"""Columns as numbers: what an Arrow column is to the trees, and how a drawn number becomes a value again.
+
+A `NumberCodec` keeps the unit, the lattice and the bounds of numbers, dates and times; a `CategoryCodec` keeps a
+dictionary of values. Both speak float64 with NaN for NULL. Which column gets which codec is decided in `fit`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synth_pipeline.synthesis.relational.trees import MAX_BINS, Feature
+
+_EXACT = 2.0**53
+_DAY = 86_400_000_000
+
+
+@dataclass
+class NumberCodec:
+    """Numbers, dates and times in the smallest unit that occurs.
+
+    Attributes:
+        type: the Arrow type.
+        digits: decimal digits of the unit, for floats and decimals (None: a float that uses its full precision).
+        step, offset: all values lie at offset + k·step, in units.
+        low, high: the range of the training values, in units.
+        edges: bin edges of the feature.
+        parts: calendar parts that vary (`month`, `day`, `weekday`, `hour`).
+    """
+
+    type: pa.DataType
+    digits: int | None = 0
+    step: float = 1.0
+    offset: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    edges: np.ndarray = field(default_factory=lambda: np.empty(0))
+    parts: tuple[str, ...] = ()
+
+    @classmethod
+    def fit(cls, values: pa.ChunkedArray) -> NumberCodec | None:
+        """Learns the unit, lattice and bins; None where the values cannot be held exactly in a float64."""
+        kind = values.type
+        digits: int | None = 0
+        if pa.types.is_decimal(kind):
+            digits = kind.scale
+        elif pa.types.is_floating(kind):
+            digits = _decimal_digits(np.asarray(values.drop_null().to_numpy(), dtype=float))
+        codec = cls(kind, digits)
+        x = codec.encode(values)
+        x = x[np.isfinite(x)]
+        if len(x) and np.abs(x).max() >= _EXACT:
+            return None
+        if len(x):
+            codec.low, codec.high = float(x.min()), float(x.max())
+            if digits is not None:
+                unique = np.unique(x)
+                codec.offset = float(unique[0])
+                steps = np.diff(unique).astype(np.int64)
+                codec.step = float(np.gcd.reduce(steps)) if len(steps) else 1.0
+            codec.edges = bin_edges(x)
+            codec.parts = _calendar_parts(kind, x)
+        return codec
+
+    def encode(self, values: pa.ChunkedArray | pa.Array) -> np.ndarray:
+        """The values in units, float64 (n,), NaN for NULL."""
+        kind = self.type
+        if pa.types.is_date(kind):
+            values = values.cast(pa.int32())
+        elif pa.types.is_temporal(kind):
+            values = values.cast(pa.int64())
+        elif pa.types.is_decimal(kind):
+            values = values.cast(pa.float64())
+        x = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.cast(pa.float64()).to_numpy())
+        x = np.where(np.isfinite(x), x, np.nan)
+        return np.round(x * 10.0**self.digits) if self.digits else x
+
+    def decode(self, x: np.ndarray) -> pa.Array:
+        """Values from units: moved to the lattice and into the range of the training values."""
+        null = np.isnan(x)
+        x = np.clip(np.where(null, self.offset, x), self.low, self.high)
+        if self.digits is None:
+            return pa.array(x, type=pa.float64(), mask=null)
+        x = self.offset + self.step * np.round((x - self.offset) / self.step)
+        x = np.clip(x, self.low, self.high)
+        return self.exact(x, null)
+
+    def exact(self, x: np.ndarray, null: np.ndarray) -> pa.Array:
+        """Values from whole units, without moving them."""
+        kind = self.type
+        if pa.types.is_floating(kind):
+            return pa.array(x / 10.0 ** (self.digits or 0), type=pa.float64(), mask=null)
+        whole = pa.array(x.astype(np.int64), type=pa.int64(), mask=null)
+        if pa.types.is_decimal(kind):
+            return _decimals(whole, kind)
+        if pa.types.is_date(kind):
+            return whole.cast(pa.int32()).cast(kind)
+        return whole.cast(kind)
+
+    def features(self, name: str, x: np.ndarray) -> tuple[list[Feature], dict[str, np.ndarray]]:
+        """The feature of the number itself and those of its calendar parts."""
+        columns = {name: digitize(x, self.edges)}
+        for part in self.parts:
+            columns[f"{name}.{part}"] = _calendar_part(self.type, x, part)
+        return [Feature(n) for n in columns], columns
+
+
+@dataclass
+class CategoryCodec:
+    """Values out of a dictionary; also booleans, and text that repeats."""
+
+    type: pa.DataType
+    dictionary: pa.Array
+
+    @classmethod
+    def fit(cls, values: pa.ChunkedArray) -> CategoryCodec:
+        unique = values.drop_null().unique()
+        if isinstance(unique, pa.ChunkedArray):
+            unique = unique.combine_chunks()
+        order = pc.array_sort_indices(unique.cast(pa.int8()) if pa.types.is_boolean(unique.type) else unique)
+        return cls(values.type, unique.take(order))
+
+    def encode(self, values: pa.ChunkedArray | pa.Array) -> np.ndarray:
+        codes = pc.index_in(values, value_set=self.dictionary).cast(pa.float64())
+        return np.asarray(codes.to_numpy(zero_copy_only=False) if isinstance(codes, pa.Array) else codes.to_numpy(), dtype=float)
+
+    def decode(self, x: np.ndarray) -> pa.Array:
+        null = np.isnan(x)
+        if not len(self.dictionary):
+            return pa.nulls(len(x), self.type)
+        return self.dictionary.take(pa.array(np.where(null, 0, x).astype(np.int64), mask=null))
+
+    def features(self, name: str, x: np.ndarray) -> tuple[list[Feature], dict[str, np.ndarray]]:
+        return [Feature(name, max(1, len(self.dictionary)))], {name: np.where(np.isnan(x), -1, x).astype(np.int32)}
+
+
+Codec = NumberCodec | CategoryCodec
+
+
+def bin_edges(x: np.ndarray) -> np.ndarray:
+    """At most 62 cut points of the finite values: between all of them where they are few, else at quantiles."""
+    x = x[np.isfinite(x)]
+    if not len(x):
+        return np.empty(0)
+    unique = np.unique(x)
+    if len(unique) > MAX_BINS - 2:
+        unique = np.unique(np.quantile(x, np.linspace(0, 1, MAX_BINS - 1), method="lower"))
+    return (unique[1:] + unique[:-1]) / 2
+
+
+def digitize(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Bins 1…63 as uint8; 0 for NaN."""
+    return np.where(np.isnan(x), 0, 1 + np.searchsorted(edges, x, side="right")).astype(np.uint8)
+
+
+def gather(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """`values[index]` with the missing mark (bin 0, code -1) where the index is negative."""
+    if not len(values):
+        return np.full(len(index), 0 if values.dtype == np.uint8 else -1, dtype=values.dtype)
+    out = values[np.maximum(index, 0)]
+    out[index < 0] = 0 if values.dtype == np.uint8 else -1
+    return out
+
+
+def outputs_of(x: np.ndarray, codes: int, rng: np.random.Generator, most: int = 6) -> np.ndarray:
+    """What a tree should explain about a column: float (n, d) with variances that add up to the importance.
+
+    Args:
+        x: the values, NaN for NULL.
+        codes: number of categories, 0 for a number.
+        rng: for the random projection of many categories.
+        most: most outputs.
+
+    Returns:
+        For a category indicators of the frequent values and projections of the others (so that variance reduction is the
+        Gini gain); for a number its rank, its distance from the middle, indicators of NULL and of frequent values.
+    """
+    n = len(x)
+    null = np.isnan(x)
+    parts: list[np.ndarray] = []
+    if codes:
+        code = np.where(null, codes, x).astype(np.int64)
+        count = np.bincount(code, minlength=codes + 1)
+        frequent = np.argsort(-count, kind="stable")[:most]
+        frequent = frequent[count[frequent] > 0]
+        parts = [(code == c).astype(float) for c in frequent]
+        if (count > 0).sum() > most:
+            projection = rng.normal(size=(codes + 1, 2))
+            projection[frequent] = 0
+            parts += [projection[code, 0], projection[code, 1]]
+        return np.stack(parts, axis=1)
+    known = x[~null]
+    if len(known):
+        unique, inverse, count = np.unique(known, return_inverse=True, return_counts=True)
+        middle = (np.cumsum(count) - count / 2) / len(known)
+        rank = np.zeros(n)
+        rank[~null] = (middle[inverse] - 0.5) * 3.46
+        parts = [rank, np.where(null, 0, np.abs(rank) - 0.87)]
+        for i in np.argsort(-count, kind="stable")[: most - 3]:
+            if count[i] > 0.05 * n and len(unique) > 2:
+                parts.append((x == unique[i]).astype(float) * 2)
+    if null.any():
+        parts.append(null * 2.0)
+    return np.stack(parts, axis=1) if parts else np.zeros((n, 1))
+
+
+def _decimal_digits(x: np.ndarray) -> int | None:
+    """The fewest decimal digits (up to 6) that hold all values; None where they need more."""
+    x = x[np.isfinite(x)]
+    for digits in range(7):
+        scaled = x * 10.0**digits
+        if len(x) == 0 or (np.abs(scaled).max() < _EXACT and np.allclose(scaled, np.round(scaled), rtol=1e-12, atol=1e-6 if digits else 0)):
+            return digits
+    return None
+
+
+def _decimals(whole: pa.Array, kind: pa.Decimal128Type) -> pa.Array:
+    # Dividing by a power of ten within decimals is exact; a round trip through floats would not be.
+    wide = whole.cast(pa.decimal128(38, 0)).cast(pa.decimal256(76, kind.scale))
+    power = pa.scalar(10**kind.scale, type=pa.int64()).cast(pa.decimal128(38, 0)).cast(pa.decimal256(39, 0))
+    return pc.divide(wide, power).cast(kind) if kind.scale else whole.cast(kind)
+
+
+def _calendar_parts(kind: pa.DataType, x: np.ndarray) -> tuple[str, ...]:
+    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)) or len(x) < 50:
+        return ()
+    span = (x.max() - x.min()) / (1 if pa.types.is_date(kind) else _DAY)
+    wanted = [("month", 60), ("day", 20), ("weekday", 6)] + ([] if pa.types.is_date(kind) else [("hour", 0.5)])
+    return tuple(p for p, least in wanted if span > least and len(np.unique(_calendar_part(kind, x, p))) > 1)
+
+
+def _calendar_part(kind: pa.DataType, x: np.ndarray, part: str) -> np.ndarray:
+    null = np.isnan(x)
+    units = np.where(null, 0, x)
+    days = units if pa.types.is_date(kind) else np.floor(units / _DAY)
+    if part == "weekday":
+        value = (days.astype(np.int64) + 3) % 7
+    elif part == "hour":
+        value = ((units - days * _DAY) // 3_600_000_000).astype(np.int64)
+    else:
+        dates = days.astype("datetime64[D]")
+        months = dates.astype("datetime64[M]")
+        value = (dates - months).astype(np.int64) if part == "day" else months.astype(np.int64) % 12
+    return np.where(null, 0, 1 + value).astype(np.uint8)
+
+
+def codec_to_dict(codec: Codec) -> dict[str, Any]:
+    """What is not an array of a codec, for JSON; `type` is spelled by Arrow."""
+    if isinstance(codec, CategoryCodec):
+        return {"kind": "category"}
+    return {k: getattr(codec, k) for k in ("digits", "step", "offset", "low", "high")} | {"kind": "number", "parts": list(codec.parts)}

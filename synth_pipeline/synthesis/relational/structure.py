@@ -1,0 +1,84 @@
+"""How a schema is generated: the order of tables, and the part that each foreign key plays.
+
+One foreign key of a table may *own* its rows: the parent decides how many there are. A key to a reference table is a
+*lookup*, drawn like a category. Other keys to tables that exist already are *links*; keys that close a cycle or point
+into their own table are *deferred* until the rows exist. Statistics of values do not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
+
+_ENTITY_ROWS = 30
+"""Parents that are fewer than this do not own: their children would be one large group."""
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """The part of every foreign key of a table; a table without an owner is a root."""
+
+    table: str
+    owner: ForeignKey | None = None
+    lookups: tuple[ForeignKey, ...] = ()
+    links: tuple[ForeignKey, ...] = ()
+    deferred: tuple[ForeignKey, ...] = ()
+
+
+def plan_tables(schema: DatabaseSchema, rows: Mapping[str, int], distinct: Mapping[str, int], reference: Collection[str]) -> list[TablePlan]:
+    """The tables in the order of generation.
+
+    Args:
+        schema: the working schema.
+        rows: rows per table.
+        distinct: for each foreign key (by id) how many different parents its rows have.
+        reference: tables whose rows are copied.
+    """
+    plans = []
+    done: set[str] = set()
+    for group in schema.levels():
+        for table_id in _break_cycle(schema, group):
+            table = schema.table(table_id)
+            keys = [fk for fk in table.foreign_keys if fk.parent in schema]
+            ready = [fk for fk in keys if fk.parent in done and not fk.is_self_reference]
+            deferred = tuple(fk for fk in keys if fk not in ready)
+            lookups = tuple(fk for fk in ready if fk.parent in reference)
+            rest = [fk for fk in ready if fk not in lookups]
+            owner = None if table_id in reference else _owner(schema, table, rest, rows, distinct)
+            plans.append(TablePlan(table_id, owner, lookups, tuple(fk for fk in rest if fk is not owner), deferred))
+            done.add(table_id)
+    return plans
+
+
+def _break_cycle(schema: DatabaseSchema, group: list[str]) -> list[str]:
+    """An order of the tables of a cycle that defers nullable keys rather than required ones."""
+    left, order = list(group), []
+    while left:
+        def hard(table_id: str) -> tuple[int, int]:
+            waiting = [fk for fk in schema.table(table_id).foreign_keys if fk.parent in left and not fk.is_self_reference]  # noqa: B023
+            return sum(not schema.nullable(fk) for fk in waiting), len(waiting)
+
+        best = min(left, key=hard)
+        left.remove(best)
+        order.append(best)
+    return order
+
+
+def _owner(schema: DatabaseSchema, table: Table, keys: list[ForeignKey], rows: Mapping[str, int], distinct: Mapping[str, int]) -> ForeignKey | None:
+    """The key whose parents best explain why the rows are there.
+
+    Parents must be entities (not two stores), and have a child each on average (an order has lines; most products have
+    none); then a key that is part of the row's identity, or cascades, wins; then the one with most parents.
+    """
+    identity = {c for key in table.keys for c in key}
+
+    def rank(fk: ForeignKey) -> tuple[bool, bool, bool, int]:
+        parents = rows.get(fk.parent, 0)
+        groups = parents >= _ENTITY_ROWS and rows.get(table.id, 0) >= parents
+        belongs = set(fk.columns) <= identity or (fk.on_delete or "").upper() == "CASCADE"
+        return groups, belongs, not schema.nullable(fk), distinct.get(fk.id, 0)
+
+    candidates = [fk for fk in keys if distinct.get(fk.id, 0) > 0]
+    return max(candidates, key=rank, default=None)
