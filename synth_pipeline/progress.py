@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -28,18 +28,13 @@ class Step(Protocol):
 class Progress(Protocol):
     """Where a stage reports its steps."""
 
-    def step(self, title: str, total: float | None = None) -> _StepContext:
+    def step(self, title: str, total: float | None = None) -> AbstractContextManager[Step]:
         """Opens a step of `total` units (None: unknown) as a context manager that yields a `Step`."""
         ...
 
     def note(self, text: str) -> None:
         """Says one line that is worth keeping."""
         ...
-
-
-class _StepContext(Protocol):
-    def __enter__(self) -> Step: ...
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class _SilentStep:
@@ -99,15 +94,23 @@ class _BarStep:
 
 
 class Bars:
-    """Bars on a terminal with rate and remaining time (rich)."""
+    """Bars on a terminal with rate and remaining time (rich); steps may be nested, inner ones are drawn below."""
 
     def __init__(self) -> None:
         from rich.console import Console
 
         self._console = Console(stderr=True)
+        self._live: RichProgress | None = None
 
     @contextmanager
     def step(self, title: str, total: float | None = None) -> Iterator[Step]:
+        if self._live is not None:
+            task = self._live.add_task(title, total=total, note="")
+            try:
+                yield _BarStep(self._live, task)
+            finally:
+                self._live.remove_task(task)
+            return
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
@@ -116,7 +119,11 @@ class Bars:
             TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("[dim]{task.fields[note]}"),
         )  # fmt: skip
         with RichProgress(*columns, console=self._console, transient=True) as bars:
-            yield _BarStep(bars, bars.add_task(title, total=total, note=""))
+            self._live = bars
+            try:
+                yield _BarStep(bars, bars.add_task(title, total=total, note=""))
+            finally:
+                self._live = None
 
     def note(self, text: str) -> None:
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, markup=False)
