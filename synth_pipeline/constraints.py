@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from synth_pipeline.keys import combined_codes
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -88,42 +90,6 @@ def _distinct(table: pa.Table, names: list[str]) -> tuple[pa.Table, np.ndarray[A
     codes = combined_codes([table.column(n) for n in names])
     _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     return table.select(names).take(first), inverse
-
-
-def combined_codes(columns: list[pa.ChunkedArray[Any]]) -> np.ndarray[Any, Any]:
-    """One integer per row that is equal exactly where the rows are equal in all columns; NULLs are equal to each other.
-
-    Returns:
-        int64, shape (rows,); not dense.
-    """
-    import numpy as np
-
-    total, span = np.zeros(len(columns[0]), dtype=np.int64), 1
-    for column in columns:
-        codes = column_codes(column)
-        size = int(codes.max(initial=-1)) + 2
-        if span > 2**62 // size:
-            _, total = np.unique(total, return_inverse=True)
-            span = int(total.max(initial=-1)) + 1
-        total = total * size + codes + 1
-        span *= size
-    return total
-
-
-def column_codes(column: pa.ChunkedArray[Any]) -> np.ndarray[Any, Any]:
-    """Dictionary codes of a column: int64, shape (rows,), -1 for NULL; equal values have equal codes."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if len(column) == 0:
-        return np.zeros(0, dtype=np.int64)
-    if pa.types.is_null(column.type):
-        return np.full(len(column), -1, dtype=np.int64)
-    encoded: Any = column.dictionary_encode().unify_dictionaries()
-    indices: Any = pa.chunked_array([c.indices for c in encoded.chunks])
-    codes: Any = pc.fill_null(indices, -1)
-    return np.asarray(codes.to_numpy(), dtype=np.int64)
 
 
 # --- SQLite ------------------------------------------------------------------------------------------------------------

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from synth_pipeline.constraints import NotEvaluableError, combined_codes, predicate_mask
+from synth_pipeline.constraints import NotEvaluableError, predicate_mask
+from synth_pipeline.keys import combined_codes, complete_rows, stacked
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
     from synth_pipeline.artifacts import TableBundle
@@ -191,7 +191,7 @@ class _Scope:
         if not rule.columns:
             raise _Skipped("a unique index over an expression is left to the target database")
         columns = [self._folded(self._table, c, self._column(c)) for c in rule.columns]
-        kept = _complete(columns)
+        kept = complete_rows(columns)
         if rule.detail is not None:
             kept &= predicate_mask(self._rows, rule.detail, self._schema.dialect, self._table, null=False)
         codes = combined_codes(columns)[kept]
@@ -210,8 +210,8 @@ class _Scope:
         fold = any(not t.column(c).case_sensitive for t, cs in ((self._table, rule.columns), (parent, rule.parent_columns)) for c in cs)
         left = [self._folded(self._table, c, self._column(c), force=fold) for c in rule.columns]
         right = [self._folded(parent, c, keys.column(c), force=fold) for c in rule.parent_columns]
-        asked, there = _complete(left), _complete(right)
-        both = [_stacked(a, b) for a, b in zip(left, right, strict=True)]
+        asked, there = complete_rows(left), complete_rows(right)
+        both = [stacked(a, b) for a, b in zip(left, right, strict=True)]
         codes = combined_codes(both)
         mine, theirs = codes[: len(asked)][asked], codes[len(asked) :][there]
         return len(mine), int((~np.isin(mine, np.unique(theirs))).sum())
@@ -253,37 +253,3 @@ class _Scope:
         if pa.types.is_string(values.type) and (force or not table.column(name).case_sensitive):
             return pc.ascii_lower(values) if self._ascii else pc.utf8_lower(values)
         return values
-
-
-def _complete(columns: list[pa.ChunkedArray[Any]]) -> np.ndarray[Any, Any]:
-    """True for rows without a NULL in any of the columns: only those can collide or refer to something."""
-    import numpy as np
-
-    mask = np.ones(len(columns[0]), dtype=bool)
-    for column in columns:
-        mask &= np.asarray(column.is_valid().to_numpy(), dtype=bool)
-    return mask
-
-
-def _stacked(a: pa.ChunkedArray[Any], b: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """Both columns one after the other, in a type that holds the values of either."""
-    import pyarrow as pa
-
-    kind: Any = a.type if a.type == b.type else _common(a.type, b.type)
-    chunks: list[Any] = [*a.cast(kind).chunks, *b.cast(kind).chunks]
-    return pa.chunked_array(chunks, kind)
-
-
-def _common(a: pa.DataType, b: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-
-    def exact(t: pa.DataType) -> bool:
-        return bool(pa.types.is_integer(t) or pa.types.is_decimal(t))
-
-    if exact(a) and exact(b):
-        return pa.decimal128(38, max((t.scale for t in (a, b) if pa.types.is_decimal(t)), default=0))
-    if all(exact(t) or pa.types.is_floating(t) for t in (a, b)):
-        return pa.float64()
-    if all(pa.types.is_temporal(t) and not pa.types.is_time(t) for t in (a, b)):
-        return pa.timestamp("us")
-    return pa.string()

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from synth_pipeline.catalog.schema import Column, Table
 from synth_pipeline.catalog.types import LogicalType
-from synth_pipeline.constraints import check_mask, combined_codes
+from synth_pipeline.constraints import check_mask
+from synth_pipeline.keys import combined_codes
 
 
 def mask(columns: dict[str, list[object]], sql: str, dialect: str = "sqlite", definition: Table | None = None) -> list[bool] | None:

@@ -1,0 +1,99 @@
+"""Rows compared by their keys, in Arrow columns of any type: codes, uniqueness, and which parent a child row refers to.
+
+Vectorised and linear in rows. What a key means, and whether a broken one is an error, does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+
+def combined_codes(columns: list[pa.ChunkedArray[Any]]) -> np.ndarray[Any, Any]:
+    """One integer per row that is equal exactly where the rows are equal in all columns; NULLs are equal to each other.
+
+    Returns:
+        int64, shape (rows,); not dense.
+    """
+    import numpy as np
+
+    total, span = np.zeros(len(columns[0]), dtype=np.int64), 1
+    for column in columns:
+        codes = column_codes(column)
+        size = int(codes.max(initial=-1)) + 2
+        if span > 2**62 // size:
+            _, total = np.unique(total, return_inverse=True)
+            span = int(total.max(initial=-1)) + 1
+        total = total * size + codes + 1
+        span *= size
+    return total
+
+
+def column_codes(column: pa.ChunkedArray[Any]) -> np.ndarray[Any, Any]:
+    """Dictionary codes of a column: int64, shape (rows,), -1 for NULL; equal values have equal codes."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if len(column) == 0:
+        return np.zeros(0, dtype=np.int64)
+    if pa.types.is_null(column.type):
+        return np.full(len(column), -1, dtype=np.int64)
+    encoded: Any = column.dictionary_encode().unify_dictionaries()
+    indices: Any = pa.chunked_array([c.indices for c in encoded.chunks])
+    codes: Any = pc.fill_null(indices, -1)
+    return np.asarray(codes.to_numpy(), dtype=np.int64)
+
+
+def complete_rows(columns: list[pa.ChunkedArray[Any]]) -> np.ndarray[Any, Any]:
+    """True for rows without a NULL in any of the columns: only those can collide or refer to something."""
+    import numpy as np
+
+    mask = np.ones(len(columns[0]), dtype=bool)
+    for column in columns:
+        mask &= np.asarray(column.is_valid().to_numpy(), dtype=bool)
+    return mask
+
+
+def stacked(a: pa.ChunkedArray[Any], b: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+    """Both columns one after the other, in a type that holds the values of either."""
+    import pyarrow as pa
+
+    kind: Any = a.type if a.type == b.type else _common(a.type, b.type)
+    chunks: list[Any] = [*a.cast(kind).chunks, *b.cast(kind).chunks]
+    return pa.chunked_array(chunks, kind)
+
+
+def _common(a: pa.DataType, b: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    def exact(t: pa.DataType) -> bool:
+        return bool(pa.types.is_integer(t) or pa.types.is_decimal(t))
+
+    if exact(a) and exact(b):
+        return pa.decimal128(38, max((t.scale for t in (a, b) if pa.types.is_decimal(t)), default=0))
+    if all(exact(t) or pa.types.is_floating(t) for t in (a, b)):
+        return pa.float64()
+    if all(pa.types.is_temporal(t) and not pa.types.is_time(t) for t in (a, b)):
+        return pa.timestamp("us")
+    return pa.string()
+
+
+def parent_rows(child: Sequence[pa.ChunkedArray[Any]], parent: Sequence[pa.ChunkedArray[Any]]) -> np.ndarray[Any, Any]:
+    """For every child row the number of the parent row with the same key: int64, shape (child rows,), -1 for none."""
+    import numpy as np
+
+    n, m = len(child[0]), len(parent[0])
+    if n == 0 or m == 0:
+        return np.full(n, -1, dtype=np.int64)
+    codes = combined_codes([stacked(a, b) for a, b in zip(child, parent, strict=True)])
+    mine, theirs = codes[:n], codes[n:]
+    order = np.argsort(theirs, kind="stable")
+    place = np.minimum(np.searchsorted(theirs, mine, sorter=order), m - 1)
+    found = order[place]
+    hit = (theirs[found] == mine) & complete_rows(list(child))
+    return np.asarray(np.where(hit, found, -1), dtype=np.int64)
