@@ -37,13 +37,22 @@ def require_intact(report: IntegrityReport, what: str, *, structural_only: bool 
         CheckFailedError: a rule is broken; the worst five are named.
     """
     broken = sorted((r for r in report.results if r.violations), key=lambda r: -r.violations)
-    fatal = [r for r in broken if r.rule.kind in _STRUCTURAL or not (structural_only or (r.rule.kind == "value_domains" and _name(r) in tolerated))]
+    fatal = [r for r in broken if stops(r, structural_only=structural_only, tolerated=tolerated)]
     lines = [f"{_name(r)} ({r.violations:,} of {r.checked:,} rows)" for r in (fatal or broken)]
     if fatal:
         more = f" … and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
         rules = "a rule" if len(lines) == 1 else f"{len(lines)} rules"
         raise CheckFailedError(f"The {what} break {rules} of the schema: {'; '.join(lines[:_NAMED])}{more}.", "Nothing was exported.")
     return lines
+
+
+def stops(result: RuleResult, *, structural_only: bool = False, tolerated: Collection[str] = ()) -> bool:
+    """Whether a broken rule stops a run; the arguments are those of `require_intact`."""
+    if not result.violations:
+        return False
+    if result.rule.kind in _STRUCTURAL:
+        return True
+    return not (structural_only or (result.rule.kind == "value_domains" and _name(result) in tolerated))
 
 
 def broken_domains(report: IntegrityReport) -> list[str]:
