@@ -12,10 +12,28 @@ class Dialect:
     Attributes:
         name: as in `DatabaseSchema.dialect`.
         quotes: the two characters around an identifier; the closing one is doubled inside.
+        placeholder: what stands for a bound parameter in a statement.
+        modulo: the remainder of {0} by {1}, both BIGINT.
+        as_bigint, as_text: {0} as a 64-bit integer, as text.
+        text_number: a number below 2^60 from the text {0}: the first 15 hexadecimal digits of its MD5 (SQLite: a
+            function that the connector registers).
+        key_relation: one bound JSON parameter {0}, an array of arrays, as a relation `j` with a row per inner array.
+        key_item: item {0} of the inner array of a row of `j`.
+        key_cast: the item {0} as the native type {1} of a column.
+        binary_text: the bytes {0} as upper-case hexadecimal text.
     """
 
     name: str
     quotes: tuple[str, str] = ('"', '"')
+    placeholder: str = "?"
+    modulo: str = "({0} % {1})"
+    as_bigint: str = "CAST({0} AS BIGINT)"
+    as_text: str = "CAST({0} AS TEXT)"
+    text_number: str = "text_number({0})"
+    key_relation: str = "json_each({0}) AS j"
+    key_item: str = "json_extract(j.value, '$[{0}]')"
+    key_cast: str = "{0}"
+    binary_text: str = "hex({0})"
 
     def quote(self, name: str) -> str:
         """`name` as a quoted identifier."""
@@ -24,3 +42,32 @@ class Dialect:
 
 
 SQLITE = Dialect("sqlite")
+POSTGRESQL = Dialect(
+    "postgresql",
+    placeholder="%s",
+    modulo="MOD({0}, {1})",
+    text_number="CAST(CAST('x' || substr(md5({0}), 1, 15) AS bit(60)) AS bigint)",
+    key_relation="json_array_elements(CAST({0} AS json)) AS j(value)",
+    key_item="(j.value ->> {0})",
+    key_cast="CAST({0} AS {1})",
+    binary_text="upper(encode({0}, 'hex'))",
+)
+DUCKDB = Dialect(
+    "duckdb",
+    as_text="CAST({0} AS VARCHAR)",
+    text_number="CAST('0x' || substr(md5({0}), 1, 15) AS BIGINT)",
+    key_relation="(SELECT unnest(CAST({0} AS JSON[])) AS value) AS j",
+    key_item="(j.value ->> '$[{0}]')",
+    key_cast="CAST({0} AS {1})",
+)
+MYSQL = Dialect(
+    "mysql",
+    quotes=("`", "`"),
+    placeholder="%s",
+    modulo="MOD({0}, {1})",
+    as_bigint="CAST({0} AS SIGNED)",
+    as_text="CAST({0} AS CHAR)",
+    text_number="CAST(CONV(SUBSTR(MD5({0}), 1, 15), 16, 10) AS SIGNED)",
+    key_relation="JSON_TABLE({0}, '$[*]' COLUMNS (value JSON PATH '$')) AS j",
+    key_item="JSON_UNQUOTE(JSON_EXTRACT(j.value, '$[{0}]'))",
+)

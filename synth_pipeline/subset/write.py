@@ -1,0 +1,371 @@
+"""From selected rows to a bundle: references checked, dangling ones treated, every row annotated, in a fixed order.
+
+Tables are taken parents first; the tables of a cycle together. A table's rows lie in a spool on disk while its keys are
+compared, so memory holds keys and one batch. Which rows are selected is the business of `search`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from synth_pipeline.errors import DanglingReferenceError
+from synth_pipeline.subset.hashing import hash_integers
+from synth_pipeline.subset.keys import DANGLING, NULL, final_order, folds, positions, stored_keys
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from synth_pipeline.artifacts import BundleWriter
+    from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
+    from synth_pipeline.progress import Progress
+    from synth_pipeline.subset.model import SubsetPlan
+
+MIN_HOLDOUT_ENTITIES = 300
+_SPOOL_BYTES = 32 << 20
+_BATCH = 65_536
+
+
+@dataclass
+class Notes:
+    """What the search knows of a table's rows, in the order in which they were fetched; None: all alike."""
+
+    core: NDArray[np.bool_] | None = None
+    weight: NDArray[np.float64] | None = None
+
+
+Fetch = Callable[["Table", Callable[["pa.RecordBatch"], None]], Notes]
+"""Reads the selected rows of a table into a sink, and returns what is known of them."""
+
+
+@dataclass
+class KeptTable:
+    """A table as written, its arrays in the bundle's order of rows.
+
+    `nulls` counts NULLs per column; `links` holds for every foreign key (by id) the position of each row's parent in the
+    parent's table of the bundle, or `NULL`.
+    """
+
+    rows: int
+    core: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+    entity: NDArray[np.int64]
+    holdout: NDArray[np.bool_]
+    nulls: dict[str, int]
+    links: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+
+@dataclass
+class Seen:
+    """References of the fetched rows as the source has them: children of every fetched parent, NULL and dangling keys."""
+
+    degrees: NDArray[np.int64]
+    null: int
+    dangling: int
+
+
+@dataclass
+class Written:
+    """All tables as written, what was seen of every foreign key, and what was done about dangling references."""
+
+    tables: dict[str, KeptTable] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    fetched: dict[str, int] = field(default_factory=dict)
+    nulled: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Held:
+    """One table under way: its rows in the spool, in final order through `order`."""
+
+    rows: pa.Table
+    notes: Notes
+    order: NDArray[np.int64] | None
+    alive: NDArray[np.bool_]
+    number: NDArray[np.int64] | None = None
+    links: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    nulled: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def rows_in_order(self) -> NDArray[np.int64]:
+        """The surviving rows of the spool in final order."""
+        return np.flatnonzero(self.alive) if self.order is None else self.order[self.alive[self.order]]
+
+    def enumerate(self) -> None:
+        """Gives every surviving row its number in the bundle."""
+        order = self.rows_in_order()
+        self.number = np.full(self.rows.num_rows, NULL, dtype=np.int64)
+        self.number[order] = np.arange(order.size)
+
+
+def write_subset(
+    schema: DatabaseSchema, plan: SubsetPlan, fetch: Fetch, writer: BundleWriter, *,
+    dangling: Literal["null", "drop", "error"], holdout: float, keep: Collection[str], progress: Progress,
+) -> Written:  # fmt: skip
+    """Writes the selected rows of all tables.
+
+    Args:
+        schema: the working schema.
+        plan: says which foreign keys make trees.
+        fetch: reads the selected rows of a table; called once per table.
+        writer: where the rows go; it is not closed.
+        dangling: what happens to a reference without a parent; where a NOT NULL key would have to be nulled, the row is
+            dropped, and so are the rows that need it.
+        holdout: the share of root entities to mark, in trees of at least `MIN_HOLDOUT_ENTITIES` of them.
+        keep: tables that are never held out.
+        progress: one step per table.
+
+    Raises:
+        DanglingReferenceError: a reference dangles and the policy is `error`.
+    """
+    run = _Run(schema, plan, writer, dangling, holdout, frozenset(keep))
+    with run, progress.step("Reading rows", total=len(schema.tables)) as step:
+        for group in schema.levels():
+            for table_id in group:
+                run.take(table_id, fetch)
+                step.advance(note=table_id)
+            run.settle(group)
+            for table_id in run.tree_order(group):
+                run.finish(table_id)
+    return run.written
+
+
+class _Run:
+    def __init__(
+        self, schema: DatabaseSchema, plan: SubsetPlan, writer: BundleWriter,
+        dangling: Literal["null", "drop", "error"], holdout: float, keep: frozenset[str],
+    ) -> None:  # fmt: skip
+        self.schema, self.plan, self.writer = schema, plan, writer
+        self.dangling, self.holdout, self.keep = dangling, holdout, keep
+        self.held: dict[str, _Held] = {}
+        self.written = Written()
+        self.tree = {t.table: t.tree_key for t in plan.tables}
+        self.roots = {t.table: t.root for t in plan.tables}
+        self.roles = {t.table: t.role for t in plan.tables}
+        self.spool = _Spool(writer.directory / ".spool")
+
+    def __enter__(self) -> _Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.held.clear()
+        self.spool.remove()
+
+    def take(self, table_id: str, fetch: Fetch) -> None:
+        """Reads a table's rows into the spool."""
+        table = self.schema.table(table_id)
+        sink = self.spool.open(self.writer.arrow_schema(table_id))
+        notes = fetch(table, sink.add)
+        rows = sink.close()
+        self.held[table_id] = _Held(rows, notes, final_order(table, rows), np.ones(rows.num_rows, dtype=bool))
+        self.written.fetched[table_id] = rows.num_rows
+
+    def settle(self, group: list[str]) -> None:
+        """Finds the parents of all rows of a group, and treats references that dangle until none does."""
+        keys = [fk for table_id in group for fk in stored_keys(self.schema, table_id)]
+        for fk in keys:
+            child, parent = self.held[fk.table], self.held[fk.parent]
+            at = positions([child.rows[c] for c in fk.columns], [parent.rows[c] for c in fk.parent_columns], folds(self.schema, fk))
+            found = at[at >= 0]
+            self.written.seen[fk.id] = Seen(
+                np.bincount(found, minlength=parent.rows.num_rows), int((at == NULL).sum()), int((at == DANGLING).sum())
+            )
+            if found.size and not parent.alive.all():
+                at = np.where((at >= 0) & ~parent.alive[np.maximum(at, 0)], DANGLING, at)
+            child.links[fk.id] = at
+        self._propagate(keys, frozenset(group))
+        for table_id in group:
+            self.held[table_id].enumerate()
+
+    def _propagate(self, keys: list[ForeignKey], group: frozenset[str]) -> None:
+        """Treats what dangles, and what dangles because of that, looking at every lost row once."""
+        links = {fk.id: self.held[fk.table].links[fk.id] for fk in keys}
+        waiting = {fk.id: np.flatnonzero(links[fk.id] == DANGLING) for fk in keys}
+        if not any(rows.size for rows in waiting.values()):
+            return
+        order = {fk.id: np.argsort(links[fk.id], kind="stable") for fk in keys if fk.parent in group}
+        ordered = {fk_id: links[fk_id][o] for fk_id, o in order.items()}
+        while any(rows.size for rows in waiting.values()):
+            lost: dict[str, list[NDArray[np.int64]]] = {}
+            for fk in keys:
+                rows = waiting[fk.id]
+                rows = rows[self.held[fk.table].alive[rows] & (links[fk.id][rows] != NULL)]
+                waiting[fk.id] = rows[:0]
+                if rows.size:
+                    lost.setdefault(fk.table, []).append(self._treat(fk, rows))
+            for fk in keys:
+                if fk.parent in lost and fk.id in order:
+                    gone = np.concatenate(lost[fk.parent])
+                    orphans = order[fk.id][_spans(np.searchsorted(ordered[fk.id], gone, "left"), np.searchsorted(ordered[fk.id], gone, "right"))]
+                    waiting[fk.id] = np.concatenate([waiting[fk.id], orphans])
+
+    def _treat(self, fk: ForeignKey, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Applies the policy to rows whose key dangles; returns those that had to go."""
+        child = self.held[fk.table]
+        if self.dangling == "error":
+            raise DanglingReferenceError(
+                f"{rows.size:,} rows of {fk.table!r} refer by ({', '.join(fk.columns)}) to rows of {fk.parent!r} that do not exist.",
+                "Mend the source, or set `subset.dangling` to `null` or `drop`.",
+            )
+        columns = nullable_columns(self.schema, fk) if self.dangling == "null" else ()
+        if columns:
+            for c in columns:
+                child.nulled.setdefault(c, np.zeros(child.rows.num_rows, dtype=bool))[rows] = True
+            for other in self.schema.table(fk.table).foreign_keys:
+                if other.id in child.links and set(columns) & set(other.columns):
+                    child.links[other.id][rows] = NULL
+            self.written.nulled[fk.id] = self.written.nulled.get(fk.id, 0) + rows.size
+            return rows[:0]
+        rows = np.unique(rows)
+        child.alive[rows] = False
+        self.written.dropped[fk.table] = self.written.dropped.get(fk.table, 0) + rows.size
+        return rows
+
+    def tree_order(self, group: list[str]) -> list[str]:
+        """The tables of a group such that a tree's parent comes before its children."""
+        parents = {t: self.schema_key(t).parent for t in group if self.tree.get(t)}
+        done: list[str] = []
+        while len(done) < len(group):
+            done += [t for t in group if t not in done and (parents.get(t) not in group or parents[t] in done)]
+        return done
+
+    def schema_key(self, table_id: str) -> ForeignKey:
+        return next(f for f in self.schema.table(table_id).foreign_keys if f.id == self.tree[table_id])
+
+    def finish(self, table_id: str) -> None:
+        """Numbers, annotates and writes a settled table."""
+        import pyarrow as pa
+
+        held = self.held[table_id]
+        assert held.number is not None, "a group is numbered before its tables are finished"
+        order = held.rows_in_order()
+        core = np.ones(order.size, dtype=bool) if held.notes.core is None else held.notes.core[order]
+        weight = np.ones(order.size) if held.notes.weight is None else held.notes.weight[order]
+        links = {}
+        for fk in stored_keys(self.schema, table_id):
+            at = held.links[fk.id][order]
+            number = self.held[fk.parent].number
+            assert number is not None, "parents are numbered first"
+            links[fk.id] = np.where(at >= 0, number[np.maximum(at, 0)], NULL) if number.size else at
+        entity, out = self._entities(table_id, core, links)
+        nulls = self._write(table_id, held, order, pa.table({"core": core, "weight": weight, "entity": entity, "holdout": out}))
+        self.written.tables[table_id] = KeptTable(order.size, core, weight, entity, out, nulls, links)
+
+    def _entities(
+        self, table_id: str, core: NDArray[np.bool_], links: dict[str, NDArray[np.int64]]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        key = self.tree.get(table_id)
+        if key is not None:
+            parent = self.written.tables[self.schema_key(table_id).parent]
+            at = links[key]
+            known = at >= 0
+            entity = np.full(core.size, NULL, dtype=np.int64)
+            entity[known] = parent.entity[at[known]]
+            out = np.zeros(core.size, dtype=bool)
+            if table_id not in self.keep:
+                out[known] = parent.holdout[at[known]]
+            return entity, out
+        entity = np.arange(core.size, dtype=np.int64)
+        out = np.zeros(core.size, dtype=bool)
+        drawn = np.flatnonzero(core)
+        if self.holdout and drawn.size >= MIN_HOLDOUT_ENTITIES and self.roles[table_id] == "root" and table_id not in self.keep:
+            rank = np.argsort(hash_integers(drawn, self.plan.seed + 1), kind="stable")
+            out[drawn[rank[: round(self.holdout * drawn.size)]]] = True
+        return entity, out
+
+    def _write(self, table_id: str, held: _Held, order: NDArray[np.int64], notes: pa.Table) -> dict[str, int]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        rows = held.rows
+        for column, mask in held.nulled.items():
+            i = rows.schema.get_field_index(column)
+            field = rows.schema.field(i)
+            rows = rows.set_column(i, field, pc.if_else(pa.array(mask), pa.scalar(None, field.type), rows[column]))
+        in_order = held.order is None
+        nulls = dict.fromkeys(rows.column_names, 0)
+        for start in range(0, order.size, _BATCH):
+            part = order[start : start + _BATCH]
+            whole = in_order and int(part[-1]) - int(part[0]) + 1 == part.size
+            batch = rows.slice(int(part[0]), part.size) if whole else rows.take(pa.array(part))
+            for name in nulls:
+                nulls[name] += batch[name].null_count
+            self.writer.write(table_id, batch, notes.slice(start, part.size))
+        if not order.size:
+            self.writer.write(table_id, rows.slice(0, 0), notes)
+        return nulls
+
+
+def nullable_columns(schema: DatabaseSchema, fk: ForeignKey) -> tuple[str, ...]:
+    """The columns to set to NULL so that the key refers to nothing; empty where it cannot.
+
+    Columns that rows are known by (of the primary key, or referred to) stay; those that no other foreign key uses are
+    preferred.
+    """
+    table = schema.table(fk.table)
+    fixed = {*table.primary_key, *(c for f in schema.children[fk.table] for c in f.parent_columns)}
+    free = [c for c in fk.columns if table.column(c).nullable and c not in fixed]
+    others = {c for f in table.foreign_keys if f.id != fk.id for c in f.columns}
+    return tuple(c for c in free if c not in others) or tuple(free[:1])
+
+
+def _spans(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All positions of n half-open spans, one after the other."""
+    lengths = ends - starts
+    before = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+
+
+class _Spool:
+    """A folder of uncompressed Arrow files beside the bundle, for rows that wait for their keys to be compared."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._count = 0
+
+    def open(self, schema: pa.Schema) -> _Sink:
+        self._count += 1
+        return _Sink(self.directory / f"{self._count}.arrow", schema)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class _Sink:
+    """Collects the batches of one table: in memory while they are few, else in a file that is mapped into memory."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path, self.schema = path, schema
+        self._batches: list[pa.RecordBatch] = []
+        self._bytes = 0
+        self._writer: Any = None
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        import pyarrow as pa
+
+        batch = batch.select(self.schema.names).cast(self.schema)
+        if self._writer is not None:
+            self._writer.write_batch(batch)
+            return
+        self._batches.append(batch)
+        self._bytes += batch.nbytes
+        if self._bytes > _SPOOL_BYTES:
+            self.path.parent.mkdir(exist_ok=True)
+            self._writer = pa.ipc.new_file(str(self.path), self.schema)
+            for held in self._batches:
+                self._writer.write_batch(held)
+            self._batches = []
+
+    def close(self) -> pa.Table:
+        import pyarrow as pa
+
+        if self._writer is None:
+            return pa.Table.from_batches(self._batches, schema=self.schema)
+        self._writer.close()
+        return pa.ipc.open_file(pa.memory_map(str(self.path))).read_all()
