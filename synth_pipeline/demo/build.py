@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,7 +149,8 @@ def build(path: Path | str, seed: int = SEED) -> dict[str, int]:
     except (OSError, sqlite3.OperationalError) as e:
         raise SourceError(f"The demo database cannot be written to {target}: {e}.", "Choose a folder that can be written.") from e
     finally:
-        staging.unlink(missing_ok=True)
+        with suppress(OSError):
+            staging.unlink()
     return {name: len(next(iter(columns.values()))) for name, columns in tables.items()}
 
 
