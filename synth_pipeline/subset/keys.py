@@ -7,9 +7,11 @@ still in the source are the business of `search`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from synth_pipeline.keys import complete_rows, parent_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +37,8 @@ def stored_keys(schema: DatabaseSchema, table_id: str) -> list[ForeignKey]:
     def stored(owner: str, columns: tuple[str, ...]) -> bool:
         return all(schema.table(owner).column(c).generated is None for c in columns)
 
-    return [f for f in schema.table(table_id).foreign_keys if f.parent in schema and stored(f.table, f.columns) and stored(f.parent, f.parent_columns)]
+    keys = (f for f in schema.table(table_id).foreign_keys if f.parent in schema)
+    return [f for f in keys if stored(f.table, f.columns) and stored(f.parent, f.parent_columns)]
 
 
 def positions(child: Sequence[pa.ChunkedArray], parent: Sequence[pa.ChunkedArray], fold: Sequence[bool] = ()) -> NDArray[np.int64]:
@@ -49,78 +52,18 @@ def positions(child: Sequence[pa.ChunkedArray], parent: Sequence[pa.ChunkedArray
     Returns:
         n positions in 0..m-1, or `NULL`, or `DANGLING`.
     """
-    codes_child, codes_parent = None, None
-    null = np.zeros(len(child[0]), dtype=bool)
-    for i, (left, right) in enumerate(zip(child, parent, strict=True)):
-        a, b = _alike(left, right, fold[i] if i < len(fold) else False)
-        null |= np.asarray(a.is_null())
-        if len(child) == 1:
-            found = _index_in(a, b)
-            return np.where(null, NULL, np.where(found < 0, DANGLING, found))
-        members = b.unique().drop_null()
-        x, y = _index_in(a, members), _index_in(b, members)
-        if codes_child is None or codes_parent is None:
-            codes_child, codes_parent = x, y
-            continue
-        # Codes of the columns so far are made dense again, so that their product with the next stays in 64 bits.
-        dense, inverse = np.unique(codes_parent, return_inverse=True)
-        place = np.searchsorted(dense, codes_child).clip(max=max(len(dense) - 1, 0))
-        known = dense[place] == codes_child if len(dense) else np.zeros(len(codes_child), dtype=bool)
-        missing = ~known | (codes_child < 0) | (x < 0)
-        codes_child = np.where(missing, -1, place * (len(members) + 1) + x)
-        codes_parent = np.where((codes_parent < 0) | (y < 0), -1, inverse * (len(members) + 1) + y)
-    assert codes_child is not None and codes_parent is not None, "a foreign key has columns"
-    found = _first(codes_child, codes_parent)
-    return np.where(null, NULL, np.where(found < 0, DANGLING, found))
+    folded = [*fold, *([False] * (len(child) - len(fold)))]
+    left = [_lower(c) if f else c for c, f in zip(child, folded, strict=True)]
+    right = [_lower(p) if f else p for p, f in zip(parent, folded, strict=True)]
+    found = parent_rows(left, right)
+    return np.where(complete_rows(left), np.where(found < 0, DANGLING, found), NULL)
 
 
-def _first(wanted: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The first position of every wanted code (≥ 0) among others, or -1."""
-    order = np.argsort(among, kind="stable")
-    ordered = among[order]
-    place = np.searchsorted(ordered, wanted)
-    inside = place < len(ordered)
-    hit = np.zeros(len(wanted), dtype=bool)
-    hit[inside] = ordered[place[inside]] == wanted[inside]
-    hit &= wanted >= 0
-    found = np.full(len(wanted), -1, dtype=np.int64)
-    found[hit] = order[place[hit]]
-    return found
-
-
-def _index_in(values: Any, members: Any) -> NDArray[np.int64]:
+def _lower(values: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if isinstance(members, pa.ChunkedArray):
-        members = members.combine_chunks()
-    found = pc.index_in(values, value_set=members, skip_nulls=True)
-    return np.asarray(pc.fill_null(found, -1)).astype(np.int64)
-
-
-def _alike(left: pa.ChunkedArray, right: pa.ChunkedArray, fold: bool) -> tuple[Any, Any]:
-    """Both columns in one type: the parent's where every value fits, text otherwise."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    a: Any = left
-    b: Any = right
-    if a.type != b.type:
-        try:
-            a = a.cast(b.type)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            a, b = _text(a), _text(b)
-    elif pa.types.is_decimal(a.type):
-        a, b = _text(a), _text(b)
-    if fold and pa.types.is_string(a.type):
-        a, b = pc.utf8_lower(a), pc.utf8_lower(b)
-    return a, b
-
-
-def _text(values: Any) -> Any:
-    import pyarrow as pa
-
-    return values.cast(pa.binary()) if pa.types.is_binary(values.type) else values.cast(pa.string())
+    return pc.utf8_lower(values) if pa.types.is_string(values.type) else values
 
 
 def server_order(table: Table) -> tuple[str, ...]:

@@ -72,11 +72,16 @@ class Seen:
 
 @dataclass
 class Written:
-    """All tables as written, what was seen of every foreign key, and what was done about dangling references."""
+    """All tables as written, what was fetched and seen before, and what was done about dangling references.
+
+    `fetched` counts rows per table, `nulls` NULLs per table and column, `seen` is by foreign key, `nulled` counts
+    references per foreign key, `dropped` rows per table.
+    """
 
     tables: dict[str, KeptTable] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
     fetched: dict[str, int] = field(default_factory=dict)
+    nulls: dict[str, dict[str, int]] = field(default_factory=dict)
     nulled: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
 
@@ -165,6 +170,7 @@ class _Run:
         rows = sink.close()
         self.held[table_id] = _Held(rows, notes, final_order(table, rows), np.ones(rows.num_rows, dtype=bool))
         self.written.fetched[table_id] = rows.num_rows
+        self.written.nulls[table_id] = {c: rows[c].null_count for c in rows.column_names}
 
     def settle(self, group: list[str]) -> None:
         """Finds the parents of all rows of a group, and treats references that dangle until none does."""
@@ -319,7 +325,7 @@ def _spans(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int
     """All positions of n half-open spans, one after the other."""
     lengths = ends - starts
     before = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+    return np.asarray(np.arange(lengths.sum()) + np.repeat(starts - before, lengths))
 
 
 class _Spool:
