@@ -1,0 +1,234 @@
+"""What the UI shows of each stage: numbers under stable keys, a table, a small chart, and links.
+
+Numbers keep their keys and their meaning from run to run, because Dagster plots them over time. An event stays below
+50 kB, whatever the schema: tables and charts are cut, and say so. Names, counts and scores are shown; a value of the
+source never is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from synth_pipeline.orchestration.charts import bars
+
+if TYPE_CHECKING:
+    from synth_pipeline.artifacts import TableBundle
+    from synth_pipeline.catalog.schema import DatabaseSchema
+    from synth_pipeline.integrity import RuleResult
+    from synth_pipeline.metadata.model import SynthesisMetadata
+    from synth_pipeline.quality.report import QualityReport
+    from synth_pipeline.subset import Subset
+    from synth_pipeline.synthesis.base import FittedSynthesizer
+
+Metadata = dict[str, Any]
+TABLE_ROWS = 60
+_CELL = 90
+
+
+def of_schema(schema: DatabaseSchema, before: DatabaseSchema | None) -> Metadata:
+    """Of `reflected_schema`; `before` is the schema of the run before, if any."""
+    cycles = [group for group in schema.levels() if len(group) > 1]
+    rows = [
+        {
+            "table": t.id,
+            "columns": len(t.columns),
+            "primary key": ", ".join(t.primary_key) or "none",
+            "references": ", ".join(dict.fromkeys(f.parent for f in t.foreign_keys)) or "–",
+            "checks": len(t.checks),
+            "rows (estimate)": "–" if t.row_estimate is None else t.row_estimate,
+        }
+        for t in schema.tables
+    ]
+    facts: Metadata = {
+        "tables": len(schema.tables),
+        "columns": sum(len(t.columns) for t in schema.tables),
+        "foreign_keys": len(schema.foreign_keys),
+        "cycles": len(cycles),
+        "tables_without_key": sum(not t.primary_key for t in schema.tables),
+        "dialect": " ".join(filter(None, (schema.dialect, schema.server_version))),
+        "schema_fingerprint": schema.fingerprint(),
+        "schema": table(rows),
+    }
+    if before is not None:
+        changes = before.diff(schema)
+        facts["schema_changes"] = len(changes)
+        facts["changes"] = listed(changes, "The schema is the one of the run before.")
+    if cycles:
+        facts["cycles_found"] = listed([" ↔ ".join(group) for group in cycles])
+    if schema.warnings:
+        facts["warnings"] = listed(schema.warnings)
+    return facts
+
+
+def of_metadata(metadata: SynthesisMetadata) -> Metadata:
+    """Of `inferred_metadata`."""
+    columns = [(t, name, c) for t, entry in metadata.tables.items() for name, c in entry.columns.items()]
+    kinds = Counter(c.sdtype for _, _, c in columns)
+    personal = [{"table": t, "column": name, "sdtype": c.sdtype, "why": c.reason} for t, name, c in columns if c.pii]
+    review = [
+        {"table": r.table, "column": r.column or "–", "question": r.question, "confidence": round(r.confidence, 2)}
+        for r in sorted(metadata.review, key=lambda r: r.confidence)
+    ]
+    inferred = [r for r in metadata.relationships if r.source == "inferred"]
+    facts: Metadata = {
+        "columns": len(columns),
+        "personal_columns": len(personal),
+        "relationships": len(metadata.relationships),
+        "relationships_inferred": len(inferred),
+        "confidence_mean": round(sum(c.confidence for _, _, c in columns) / max(1, len(columns)), 3),
+        "to_review": len(review),
+        "kinds_of_columns": chart([(k, (float(n),)) for k, n in kinds.most_common()], ("columns",)),
+    }
+    if personal:
+        facts["personal"] = table(personal)
+    if inferred:
+        facts["inferred_relationships"] = table(
+            {
+                "child": f"{r.child_table_name} ({', '.join(r.child_foreign_key)})",
+                "parent": f"{r.parent_table_name} ({', '.join(r.parent_primary_key)})",
+                "confidence": round(r.confidence, 2),
+                "why": r.reason,
+            }
+            for r in inferred
+        )
+    if review:
+        facts["review"] = table(review)
+    return facts
+
+
+def of_subset(subset: Subset) -> Metadata:
+    """Of `rfs_subset`."""
+    source = {t: int(subset.population.rows.get(t, 0)) for t in subset.bundle.tables}
+    total, taken = sum(source.values()), subset.bundle.total_rows
+    rows = [{"table": t, "source": n, "subset": subset.bundle.rows(t), "share": _share(subset.bundle.rows(t), n)} for t, n in source.items()]
+    return {
+        "dagster/partition_row_count": taken,
+        "rows": taken,
+        "source_rows": total,
+        "share_of_source": _share(taken, total),
+        "tables": len(source),
+        "seed": subset.bundle.seed,
+        "rows_by_table": chart(
+            [(t, (float(n), float(subset.bundle.rows(t)))) for t, n in sorted(source.items(), key=lambda i: -i[1])], ("source", "subset")
+        ),
+        "subset": table(rows),
+    }
+
+
+def of_fitted(fitted: FittedSynthesizer) -> Metadata:
+    """Of `fitted_synthesizer`: its parameters, and the rules that it found."""
+    info = fitted.info
+    scalars = {k: v for k, v in info.items() if isinstance(v, (int, float, str, bool)) and k not in ("seconds",)}
+    rules, warnings = [str(r) for r in info.get("rules", ())], [str(w) for w in info.get("warnings", ())]
+    facts: Metadata = {
+        "rules_found": len(rules),
+        "warnings_count": len(warnings),
+        "about": table({"what": k.replace("_", " "), "value": str(v)} for k, v in sorted(scalars.items())),
+        "rules": listed(rules, "No rule was found among the columns."),
+    }
+    if warnings:
+        facts["warnings"] = listed(warnings)
+    return facts
+
+
+def of_tables(bundle: TableBundle, source: Mapping[str, int], seconds: float) -> Metadata:
+    """Of `synthetic_tables`: rows per table beside the source's, and how they were made."""
+    rows, info = {t: bundle.rows(t) for t in bundle.tables}, bundle.info
+    total, wanted = sum(rows.values()), sum(source.get(t, 0) for t in rows)
+    return {
+        "dagster/partition_row_count": total,
+        "rows": total,
+        "rows_of_source": _share(total, wanted),
+        "rows_per_second": round(total / max(seconds, 1e-3)),
+        "tables": len(rows),
+        "seed": info.get("seed"),
+        "scale": info.get("scale"),
+        "identifier": str(info.get("identifier")),
+        "rows_by_table": chart(
+            [(t, (float(source.get(t, 0)), float(n))) for t, n in sorted(rows.items(), key=lambda i: -i[1])], ("source", "synthetic")
+        ),
+        "synthetic": table({"table": t, "source": source.get(t, 0), "synthetic": n, "ratio": _share(n, source.get(t, 0))} for t, n in rows.items()),
+    }
+
+
+def of_report(report: QualityReport, fingerprint: str, page: Path, url: str | None) -> Metadata:
+    """Of `quality_report`; `url` is where the page is served, `page` where it lies."""
+    return {"schema_fingerprint": fingerprint, "quality": report.quality, "report": dg.MetadataValue.url(url) if url else dg.MetadataValue.path(page)}
+
+
+def of_export(result: Mapping[str, Any], source_fingerprint: str) -> Metadata:
+    """Of `exported_database`; the target's password was masked by the stage."""
+    rows = result.get("rows")
+    facts: Metadata = {k: v for k, v in result.items() if isinstance(v, (int, float, str, bool))}
+    if isinstance(rows, Mapping):
+        facts["dagster/partition_row_count"] = facts["rows"] = sum(rows.values())
+        facts["written"] = table({"table": t, "rows": n} for t, n in rows.items())
+    facts["tables"] = len(rows) if isinstance(rows, Mapping) else 0
+    facts["schema_fingerprint"] = source_fingerprint
+    return facts
+
+
+def of_rules(results: Sequence[RuleResult]) -> Metadata:
+    """Of an integrity check: how much was checked, and which rules are broken by how many rows."""
+    broken = sorted((r for r in results if r.violations), key=lambda r: -r.violations)
+    skipped = [r for r in results if r.skipped]
+    facts: Metadata = {
+        "rules": len(results),
+        "rows_checked": sum(r.checked for r in results),
+        "violations": sum(r.violations for r in broken),
+        "not_checked": len(skipped),
+    }
+    if broken:
+        facts["broken"] = table({"table": r.rule.table, "rule": r.rule.text, "checked": r.checked, "violations": r.violations} for r in broken)
+    if skipped:
+        facts["skipped"] = table({"table": r.rule.table, "rule": r.rule.text, "why": str(r.skipped)} for r in skipped)
+    return facts
+
+
+# --- parts -------------------------------------------------------------------------------------------------------------
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.TextMetadataValue:
+    """A table of at most `TABLE_ROWS` rows; the last line counts what was cut."""
+    records = list(rows)
+    if not records:
+        return dg.MetadataValue.text("none")
+    shown = [dict(r) for r in records[:TABLE_ROWS]]
+    kinds = {name: _kind([r[name] for r in shown]) for name in shown[0]}
+    if len(records) > TABLE_ROWS:
+        first = next(iter(kinds))
+        kinds[first] = "string"
+        shown.append({name: "" if kind == "string" else 0 for name, kind in kinds.items()} | {first: f"… and {len(records) - TABLE_ROWS:,} more"})
+    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in kinds.items()])
+    return dg.MetadataValue.table([dg.TableRecord({n: _clip(str(v)) if kinds[n] == "string" else v for n, v in r.items()}) for r in shown], schema)
+
+
+def _kind(values: Sequence[Any]) -> str:
+    """The type of a column of a table in the UI's words."""
+    if all(isinstance(v, int) for v in values):
+        return "int"
+    return "float" if all(isinstance(v, (int, float)) for v in values) else "string"
+
+
+def listed(lines: Sequence[str], otherwise: str = "none") -> dg.MarkdownMetadataValue:
+    """Lines as a list."""
+    more = [f"… and {len(lines) - TABLE_ROWS:,} more"] if len(lines) > TABLE_ROWS else []
+    return dg.MetadataValue.md("\n".join(f"- {_clip(line, 240)}" for line in [*lines[:TABLE_ROWS], *more]) or otherwise)
+
+
+def chart(rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str], **options: Any) -> dg.MarkdownMetadataValue:
+    """Bars, as `charts.bars` draws them."""
+    return dg.MetadataValue.md(bars(rows, series, **options) or "Nothing to draw.")
+
+
+def _share(part: float, whole: float) -> float:
+    return round(part / whole, 4) if whole else 1.0 if not part else 0.0
+
+
+def _clip(text: str, length: int = _CELL) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
