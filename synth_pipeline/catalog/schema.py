@@ -147,6 +147,10 @@ class DatabaseSchema:
             as (kind, name, statement), in an order in which they can be executed.
         server_version: as the server says it; not part of the fingerprint.
         cut: foreign keys to tables that `select` left out; their rows have no parent, so that their columns hold NULL.
+        settings: database-wide settings that an exact copy shares, as (name, value) in words of the connector (SQLite's
+            page size, user_version …); not part of the fingerprint.
+        object_order: (kind, name) of every object in the catalogue's own order, for copies that keep it; not part of the
+            fingerprint.
     """
 
     dialect: str
@@ -155,6 +159,8 @@ class DatabaseSchema:
     server_version: str | None = None
     warnings: tuple[str, ...] = field(default=())
     cut: tuple[ForeignKey, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+    object_order: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def _by_id(self) -> dict[str, Table]:
@@ -191,7 +197,7 @@ class DatabaseSchema:
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the structure: tables, columns, keys, checks, indexes, DDL; not of sizes or versions."""
         payload = self.to_dict()
-        for key in ("server_version", "warnings"):
+        for key in ("server_version", "warnings", "settings", "object_order"):
             payload.pop(key)
         for table in payload["tables"]:
             table.pop("row_estimate")
@@ -289,7 +295,8 @@ class DatabaseSchema:
         )
         other = tuple((k, n, s) for k, n, s in payload["other_ddl"])
         cut = tuple(_foreign_key_from(f) for f in payload["cut"])
-        return cls(payload["dialect"], tables, other, payload["server_version"], tuple(payload["warnings"]), cut)
+        pairs = (tuple((a, b) for a, b in payload[key]) for key in ("settings", "object_order"))
+        return cls(payload["dialect"], tables, other, payload["server_version"], tuple(payload["warnings"]), cut, *pairs)
 
 
 def _foreign_key_from(payload: dict[str, Any]) -> ForeignKey:

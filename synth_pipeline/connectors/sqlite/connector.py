@@ -1,0 +1,216 @@
+"""Reading a SQLite database: opened read-only by URI, reflected, sampled, and streamed to Arrow under one snapshot.
+
+A snapshot is one connection with one read transaction. It may be used from several threads (SQLite is built serialized),
+which then take turns; for parallel reads open a snapshot per thread. Writing belongs to `target`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from synth_pipeline.connectors.base import BATCH_ROWS, PROFILE_ROWS, Inclusion, TableProfile
+from synth_pipeline.connectors.dialects import SQLITE
+from synth_pipeline.connectors.sqlite import reflect, values
+from synth_pipeline.errors import SourceError, UnreachableError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synth_pipeline.catalog.schema import Column, DatabaseSchema, Table
+
+logger = logging.getLogger(__name__)
+
+OLDEST = (3, 37, 0)
+"""PRAGMA table_list, and STRICT tables."""
+_RANKED_ROWS = 200_000
+
+
+def file_identity(path: Path) -> str:
+    """What makes two names the same file: the real path (see `same_file` for hard links)."""
+    return f"sqlite:{os.path.realpath(path)}"
+
+
+def same_file(path: Path, identity: str) -> bool:
+    """True where `path` is the database of that identity, through whatever link."""
+    other = Path(identity.removeprefix("sqlite:"))
+    if file_identity(path) == identity:
+        return True
+    try:
+        return identity.startswith("sqlite:") and path.samefile(other)
+    except OSError:
+        return False
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write.
+
+    Raises:
+        UnreachableError: there is no such file, or it may not be read.
+        SourceError: it is not a SQLite database.
+    """
+    if not path.is_file():
+        raise UnreachableError(f"There is no database file {path}.", "Check the path in the URL; a relative one starts at the working directory.")
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, check_same_thread=False, isolation_level=None, timeout=30)
+    except sqlite3.OperationalError as e:
+        raise UnreachableError(f"The database file {path} cannot be opened: {e}.", "Check that it may be read.") from e
+    connection.create_function("text_number", 1, _text_number, deterministic=True)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError as e:
+        connection.close()
+        if getattr(e, "sqlite_errorcode", None) == sqlite3.SQLITE_CANTOPEN:
+            raise UnreachableError(f"The database file {path} cannot be opened: {e}.", "Check that it and its folder may be read.") from e
+        raise SourceError(f"The file {path} is not a SQLite database ({e}).", "Give the path of a SQLite database file.") from e
+    return connection
+
+
+def _text_number(text: str | None) -> int | None:
+    """The dialect's `text_number`: the first 15 hexadecimal digits of the MD5."""
+    return None if text is None else int(hashlib.md5(str(text).encode(), usedforsecurity=False).hexdigest()[:15], 16)
+
+
+class SQLiteConnector:
+    """A SQLite database file."""
+
+    dialect = SQLITE
+
+    def __init__(self, path: Path, label: str = "") -> None:
+        if sqlite3.sqlite_version_info < OLDEST:
+            raise SourceError(f"SQLite {sqlite3.sqlite_version} is too old.", "Use a Python with SQLite 3.37 or newer.")
+        self.path = path
+        self.label = label or f"sqlite:///{path}"
+        self._connection = open_read_only(path)
+
+    def identity(self) -> str:
+        return file_identity(self.path)
+
+    def reflect(self, *, values: bool = True) -> DatabaseSchema:
+        """All tables; with `values` False by their declarations alone, which is fast but cannot be used to read rows."""
+        try:
+            return reflect.reflect(self._connection, values=values)
+        except sqlite3.DatabaseError as e:
+            raise SourceError(f"The schema of {self.label} cannot be read: {e}.", "Check the file with `PRAGMA integrity_check`.") from e
+
+    def profile(self, table: Table, rows: int = PROFILE_ROWS) -> TableProfile:
+        import pyarrow as pa
+
+        source = self.dialect.quote(table.name)
+        count = int(self._connection.execute(f"SELECT count(*) FROM {source}").fetchone()[0])
+        tail, params = "", []
+        if count > rows:
+            tail, params = self._spread(table, rows, count)
+        batches = list(_Snapshot(self._connection).rows(table, tail=tail, params=params))
+        empty = [_batch(table.stored_columns, [()] * len(table.stored_columns), Counter())]
+        sample = pa.Table.from_batches(batches or empty).slice(0, rows)
+        return TableProfile(table.id, count, sample)
+
+    def _spread(self, table: Table, rows: int, count: int) -> tuple[str, list[Any]]:
+        """A tail that picks rows at even distances: of the rank in smaller tables, of the rowid in larger ones."""
+        source, rowid = self.dialect.quote(table.name), reflect.rowid_name(table)
+        if rowid is None:
+            return f"LIMIT {rows}", []
+        if count <= _RANKED_ROWS:
+            ids = [i for (i,) in self._connection.execute(f"SELECT {rowid} FROM {source} ORDER BY {rowid}")]
+            picked = [ids[k * count // rows] for k in range(rows)]
+            return f"WHERE t.{rowid} IN (SELECT value FROM json_each(?)) ORDER BY t.{rowid}", [json.dumps(picked)]
+        low, high = self._connection.execute(f"SELECT min({rowid}), max({rowid}) FROM {source}").fetchone()
+        picked = [low + k * (high - low) // rows for k in range(rows)]
+        nearest = f"(SELECT min(x.{rowid}) FROM {source} x WHERE x.{rowid} >= value)"
+        return f"WHERE t.{rowid} IN (SELECT {nearest} FROM json_each(?)) ORDER BY t.{rowid}", [json.dumps(picked)]
+
+    def inclusion(self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000) -> Inclusion:
+        q = self.dialect.quote
+        names = [q(c) for c in columns]
+        distinct = (
+            f"SELECT DISTINCT {', '.join(names)} FROM {q(child.name)} WHERE {' AND '.join(f'{n} IS NOT NULL' for n in names)} LIMIT {int(limit)}"
+        )
+        targets = f"SELECT {', '.join(q(c) for c in parent_columns)} FROM {q(parent.name)}"
+        key = names[0] if len(names) == 1 else f"({', '.join(names)})"
+        tested, found = self._connection.execute(f"SELECT count(*), total(coalesce({key} IN ({targets}), 0)) FROM ({distinct})").fetchone()
+        return Inclusion(int(tested), int(found))
+
+    def is_unique(self, table: Table, columns: Sequence[str]) -> bool:
+        return reflect.is_unique(self._connection, table.name, tuple(columns))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[_Snapshot]:
+        connection = open_read_only(self.path)
+        try:
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # the read lock is taken by the first read
+            yield _Snapshot(connection)
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _Snapshot:
+    """One read transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(
+        self, table: Table, columns: Sequence[str] | None = None, *, tail: str = "", params: Sequence[Any] = (), batch: int = BATCH_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """Streams rows of the table; see the protocol.
+
+        A value that does not conform to the column's form becomes NULL; how many is logged once per column.
+
+        Raises:
+            SourceError: such a value lies in a column that is NOT NULL, or the file is damaged.
+        """
+        wanted = table.stored_columns if columns is None else tuple(table.column(c) for c in columns)
+        expressions = ", ".join(values.select_expression(c, f"t.{SQLITE.quote(c.name)}") for c in wanted)
+        lost: Counter[str] = Counter()
+        try:
+            cursor = self._execute(f"SELECT {expressions or 'NULL'} FROM {SQLITE.quote(table.name)} AS t {tail}", params)
+            while fetched := cursor.fetchmany(batch):
+                yield _batch(wanted, list(zip(*fetched, strict=True))[: len(wanted)], lost)
+        except sqlite3.DatabaseError as e:
+            raise SourceError(f"Table {table.id!r} cannot be read: {e}.", "Check the file with `PRAGMA integrity_check`.") from e
+        for name, count in lost.items():
+            if not table.column(name).nullable:
+                raise SourceError(
+                    f"{count} values of {table.id}.{name} do not conform to its form {table.column(name).storage or table.column(name).native_type}.",
+                    "Correct them in the source, or exclude the table.",
+                )
+            logger.warning("%s.%s: %d values do not conform to the column's form and were read as NULL", table.id, name, count)
+
+    def select(self, sql: str, params: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        yield from self._execute(sql, params)
+
+    def _execute(self, sql: str, params: Sequence[Any]) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, tuple(params))
+        except sqlite3.OperationalError as e:
+            if "UTF-8" in str(e):
+                raise SourceError(f"Text of the source is not UTF-8: {str(e)[:40]}.", "Correct it in the source.") from e
+            raise
+
+
+def _batch(columns: Sequence[Column], fetched: Sequence[Sequence[Any]], lost: Counter[str]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    arrays = []
+    for column, stored in zip(columns, fetched, strict=True):
+        array = values.decode(column, stored)
+        missing = array.null_count - sum(v is None for v in stored) if array.null_count else 0
+        if missing > 0 and column.storage != "literal":
+            lost[column.name] += missing
+        arrays.append(array)
+    return pa.RecordBatch.from_arrays(arrays, names=[c.name for c in columns])
