@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from synth_pipeline.integrity import IntegrityReport
     from synth_pipeline.metadata.model import SynthesisMetadata
     from synth_pipeline.quality.report import QualityReport
-    from synth_pipeline.subset import Subset
+    from synth_pipeline.subset import Subset, SubsetPlan
     from synth_pipeline.synthesis.base import FittedSynthesizer
 
 __all__ = [
-    "VERBS", "check", "export", "fit", "infer", "reflect", "report", "require_intact", "run", "sample", "subset", "working_schema",
+    "VERBS", "check", "declared", "export", "fit", "infer", "plan", "reflect", "report", "require_intact", "run", "sample", "subset", "working_schema",
 ]  # fmt: skip
 
 VERBS = tuple(CLI_STAGES.values())
@@ -64,6 +64,16 @@ def reflect(config: SourceConfig) -> DatabaseSchema:
         raise SourceError(f"{label} has no tables.", "Check the URL, and `schemas` where the tables lie in another schema.")
     selected_schema(config, schema)
     return schema
+
+
+def declared(config: SourceConfig) -> str:
+    """The fingerprint of what the source's catalogue declares now, without a look at any row; what watches for changes compares it.
+
+    Raises:
+        UnreachableError: the source does not answer.
+    """
+    with _source(config) as connector:
+        return connector.reflect(values=False).declared_fingerprint()
 
 
 def infer(config: SourceConfig, schema: DatabaseSchema, progress: Progress | None = None) -> SynthesisMetadata:
@@ -100,6 +110,14 @@ def subset(
     taken = dataclasses.replace(taken, population=dataclasses.replace(taken.population, null_shares=shares))
     taken.save(directory)
     return taken
+
+
+def plan(config: SourceConfig, working: DatabaseSchema) -> SubsetPlan:
+    """What `subset` would take, without reading rows."""
+    from synth_pipeline.subset import plan_subset
+
+    with _source(config) as connector:
+        return plan_subset(connector, working, config.subset, frozenset(config.tables.preserve))
 
 
 def fit(

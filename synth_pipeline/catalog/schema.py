@@ -203,6 +203,24 @@ class DatabaseSchema:
             table.pop("row_estimate")
         return hashlib.sha256(json.dumps(payload, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
+    def declared_fingerprint(self) -> str:
+        """SHA-256 (hex) of what the catalogue alone declares, whatever rows the tables hold.
+
+        Leaves out what a connector reads from values where declarations do not say it: types and storage of columns of a
+        dynamically typed database, foreign keys to columns that no key covers. Native types and DDL stay in.
+        """
+        payload = self.to_dict()
+        for key in ("server_version", "warnings", "settings", "object_order"):
+            payload.pop(key)
+        keys = {t.id: {frozenset(k) for k in t.keys} for t in self.tables}
+        for table in payload["tables"]:
+            table.pop("row_estimate")
+            table["foreign_keys"] = [f for f in table["foreign_keys"] if frozenset(f["parent_columns"]) in keys.get(f["parent"], ())]
+            for column in table["columns"]:
+                column.pop("type")
+                column.pop("storage")
+        return hashlib.sha256(json.dumps(payload, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
     def select(self, include: Sequence[str] | None = None, exclude: Iterable[str] = ()) -> DatabaseSchema:
         """The schema of some tables; foreign keys to tables that are left out move to `cut`.
 

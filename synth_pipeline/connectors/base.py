@@ -73,8 +73,12 @@ class Connector(Protocol):
         """What makes two URLs the same database: server, database and schema, or the real path of a file."""
         ...
 
-    def reflect(self) -> DatabaseSchema:
-        """All tables of the database (or of the schemas asked for) with keys, checks, indexes and native DDL."""
+    def reflect(self, *, values: bool = True) -> DatabaseSchema:
+        """All tables of the database (or of the schemas asked for) with keys, checks, indexes and native DDL.
+
+        With `values` False no row is looked at: enough for `DatabaseSchema.declared_fingerprint`, not for reading rows
+        where types follow the values.
+        """
         ...
 
     def profile(self, table: Table, rows: int = PROFILE_ROWS) -> TableProfile:

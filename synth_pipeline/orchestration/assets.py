@@ -85,7 +85,7 @@ def observe_source(context: dg.OpExecutionContext, sources: Sources) -> dg.DataV
     versions = {}
     for source in context.partition_keys:
         with reported(context.log, f"observing {source}"):
-            versions[source] = pipeline.reflect(sources.load(source)).fingerprint()
+            versions[source] = pipeline.declared(sources.load(source))
     return dg.DataVersionsByPartition(versions)
 
 
@@ -158,7 +158,7 @@ def quality_report(
         with stage.publish(schema_fingerprint=working.fingerprint()) as directory:
             report = pipeline.report(stage.config, working, metadata, stage.read("rfs_subset"), synthetic_tables, directory, stage.progress)
         page = artifacts.store().path(stage.config.name, stage.name) / "report.html"
-        shown = presentation.of_report(report, reflected.fingerprint(), page, artifacts.report_url(stage.config.name))
+        shown = presentation.of_report(report, reflected, page, artifacts.report_url(stage.config.name))
         return stage.result(report, _content(stage), shown)
 
 
@@ -175,7 +175,7 @@ def exported_database(
         with stage.publish(schema_fingerprint=working.fingerprint()) as directory:
             pipeline.export(stage.config, reflected, working, synthetic_tables, directory, stage.progress, metadata=metadata)
         result = stage.read(stage.name)
-        yield stage.result(result, synthetic_tables.content_hash, presentation.of_export(result, reflected.fingerprint()))
+        yield stage.result(result, synthetic_tables.content_hash, presentation.of_export(result, reflected))
 
 
 def _content(stage: _Stage) -> str:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """A complete refresh: when (seconds since the epoch), and from which schema."""
+    """A complete refresh: when (seconds since the epoch), and the declared fingerprint of the schema that it was made from."""
 
     at: float
-    schema_fingerprint: str
+    fingerprint: str
 
 
 def last_stage(config: SourceConfig) -> str:
@@ -35,7 +35,7 @@ def last_refresh(instance: dg.DagsterInstance, config: SourceConfig) -> Refresh 
     records = instance.fetch_materializations(wanted, limit=1).records
     if not records or records[0].asset_materialization is None:
         return None
-    shown = records[0].asset_materialization.metadata.get("schema_fingerprint")
+    shown = records[0].asset_materialization.metadata.get("declared_fingerprint")
     return Refresh(records[0].timestamp, str(shown.value) if shown is not None else "")
 
 

@@ -51,7 +51,7 @@ def of_schema(schema: DatabaseSchema, before: DatabaseSchema | None) -> Metadata
         "cycles": len(cycles),
         "tables_without_key": sum(not t.primary_key for t in schema.tables),
         "dialect": " ".join(filter(None, (schema.dialect, schema.server_version))),
-        "schema_fingerprint": schema.fingerprint(),
+        **_origin(schema),
         "schema": table(rows),
     }
     if before is not None:
@@ -156,12 +156,12 @@ def of_tables(bundle: TableBundle, source: Mapping[str, int], seconds: float) ->
     }
 
 
-def of_report(report: QualityReport, fingerprint: str, page: Path, url: str | None) -> Metadata:
+def of_report(report: QualityReport, source: DatabaseSchema, page: Path, url: str | None) -> Metadata:
     """Of `quality_report`; `url` is where the page is served, `page` where it lies."""
-    return {"schema_fingerprint": fingerprint, "quality": report.quality, "report": dg.MetadataValue.url(url) if url else dg.MetadataValue.path(page)}
+    return {**_origin(source), "quality": report.quality, "report": dg.MetadataValue.url(url) if url else dg.MetadataValue.path(page)}
 
 
-def of_export(result: Mapping[str, Any], source_fingerprint: str) -> Metadata:
+def of_export(result: Mapping[str, Any], source: DatabaseSchema) -> Metadata:
     """Of `exported_database`; the target's password was masked by the stage."""
     rows = result.get("rows")
     facts: Metadata = {k: v for k, v in result.items() if isinstance(v, (int, float, str, bool))}
@@ -169,7 +169,7 @@ def of_export(result: Mapping[str, Any], source_fingerprint: str) -> Metadata:
         facts["dagster/partition_row_count"] = facts["rows"] = sum(rows.values())
         facts["written"] = table({"table": t, "rows": n} for t, n in rows.items())
     facts["tables"] = len(rows) if isinstance(rows, Mapping) else 0
-    facts["schema_fingerprint"] = source_fingerprint
+    facts.update(_origin(source))
     return facts
 
 
@@ -224,6 +224,11 @@ def listed(lines: Sequence[str], otherwise: str = "none") -> dg.MarkdownMetadata
 def chart(rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str], **options: Any) -> dg.MarkdownMetadataValue:
     """Bars, as `charts.bars` draws them."""
     return dg.MetadataValue.md(bars(rows, series, **options) or "Nothing to draw.")
+
+
+def _origin(schema: DatabaseSchema) -> Metadata:
+    """What tells later from which schema something was made; `history` reads it."""
+    return {"schema_fingerprint": schema.fingerprint(), "declared_fingerprint": schema.declared_fingerprint()}
 
 
 def _share(part: float, whole: float) -> float:

@@ -119,7 +119,7 @@ def build_schema_sensor(names: list[str], job: Any, status: dg.DefaultSensorStat
     def schema_changes(context: dg.SensorEvaluationContext, sources: Sources) -> dg.SensorResult:
         def look(name: str) -> tuple[Any, str | None]:
             config = sources.load(name)
-            return config, pipeline.reflect(config).fingerprint() if config.refresh.on_schema_change else None
+            return config, pipeline.declared(config) if config.refresh.on_schema_change else None
 
         def request(state: SourceState, name: str) -> RequestStatus:
             found = context.instance.get_run_records(dg.RunsFilter(tags={REQUEST_TAG: run_key(name, state)}), limit=1)
@@ -141,7 +141,7 @@ def build_schema_sensor(names: list[str], job: Any, status: dg.DefaultSensorStat
                 continue
             refresh = last_refresh(context.instance, config)
             state = cursor.sources.get(name, SourceState())
-            refreshed_from = refresh.schema_fingerprint or None if refresh else None
+            refreshed_from = (refresh.fingerprint or None) if refresh else None
             state, verdict = decide(state, seen, refreshed_from, lambda s, name=name: request(s, name))  # type: ignore[misc]
             cursor.sources[name] = state
             said.setdefault(verdict, []).append(name)
