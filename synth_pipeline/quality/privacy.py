@@ -1,0 +1,291 @@
+"""What the synthetic rows give away about real ones, measured: copies, replayed personal values, distances, rare categories.
+
+Everything is counted per table; no value is kept. The level is that of the weakest table. Distances are evidence, not proof: what
+protects people is how the synthesizer works, and that does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from synth_pipeline.quality.frames import FEW
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from synth_pipeline.artifacts import TableBundle
+    from synth_pipeline.quality.frames import Frame, TableFrame
+
+    Array = np.ndarray[Any, Any]
+
+LEVELS = ("At risk", "Normal", "Good", "Very Good", "Excellent")
+FEWEST_ROWS = 50
+FEWEST_FEATURES = 3
+COPY_FEATURES = 4
+NEAREST_TO = 2_000
+NEAREST_FROM = 1_000
+DRAWS = 6
+ONE_HOT = 30
+
+
+@dataclass
+class TablePrivacy:
+    """Figures of one table; shares in 0..1, None where they cannot be measured.
+
+    Attributes:
+        copied: share of synthetic rows equal to a training row in every compared column (tables with four or more).
+        copied_expected: the same for held-out rows, or, without these, for real rows among the other real rows.
+        nearer: share of synthetic rows nearer to a training row than to a held-out row (0.5 is ideal), with its 95 % interval.
+        replayed: synthetic rows with a personal value that fewer than ten real rows hold; `replayed_columns` says where.
+        texts_replayed: share of synthetic free texts that equal a real text which fewer than ten rows hold.
+        rare, rare_kept: real categories with fewer than ten rows, and how many of them the synthetic rows hold.
+        unique_combinations: share of synthetic rows whose combination of categories exactly one training row has;
+            `unique_expected` the same for held-out rows.
+    """
+
+    table: str
+    preserved: bool = False
+    copied: float | None = None
+    copied_expected: float | None = None
+    nearer: float | None = None
+    nearer_low: float | None = None
+    nearer_high: float | None = None
+    nearer_rows: int = 0
+    replayed: int = 0
+    replayed_columns: dict[str, int] = field(default_factory=dict)
+    personal_columns: int = 0
+    texts_replayed: float | None = None
+    rare: int = 0
+    rare_kept: int = 0
+    unique_combinations: float | None = None
+    unique_expected: float | None = None
+    level: str | None = None
+    reason: str = ""
+
+
+def measure(
+    frame: Frame, real: TableBundle, synthetic: TableBundle, *, preserved: Collection[str] = (), mechanisms: str = "standard"
+) -> list[TablePrivacy]:
+    """The figures of every table; `mechanisms` is the privacy level that the synthesizer ran with."""
+    found = []
+    for table in frame.tables.values():
+        figures = TablePrivacy(table.id, preserved=table.id in preserved, personal_columns=len(table.personal))
+        _replay(table, real, synthetic, figures)
+        if not figures.preserved and table.real.rows and table.synthetic.rows:
+            _copies(frame, table, figures)
+            _nearest(frame, table, figures)
+            _rare(table, figures)
+        figures.level, figures.reason = _level(figures, mechanisms)
+        found.append(figures)
+    return found
+
+
+def overall(tables: Sequence[TablePrivacy]) -> str | None:
+    """The level of the weakest table; None where no table could be judged."""
+    known = [LEVELS.index(t.level) for t in tables if t.level is not None]
+    return LEVELS[min(known)] if known else None
+
+
+def _level(t: TablePrivacy, mechanisms: str) -> tuple[str | None, str]:
+    excess = max(0.0, (t.copied or 0.0) - (t.copied_expected or 0.0))
+    if t.replayed:
+        return LEVELS[0], f"{t.replayed} rows repeat a personal value of the source"
+    if t.preserved:
+        return None, "preserved: its real rows are copied on purpose"
+    if t.copied is None and t.nearer is None and not t.personal_columns:
+        return None, "nothing to measure"
+    if excess > 0.1:
+        return LEVELS[0], f"{excess:.0%} more rows equal a real row than chance explains"
+    if t.nearer_low is not None and t.nearer_low > 0.6:
+        return LEVELS[0], f"{t.nearer:.0%} of the rows lie nearer to a training row than to a held-out row"
+    if excess > 0.02:
+        return LEVELS[1], f"{excess:.1%} more rows equal a real row than chance explains"
+    if t.nearer_low is not None and t.nearer_low > 0.52:
+        return LEVELS[1], f"{t.nearer:.0%} of the rows lie nearer to a training row than to a held-out row"
+    if mechanisms == "none":
+        return LEVELS[2], "no leak measured; the synthesizer's protections were off"
+    if t.nearer is None:
+        return LEVELS[2], "no leak measured; too few held-out rows to measure distances"
+    if mechanisms == "strict":
+        return LEVELS[4], "no leak measured; strict protections"
+    return LEVELS[3], "no leak measured; standard protections"
+
+
+# --- personal values ---------------------------------------------------------------------------------------------------
+
+
+def _replay(table: TableFrame, real: TableBundle, synthetic: TableBundle, figures: TablePrivacy) -> None:
+    import numpy as np
+
+    hit = np.zeros(table.synthetic.rows, dtype=bool)
+    stored = set(real.read(table.id, []).schema.names) if table.real.rows == 0 else None
+    for column in table.personal:
+        if stored is not None or column not in table.real.nulls:
+            continue
+        found = _equal_to_rare(real.read(table.id, [column]).column(0), synthetic.read(table.id, [column]).column(0), personal=True)
+        if found is not None and found.any():
+            figures.replayed_columns[column] = int(found.sum())
+            hit |= found
+    figures.replayed = int(hit.sum())
+    shares, texts = 0, 0
+    for column in table.texts:
+        if column in table.personal or table.real.rows == 0:
+            continue
+        values = synthetic.read(table.id, [column]).column(0)
+        found = _equal_to_rare(real.read(table.id, [column]).column(0), values, personal=False)
+        if found is not None:
+            shares, texts = shares + int(found.sum()), texts + len(values) - values.null_count
+    figures.texts_replayed = shares / texts if texts else None
+
+
+def _equal_to_rare(real: Any, synthetic: Any, *, personal: bool) -> Array | None:
+    """Which synthetic values equal a real one that fewer than ten rows hold; None where equality says nothing.
+
+    Dates, and numbers that are not nearly unique, coincide by chance; distances speak for these.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_temporal(real.type) or pa.types.is_boolean(real.type):
+        return None
+    counts = pc.value_counts(real.drop_null())
+    values, times = counts.field("values"), counts.field("counts")
+    if not (pa.types.is_string(real.type) or pa.types.is_binary(real.type)) and (not personal or len(values) < 0.9 * (len(real) - real.null_count)):
+        return None
+    rare = values.filter(pc.less(times, FEW))
+    if pa.types.is_string(real.type):
+        rare, synthetic = (pc.utf8_lower(pc.utf8_trim_whitespace(v)) for v in (rare, synthetic))
+        rare = rare.filter(pc.greater(pc.utf8_length(rare), 1))
+    found = pc.is_in(pc.cast(synthetic, rare.type, safe=False), value_set=rare, skip_nulls=True)
+    return np.asarray(found.to_numpy(), dtype=bool)
+
+
+# --- copies ------------------------------------------------------------------------------------------------------------
+
+
+def _codes(arrays: Sequence[Array]) -> Array:
+    """One code per row, equal exactly where the rows are; NaN equals NaN."""
+    import numpy as np
+
+    total = np.zeros(len(arrays[0]), dtype=np.int64)
+    for values in arrays:
+        codes = np.unique(values, return_inverse=True, equal_nan=True)[1]
+        total = np.unique(total * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)[1]
+    return total
+
+
+def _copies(frame: Frame, table: TableFrame, figures: TablePrivacy) -> None:
+    import numpy as np
+
+    if len(table.features) < COPY_FEATURES:
+        return
+    n = table.real.rows
+    codes = _codes([np.concatenate([table.real.values[f], table.synthetic.values[f]]) for f in table.features])
+    real, made = codes[:n], codes[n:]
+    training, held = real[~table.holdout], real[table.holdout]
+    figures.copied = float(np.isin(made, training).mean())
+    if len(held) >= FEWEST_ROWS:
+        figures.copied_expected = float(np.isin(held, training).mean())
+    else:
+        figures.copied_expected = float((np.bincount(real)[real] > 1).mean())
+
+
+def _rare(table: TableFrame, figures: TablePrivacy) -> None:
+    import numpy as np
+
+    categories = [f for f in table.features.values() if f.kind == "category"]
+    for feature in categories:
+        counts = np.bincount(table.real.values[feature.name], minlength=feature.size)[1:]
+        made = np.bincount(table.synthetic.values[feature.name], minlength=feature.size)[1:]
+        rare = (counts > 0) & (counts < FEW)
+        figures.rare += int(rare.sum())
+        figures.rare_kept += int((rare & (made > 0)).sum())
+    if len(categories) < 2:
+        return
+    n = table.real.rows
+    codes = _codes([np.concatenate([table.real.values[f.name], table.synthetic.values[f.name]]) for f in categories])
+    training = codes[:n][~table.holdout]
+    once = np.bincount(training, minlength=int(codes.max()) + 1) == 1
+    figures.unique_combinations = float(once[codes[n:]].mean())
+    if table.holdout.sum() >= FEWEST_ROWS:
+        figures.unique_expected = float(once[codes[:n][table.holdout]].mean())
+
+
+# --- distances ---------------------------------------------------------------------------------------------------------
+
+
+def _nearest(frame: Frame, table: TableFrame, figures: TablePrivacy) -> None:
+    """Share of synthetic rows nearer to training than to held-out rows, both of equal number and drawn by root entity.
+
+    The interval covers the synthetic rows drawn and the entities drawn: the training side is drawn several times, and its spread
+    counted twice, for the held-out side could be drawn only once.
+    """
+    import numpy as np
+
+    held, training = np.flatnonzero(table.holdout), np.flatnonzero(~table.holdout)
+    if len(table.features) < FEWEST_FEATURES or min(len(held), len(training), table.synthetic.rows) < FEWEST_ROWS:
+        return
+    held = frame.sample(held, NEAREST_TO, table.id, "held")
+    rows = frame.sample(np.arange(table.synthetic.rows), NEAREST_FROM, table.id, "nearest")
+    encode = _Encoder(table)
+    points, other = encode(table.synthetic.values, rows), encode(table.real.values, held)
+    to_held = _distance(points, other)
+    rng, shares = frame.random(table.id, "training draws"), []
+    for _ in range(DRAWS):
+        drawn = _draw(training, table.entity, len(held), rng)
+        to_training = _distance(points, encode(table.real.values, drawn))
+        shares.append(float(np.where(np.isclose(to_training, to_held, atol=1e-9), 0.5, to_training < to_held).mean()))
+    share, spread = float(np.mean(shares)), float(np.var(shares, ddof=1))
+    error = 1.96 * np.sqrt(share * (1 - share) / len(rows) + 2 * spread)
+    figures.nearer, figures.nearer_rows = share, len(rows)
+    figures.nearer_low, figures.nearer_high = max(0.0, share - float(error)), min(1.0, share + float(error))
+
+
+def _draw(training: Array, entity: Array | None, n: int, rng: Any) -> Array:
+    """About `n` training rows, whole root entities where these are known."""
+    import numpy as np
+
+    if entity is None or (entity[training] < 0).any():
+        return np.asarray(rng.choice(training, min(n, len(training)), replace=False))
+    owners = entity[training]
+    _, group = np.unique(owners, return_inverse=True)
+    place = rng.permutation(int(group.max()) + 1)[group]
+    return np.asarray(training[np.argsort(place, kind="stable")][:n])
+
+
+class _Encoder:
+    """Rows as points: ranks in 0..1 of the real values, categories one-hot so that a difference counts as one."""
+
+    def __init__(self, table: TableFrame) -> None:
+        import numpy as np
+
+        self._features = list(table.features.values())
+        numbers = {f.name: table.real.values[f.name] for f in self._features if f.kind != "category"}
+        self._sorted = {name: np.sort(x[~np.isnan(x)]) for name, x in numbers.items()}
+
+    def __call__(self, values: dict[str, Array], rows: Array) -> Array:
+        import numpy as np
+
+        parts = []
+        for feature in self._features:
+            x = values[feature.name][rows]
+            if feature.kind == "category":
+                parts.append(np.eye(ONE_HOT + 1)[np.minimum(x, ONE_HOT)][:, : min(feature.size, ONE_HOT + 1)] * np.sqrt(0.5))
+            else:
+                known = self._sorted[feature.name]
+                rank = np.searchsorted(known, x) / max(1, len(known))
+                parts.append(np.where(np.isnan(x), -1.0, rank)[:, None])
+        return np.hstack(parts)
+
+
+def _distance(points: Array, others: Array, block: int = 500) -> Array:
+    """Squared Euclidean distance of every point to the nearest of `others`, in blocks."""
+    import numpy as np
+
+    square = (others**2).sum(1)
+    found = [((p**2).sum(1)[:, None] + square - 2 * p @ others.T).min(1) for p in np.array_split(points, max(1, len(points) // block))]
+    nearest: Array = np.maximum(0.0, np.concatenate(found))
+    return nearest
