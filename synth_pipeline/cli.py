@@ -1,0 +1,310 @@
+"""The command line: parses, calls `pipeline`, and turns every outcome into an exit code and a clear line.
+
+Exit codes: 0 done, 1 a check failed, 2 bad configuration or usage, 3 a database cannot be reached, 70 a fault of the
+program, 130 interrupted. What is printed at the end is made by `terminal`; no stage of the work belongs here. Only the
+standard library is imported before a command runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from synth_pipeline.errors import ConfigError, SynthPipelineError, UsageError, closest
+
+if TYPE_CHECKING:
+    from synth_pipeline.artifacts import ArtifactStore
+    from synth_pipeline.config import SourceConfig
+    from synth_pipeline.progress import Progress
+
+STAGES = {
+    "reflect": "read the structure of the source: tables, keys, constraints",
+    "infer": "find out what the columns mean, with evidence",
+    "subset": "take a referentially complete random subset to learn from",
+    "fit": "learn the database",
+    "sample": "draw a synthetic database",
+    "report": "measure quality, integrity and privacy",
+    "export": "write the synthetic database with the schema of the source",
+}
+_FAULT, _INTERRUPTED, _TERMINATED, _CHECK_FAILED = 70, 130, 143, 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; nothing but usage errors of the parser leaves by SystemExit."""
+    options = _parser().parse_args(arguments)
+    try:
+        _prepare(options)
+        code: int = options.command(options)
+        sys.stdout.flush()
+        return code
+    except SynthPipelineError as error:
+        if options.debug:
+            raise
+        return _failed(options, error.problem, error.remedy, error.exit_code)
+    except KeyboardInterrupt:
+        return _failed(options, "Interrupted.", "What was published before is whole; run the command again to go on.", _INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing stdout does not complain again
+        return 0
+    except Exception as error:
+        if options.debug:
+            raise
+        problem = f"Unexpected {type(error).__name__} in {_place(error)}."
+        return _failed(options, problem, "Run it again with --debug, and report what it shows.", _FAULT)
+
+
+# --- commands ----------------------------------------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace) -> int:
+    return _execute(options, _config(options), options.first, options.last)
+
+
+def _stage(options: argparse.Namespace) -> int:
+    config = _config(options)
+    if options.name == "subset" and options.plan:
+        return _plan(options, config)
+    return _execute(options, config, options.name, options.name)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from synth_pipeline import demo
+    from synth_pipeline.config import Connection, ExportConfig, SourceConfig, config_names
+
+    config = SourceConfig(
+        name="demo", description="Telecom operator", source=Connection(url="sqlite:///data/telecom.db"),
+        export=ExportConfig(url="sqlite:///out/telecom_synthetic.db"),
+    )  # fmt: skip
+    source = Path("data/telecom.db")
+    if "demo" in config_names(options.configs):
+        options.config = "demo"
+        config = _config(options)
+        if not (config.source.url or "").startswith("sqlite:///"):
+            raise ConfigError("demo: `source.url` is no SQLite file, so the demo cannot be built there.", "Use url: 'sqlite:///data/telecom.db'.")
+        source = Path((config.source.url or "").removeprefix("sqlite:///"))
+    progress = _progress(options)
+    rows = demo.build(source)
+    progress.note(f"built {source} with {sum(rows.values()):,} rows")
+    if options.build_only:
+        return _print_json({"source": str(source), "rows": rows}) if options.json else 0
+    return _execute(options, _overridden(config, options), "reflect", "export")
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from synth_pipeline.config import config_names, validate
+
+    files = options.files or config_names(options.configs)
+    if not files:
+        raise UsageError(f"There is no configuration in {options.configs}/.", "Name a file, or another folder with --configs.")
+    found = {file: validate(file, options.configs) for file in files}
+    problems = [problem for several in found.values() for problem in several]
+    if options.json:
+        _print_json({file: [asdict(p) for p in several] for file, several in found.items()})
+    else:
+        for file, several in found.items():
+            _print("\n".join(str(p) for p in several) or f"{file}: ok")
+    return ConfigError.exit_code if problems else 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from synth_pipeline import pipeline, stored
+
+    config = _config(options)
+    before = stored.load_schema(_store(options).open(config.name, "reflected_schema"))
+    changes = before.diff(pipeline.reflect(config))
+    if options.json:
+        _print_json({"source": config.name, "changes": changes})
+    else:
+        _print("\n".join(changes) or f"{config.name}: the schema is as it was at the last run.")
+    return _CHECK_FAILED if changes and options.exit_code else 0
+
+
+def _plan(options: argparse.Namespace, config: SourceConfig) -> int:
+    """What `subset` would take, without reading rows."""
+    from synth_pipeline import pipeline, stored, terminal
+
+    store = _store(options)
+    reflected = stored.load_schema(store.open(config.name, "reflected_schema"))
+    working = pipeline.working_schema(config, reflected, stored.load_metadata(store.open(config.name, "inferred_metadata")))
+    plan = pipeline.plan(config, working)
+    if options.json:
+        return _print_json(plan.to_dict())
+    terminal.show_plan(plan)
+    return 0
+
+
+def _execute(options: argparse.Namespace, config: SourceConfig, first: str, last: str) -> int:
+    from synth_pipeline import pipeline, terminal
+
+    store = _store(options)
+    summary = pipeline.run(config, store, first=first, last=last, progress=_progress(options))
+    if options.json:
+        _print_json(summary.to_dict())
+    else:
+        terminal.show_stage(store, config.name, last if first == last else None)
+        terminal.show_summary(summary)
+    return _CHECK_FAILED if summary.failed else 0
+
+
+# --- options -----------------------------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the nearest word that exists."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(UsageError.exit_code, f"{self.prog}: {message}. See `{self.prog} --help`.\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"there is no {value!r}. {closest(str(value), map(str, action.choices))}".rstrip("."))
+
+
+def _parser() -> argparse.ArgumentParser:
+    from synth_pipeline import __version__
+
+    common = argparse.ArgumentParser(add_help=False)
+    configs, artifacts = (Path(os.environ.get(f"SYNTH_PIPELINE_{name.upper()}") or name) for name in ("configs", "artifacts"))
+    common.add_argument("--configs", type=Path, default=configs, metavar="DIR", help="folder of the configurations (configs)")
+    common.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    common.add_argument("--quiet", action="store_true", help="show no progress")
+    common.add_argument("--debug", action="store_true", help="show where an error comes from")
+    stored = argparse.ArgumentParser(add_help=False)
+    stored.add_argument("--artifacts", type=Path, default=artifacts, metavar="DIR", help="folder of the artifacts (artifacts)")
+    chosen = argparse.ArgumentParser(add_help=False)
+    chosen.add_argument("--seed", type=_natural, metavar="N", help="seed of subset, fit and sample")
+    chosen.add_argument("--scale", type=_positive, metavar="X", help="synthetic rows as a multiple of the source's")
+    one = argparse.ArgumentParser(add_help=False)
+    one.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of one in the folder of configurations")
+
+    parser = _Parser(
+        prog="synth-pipeline", description="Point it at a database; get a synthetic database with the same schema.",
+        epilog="exit codes: 0 done, 1 a check failed, 2 bad configuration or usage, 3 a database cannot be reached",
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"synth-pipeline {__version__}")
+    commands: Any = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def add(name: str, text: str, function: Callable[[argparse.Namespace], int], *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        sentence = f"{text[0].upper()}{text[1:]}."
+        command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=sentence, parents=[*parents, common])
+        command.set_defaults(command=function, name=name)
+        return command
+
+    run = add("run", "take a source through all stages, or some of them", _run, one, stored, chosen)
+    run.add_argument("--from", dest="first", choices=list(STAGES), default="reflect", metavar="STAGE", help=f"first stage: {', '.join(STAGES)}")
+    run.add_argument("--to", dest="last", choices=list(STAGES), default="export", metavar="STAGE", help="last stage")
+    for name, text in STAGES.items():
+        stage = add(name, text, _stage, one, stored, chosen)
+        if name == "subset":
+            stage.add_argument("--plan", action="store_true", help="only show what would be taken")
+    validate = add("validate", "tell every problem of configurations, with its line", _validate)
+    validate.add_argument("files", nargs="*", metavar="CONFIG", help="all of the folder if none is named")
+    diff = add("diff", "compare the schema of the source with the last run", _diff, one, stored)
+    diff.add_argument("--exit-code", action="store_true", help="exit with 1 where something changed")
+    demo = add("demo", "build the telecom demo and run it", _demo, stored, chosen)
+    demo.add_argument("--build-only", action="store_true", help="only build the source")
+    return parser
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0 and up to 1000")
+    return value
+
+
+def _config(options: argparse.Namespace) -> SourceConfig:
+    from synth_pipeline.config import load_config
+
+    return _overridden(load_config(options.config, options.configs), options)
+
+
+def _overridden(config: SourceConfig, options: argparse.Namespace) -> SourceConfig:
+    from synth_pipeline.config import overridden
+
+    return overridden(config, seed=getattr(options, "seed", None), scale=getattr(options, "scale", None))
+
+
+def _store(options: argparse.Namespace) -> ArtifactStore:
+    from synth_pipeline.artifacts import ArtifactStore
+
+    return ArtifactStore(options.artifacts)
+
+
+def _progress(options: argparse.Namespace) -> Progress:
+    import logging
+
+    from synth_pipeline.progress import Bars, LogLines, Silent
+
+    if options.quiet:
+        return Silent()
+    return Bars() if sys.stderr.isatty() else LogLines(logging.getLogger("synth_pipeline.progress"))
+
+
+# --- outcomes ----------------------------------------------------------------------------------------------------------
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    """Logging and warnings as a user wants them: the program's own lines, and nothing that libraries mutter."""
+    import logging
+    import signal
+    import warnings
+
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    logging.getLogger("synth_pipeline.progress").setLevel(logging.INFO)
+    if options.debug:
+        logging.getLogger("synth_pipeline").setLevel(logging.DEBUG)
+    else:
+        warnings.simplefilter("ignore")
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(*_: object) -> NoReturn:
+    sys.exit(_TERMINATED)  # unwinds, so that staging directories and locks go
+
+
+def _failed(options: argparse.Namespace, problem: str, remedy: str, code: int) -> int:
+    if options.json:
+        _print_json({"error": problem, "remedy": remedy, "exit_code": code})
+    lines = f"{problem} {remedy}".strip().splitlines()
+    for line in lines:
+        sys.stderr.write(f"synth-pipeline: {line}\n")
+    return code
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of this package that an error passed through; messages of libraries may hold values of the source."""
+    import traceback
+
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f"{os.sep}synth_pipeline{os.sep}" in f.filename]
+    return f"{Path(frames[-1].filename).stem} (line {frames[-1].lineno})" if frames else "a library"
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _print_json(payload: Any) -> int:
+    import json
+
+    _print(json.dumps(payload, indent=1, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

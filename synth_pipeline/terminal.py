@@ -1,0 +1,135 @@
+"""What the command line shows a person: the end of a run, a stage's own view, the plan of a subset.
+
+Colours appear on a terminal only; a pipe gets the same words, never cut at a width. Nothing is computed here.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from synth_pipeline.artifacts import ArtifactStore
+    from synth_pipeline.catalog.schema import DatabaseSchema
+    from synth_pipeline.subset import SubsetPlan
+    from synth_pipeline.summary import RunSummary
+
+_MOST_TABLES = 25
+_MOST_WARNINGS = 8
+
+
+def show_summary(summary: RunSummary) -> None:
+    """Rows per table, seconds per stage, scores, and where report and target lie."""
+    console = _console()
+    if summary.tables:
+        rows = _table("table", "source", "subset", "synthetic")
+        for t in summary.tables[:_MOST_TABLES]:
+            rows.add_row(t.table, *(_count(n) for n in (t.source, t.subset, t.synthetic)))
+        hidden = len(summary.tables) - _MOST_TABLES
+        if hidden > 0:
+            rows.add_row(f"… {hidden} more", "", "", "")
+        if len(summary.tables) > 1:
+            rows.add_section()
+            columns = ([t.source for t in summary.tables], [t.subset for t in summary.tables], [t.synthetic for t in summary.tables])
+            rows.add_row("[bold]all", *(_count(sum(n or 0 for n in column)) for column in columns))
+        console.print(rows)
+    stages = _table("stage", "seconds", "")
+    for stage in summary.stages:
+        stages.add_row(stage.stage, f"{stage.seconds:.1f}", f"[dim]{stage.count:,} {stage.unit}")
+    if len(summary.stages) > 1:
+        stages.add_section()
+        stages.add_row("[bold]all", f"{summary.seconds:.1f}", "")
+    console.print(stages)
+
+    facts = _table("", "", header=False)
+    facts.columns[1].justify = "left"
+    if summary.quality is not None:
+        facts.add_row("quality", _marked(f"{100 * summary.quality:.1f} %", not summary.failed_checks, warn=not summary.failed))
+    if summary.integrity is not None:
+        kept, rules = summary.integrity["rules"] - summary.integrity["broken"], summary.integrity["rules"]
+        facts.add_row("integrity", _marked(f"{kept:,} of {rules:,} rules kept by every row", kept == rules, warn=True))
+    if summary.privacy:
+        facts.add_row("privacy", _text(_privacy(summary.privacy)))
+    for check in summary.failed_checks:
+        facts.add_row("check", _marked(check, False, warn=not summary.failed))
+    if summary.report:
+        facts.add_row("report", _text(summary.report))
+    if summary.target:
+        facts.add_row("target", _text(summary.target))
+    if facts.row_count:
+        console.print(facts)
+    for warning in summary.warnings[:_MOST_WARNINGS]:
+        console.print(_text(f"note: {warning}"), style="yellow")
+    if len(summary.warnings) > _MOST_WARNINGS:
+        console.print(f"… {len(summary.warnings) - _MOST_WARNINGS} more notes", style="yellow")
+
+
+def show_stage(store: ArtifactStore, source: str, verb: str | None) -> None:
+    """What one stage has to show beside its counts; `verb` None shows nothing."""
+    from synth_pipeline import stored
+
+    if verb == "reflect":
+        show_schema(stored.load_schema(store.open(source, "reflected_schema")))
+    elif verb == "infer":
+        from synth_pipeline.metadata.table import render
+
+        sys.stdout.write(render(stored.load_metadata(store.open(source, "inferred_metadata"))) + "\n")
+    elif verb == "fit":
+        info = stored.load_fitted(store.open(source, "fitted_synthesizer")).info
+        for rule in info.get("rules", ()):
+            sys.stdout.write(f"rule: {rule}\n")
+
+
+def show_schema(schema: DatabaseSchema) -> None:
+    """One line per table: columns, keys, what it refers to."""
+    tables = _table("table", "columns", "rows", "key", "refers to")
+    for column in tables.columns[3:]:
+        column.justify = "left"
+    for t in schema.tables:
+        parents = ", ".join(dict.fromkeys(fk.parent for fk in t.foreign_keys))
+        tables.add_row(t.id, str(len(t.columns)), _count(t.row_estimate), ", ".join(t.primary_key) or "[dim]none", parents)
+    _console().print(tables)
+
+
+def show_plan(plan: SubsetPlan) -> None:
+    """The dry run of `subset`."""
+    sys.stdout.write(plan.render() + "\n")
+
+
+def _privacy(figures: dict[str, Any]) -> str:
+    numbers = {k: v for k, v in figures.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items()) or "see the report"
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+
+
+def _table(*headings: str, header: bool = True) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=header, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
+    return table
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def _marked(text: str, good: bool, *, warn: bool) -> Any:
+    from rich.text import Text
+
+    return Text(text, style="green" if good else "yellow" if warn else "red")
+
+
+def _text(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(text)
