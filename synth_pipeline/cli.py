@@ -156,14 +156,26 @@ def _execute(options: argparse.Namespace, config: SourceConfig, first: str, last
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, with the nearest word that exists."""
+    """Says what is wrong in one line, with the nearest word that exists; never guesses from the first letters."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "allow_abbrev": False})
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = [word for action in getattr(options, "parser", self)._actions for word in action.option_strings]
+            near = closest(unknown[0], known) if unknown[0].startswith("-") else ""
+            getattr(options, "parser", self).error(f"unknown argument {unknown[0]!r}. {near}".strip())
+        return options
 
     def error(self, message: str) -> NoReturn:
-        self.exit(UsageError.exit_code, f"{self.prog}: {message}. See `{self.prog} --help`.\n")
+        end = "" if message.endswith((".", "?")) else "."
+        self.exit(UsageError.exit_code, f"{self.prog}: {message}{end} See `{self.prog} --help`.\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            raise argparse.ArgumentError(action, f"there is no {value!r}. {closest(str(value), map(str, action.choices))}".rstrip("."))
+            raise argparse.ArgumentError(action, f"there is no {value!r}. {closest(str(value), map(str, action.choices))}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -193,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, text: str, function: Callable[[argparse.Namespace], int], *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         sentence = f"{text[0].upper()}{text[1:]}."
         command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=sentence, parents=[*parents, common])
-        command.set_defaults(command=function, name=name)
+        command.set_defaults(command=function, name=name, parser=command)
         return command
 
     run = add("run", "take a source through all stages, or some of them", _run, one, stored, chosen)
