@@ -24,8 +24,7 @@ test: $(STAMP)          ## the test suite; the runner's closing line comes last
 
 ui: $(STAMP)            ## Dagster's web pages on http://localhost:3000, with the demo as a partition
 	@test -f data/telecom.db || $(BIN)/synth-pipeline demo --build-only
-	@mkdir -p .dagster
-	DAGSTER_HOME=$(CURDIR)/.dagster $(BIN)/dagster dev -w workspace.yaml $(ARGS)
+	$(BIN)/python -m synth_pipeline.orchestration.ui $(ARGS)
 
 lint: $(STAMP)          ## style, types, layers
 	$(BIN)/ruff check synth_pipeline synth_pipeline_tests benchmarks

@@ -136,7 +136,7 @@ def build_schema_sensor(names: list[str], job: Any, status: dg.DefaultSensorStat
         requests: list[dg.RunRequest] = []
         events: list[dg.AssetObservation] = []
         said: dict[str, list[str]] = {}
-        for name, (config, seen) in swept.answers.items():
+        for name, (config, seen) in sorted(swept.answers.items()):
             if seen is None:
                 continue
             refresh = last_refresh(context.instance, config)

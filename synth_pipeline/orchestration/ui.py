@@ -1,7 +1,7 @@
 """Opens the Dagster UI on this machine: `python -m synth_pipeline.orchestration.ui`, which is what `make ui` runs.
 
-It keeps Dagster's own records in .dagster/ of the working directory, serves the reports beside the UI, and builds the
-demo's source where the demo is configured and its database is missing. Deployments use the files in docker/ instead.
+It keeps Dagster's own records in .dagster/ of the working directory and serves the reports beside the UI. Deployments use
+the files in docker/ instead.
 """
 
 from __future__ import annotations
@@ -50,22 +50,6 @@ def prepare(home: Path) -> None:
         (home / "dagster.yaml").write_text(INSTANCE, encoding="utf-8")
 
 
-def build_demo(configs: Path) -> None:
-    """Builds the demo's source if the demo is configured with a SQLite file that does not exist."""
-    if not (configs / "demo.yaml").exists():
-        return
-    from synth_pipeline.config import load_config
-
-    url = load_config("demo", configs).source.url or ""
-    database = Path(url.removeprefix("sqlite:///"))
-    if url.startswith("sqlite:///") and not database.exists():
-        from synth_pipeline.demo import build
-
-        database.parent.mkdir(parents=True, exist_ok=True)
-        print(f"Building the demo's source, {database} …", flush=True)  # noqa: T201
-        build(database)
-
-
 def main() -> int:
     """The command line of this module; returns the exit code of `dagster dev`."""
     parser = argparse.ArgumentParser(description="Opens the Dagster UI.")
@@ -76,7 +60,6 @@ def main() -> int:
     settings = Settings.from_environment()
     home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").absolute()
     prepare(home)
-    build_demo(settings.configs)
     shown = "localhost" if options.host in ("127.0.0.1", "0.0.0.0") else options.host
     with server(settings.artifacts, options.host, options.reports_port) as reports:
         threading.Thread(target=reports.serve_forever, daemon=True).start()
