@@ -71,7 +71,7 @@ def check_report(context: dg.AssetCheckExecutionContext, sources: Sources, value
         severity = dg.AssetCheckSeverity.ERROR if config.severity == "error" else dg.AssetCheckSeverity.WARN
         thresholds = {"quality": config.quality_min, "privacy": config.privacy_max_nearer}
         for name in SCORES:
-            failed = [str(line) for line in value.failed_checks if name in str(line).lower()]
+            failed = [line for line in value.failed_checks if line.startswith(name)]
             note = "; ".join(failed) or ("Passed." if thresholds[name] is not None else "No threshold is set in the source's file.")
             yield dg.AssetCheckResult(
                 asset_key=dg.AssetKey("quality_report"), check_name=name, passed=not failed, severity=severity, description=note,

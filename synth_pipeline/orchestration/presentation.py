@@ -158,7 +158,49 @@ def of_tables(bundle: TableBundle, source: Mapping[str, int], seconds: float) ->
 
 def of_report(report: QualityReport, source: DatabaseSchema, page: Path, url: str | None) -> Metadata:
     """Of `quality_report`; `url` is where the page is served, `page` where it lies."""
-    return {**_origin(source), "quality": report.quality, "report": dg.MetadataValue.url(url) if url else dg.MetadataValue.path(page)}
+    verdict, properties = report.figures["verdict"], report.figures["properties"]
+    quality, privacy, integrity = verdict["quality"], verdict["privacy"], verdict["integrity"]
+    scores = {name: (entry["individual"] or {}, entry["cross_table"] or {}, entry) for name, entry in report.figures["tables"].items()}
+    numbers = {
+        "quality": report.quality,
+        "quality_ceiling": _percent(quality["ceiling"]),
+        **{name: properties[name]["score"] for name in ("shape", "pairs", "cardinality", "hop1") if name in properties},
+        "detection_auc": properties.get("c2st", {}).get("score"),
+        "nearer_to_training": privacy["nearer_max"],
+        "replayed_values": privacy["replayed"],
+        "privacy_rank": privacy["rank"],
+        "rules_broken": integrity["broken"],
+        "checks_failed": len(report.failed_checks),
+    }
+    return {
+        "report": dg.MetadataValue.url(url) if url else dg.MetadataValue.path(page),
+        **{name: round(float(n), 4) if isinstance(n, float) else n for name, n in numbers.items() if n is not None},
+        "quality_grade": quality["grade"] or "not scored",
+        "privacy_level": privacy["level"] or "not measured",
+        "look_at_first": listed([f"**{f['area']}** – {f['text']}" for f in verdict["first"]], "Nothing stands out."),
+        "properties": table(
+            {"property": p["title"], "score": _shown(p["score"]), "real data of this size": _shown(p["ceiling"]), "of": p["count"]}
+            for p in properties.values()
+            if p["count"]
+        ),
+        "scores_by_table": chart(
+            [(name, (alone.get("score") or 0.0, across.get("score") or 0.0)) for name, (alone, across, _) in scores.items() if alone or across],
+            ("table alone", "with ancestors"),
+            maximum=100,
+        ),
+        "scores": table(
+            {
+                "table": name,
+                "alone": _shown(alone.get("score"), "{:.1f}"),
+                "with ancestors": _shown(across.get("score"), "{:.1f}"),
+                "shape": _shown(entry["shape"]),
+                "pairs": _shown(entry["pair_score"]),
+                "rows": entry["rows_synthetic"],
+            }
+            for name, (alone, across, entry) in scores.items()
+        ),
+        **_origin(source),
+    }
 
 
 def of_export(result: Mapping[str, Any], source: DatabaseSchema) -> Metadata:
@@ -229,6 +271,14 @@ def chart(rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str], **
 def _origin(schema: DatabaseSchema) -> Metadata:
     """What tells later from which schema something was made; `history` reads it."""
     return {"schema_fingerprint": schema.fingerprint(), "declared_fingerprint": schema.declared_fingerprint()}
+
+
+def _shown(score: float | None, form: str = "{:.3f}") -> str:
+    return "–" if score is None else form.format(score)
+
+
+def _percent(score: float | None) -> float | None:
+    return None if score is None else score / 100
 
 
 def _share(part: float, whole: float) -> float:
