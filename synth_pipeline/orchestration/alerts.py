@@ -34,8 +34,8 @@ def post(address: str, payload: dict[str, Any]) -> None:
     Raises:
         RuntimeError: it was not taken; the address, which is a secret, is not named.
     """
-    request = urllib.request.Request(address, json.dumps(payload).encode(), {"Content-Type": "application/json"}, method="POST")
     try:
+        request = urllib.request.Request(address, json.dumps(payload).encode(), {"Content-Type": "application/json"}, method="POST")
         with urllib.request.urlopen(request, timeout=TIMEOUT):
             pass
     except urllib.error.HTTPError as e:

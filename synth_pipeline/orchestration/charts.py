@@ -63,7 +63,7 @@ def bars(
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start") -> str:
-    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" fill="{INK}">{escape(text)}</text>'
+    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" fill="{INK}">{escape("".join(c if c.isprintable() else "?" for c in text))}</text>'
 
 
 def _image(width: float, height: float, body: str, title: str) -> str:
@@ -72,5 +72,5 @@ def _image(width: float, height: float, body: str, title: str) -> str:
         f'font-family="system-ui,sans-serif" font-size="11">{body}</svg>'
     )
     encoded = base64.b64encode(svg.encode()).decode()
-    alt = title.replace("[", "(").replace("]", ")")
+    alt = escape(title).replace("[", "(").replace("]", ")")
     return f"![{alt}](data:image/svg+xml;base64,{encoded})"

@@ -7,6 +7,7 @@ source never is.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     from synth_pipeline.catalog.schema import DatabaseSchema
     from synth_pipeline.integrity import RuleResult
     from synth_pipeline.metadata.model import SynthesisMetadata
-    from synth_pipeline.quality.report import QualityReport
+    from synth_pipeline.quality.model import QualityReport
     from synth_pipeline.subset import Subset
     from synth_pipeline.synthesis.base import FittedSynthesizer
 
 Metadata = dict[str, Any]
 TABLE_ROWS = 60
+_LETTERS = 8_000
 _CELL = 90
 
 
@@ -236,18 +238,23 @@ def of_rules(results: Sequence[RuleResult]) -> Metadata:
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.TextMetadataValue:
-    """A table of at most `TABLE_ROWS` rows; the last line counts what was cut."""
+    """A table of at most `TABLE_ROWS` rows and about `_LETTERS` letters; the last line counts what was cut."""
     records = list(rows)
     if not records:
         return dg.MetadataValue.text("none")
-    shown = [dict(r) for r in records[:TABLE_ROWS]]
+    shown = [dict(r) for r in records[: _fitting(sum(len(k) + min(len(str(v)), _CELL) + 30 for k, v in r.items()) for r in records)]]
     kinds = {name: _kind([r[name] for r in shown]) for name in shown[0]}
-    if len(records) > TABLE_ROWS:
+    if cut := len(records) - len(shown):
         first = next(iter(kinds))
         kinds[first] = "string"
-        shown.append({name: "" if kind == "string" else 0 for name, kind in kinds.items()} | {first: f"… and {len(records) - TABLE_ROWS:,} more"})
+        shown.append({name: "" if kind == "string" else 0 for name, kind in kinds.items()} | {first: f"… and {cut:,} more"})
     schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in kinds.items()])
     return dg.MetadataValue.table([dg.TableRecord({n: _clip(str(v)) if kinds[n] == "string" else v for n, v in r.items()}) for r in shown], schema)
+
+
+def _fitting(sizes: Iterable[int]) -> int:
+    """How many of the first rows of these sizes fit; at least one."""
+    return max(1, sum(total <= _LETTERS for total in itertools.accumulate(itertools.islice(sizes, TABLE_ROWS))))
 
 
 def _kind(values: Sequence[Any]) -> str:
@@ -258,9 +265,11 @@ def _kind(values: Sequence[Any]) -> str:
 
 
 def listed(lines: Sequence[str], otherwise: str = "none") -> dg.MarkdownMetadataValue:
-    """Lines as a list."""
-    more = [f"… and {len(lines) - TABLE_ROWS:,} more"] if len(lines) > TABLE_ROWS else []
-    return dg.MetadataValue.md("\n".join(f"- {_clip(line, 240)}" for line in [*lines[:TABLE_ROWS], *more]) or otherwise)
+    """Lines as a list, cut as a table is."""
+    shown = [_clip(line, 240) for line in lines]
+    shown = shown[: _fitting(map(len, shown))]
+    more = [f"… and {len(lines) - len(shown):,} more"] if len(lines) > len(shown) else []
+    return dg.MetadataValue.md("\n".join(f"- {line}" for line in [*shown, *more]) or otherwise)
 
 
 def chart(rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str], **options: Any) -> dg.MarkdownMetadataValue:
