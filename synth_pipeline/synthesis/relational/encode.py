@@ -7,7 +7,6 @@ dictionary of values. Both speak float64 with NaN for NULL. Which column gets wh
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from synth_pipeline.synthesis.relational.trees import MAX_BINS, Feature
 
 _EXACT = 2.0**53
+_LATTICE_VALUES = 10
 _DAY = 86_400_000_000
 
 
@@ -60,11 +60,22 @@ class NumberCodec:
             if digits is not None:
                 unique = np.unique(x)
                 codec.offset = float(unique[0])
-                steps = np.diff(unique).astype(np.int64)
-                codec.step = float(np.gcd.reduce(steps)) if len(steps) else 1.0
+                if len(unique) >= _LATTICE_VALUES:
+                    codec.step = float(np.gcd.reduce(np.diff(unique).astype(np.int64)))
             codec.edges = bin_edges(x)
             codec.parts = _calendar_parts(kind, x)
         return codec
+
+    @property
+    def unit(self) -> float:
+        """The size of a unit: microseconds for dates and times, the last digit for numbers."""
+        if pa.types.is_temporal(self.type):
+            return float(_DAY) if pa.types.is_date(self.type) else 1.0
+        return 10.0 ** -(self.digits or 0)
+
+    def comparable(self, other: NumberCodec) -> bool:
+        """Whether differences between the two make sense: both dates, both times of day, or both numbers."""
+        return _family(self.type) == _family(other.type)
 
     def encode(self, values: pa.ChunkedArray | pa.Array) -> np.ndarray:
         """The values in units, float64 (n,), NaN for NULL."""
@@ -75,7 +86,7 @@ class NumberCodec:
             values = values.cast(pa.int64())
         elif pa.types.is_decimal(kind):
             values = values.cast(pa.float64())
-        x = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.cast(pa.float64()).to_numpy())
+        x = to_numpy(values.cast(pa.float64()))
         x = np.where(np.isfinite(x), x, np.nan)
         return np.round(x * 10.0**self.digits) if self.digits else x
 
@@ -94,9 +105,9 @@ class NumberCodec:
         kind = self.type
         if pa.types.is_floating(kind):
             return pa.array(x / 10.0 ** (self.digits or 0), type=pa.float64(), mask=null)
-        whole = pa.array(x.astype(np.int64), type=pa.int64(), mask=null)
         if pa.types.is_decimal(kind):
-            return _decimals(whole, kind)
+            return _decimals(np.where(null, 0, x).astype(np.int64), null, kind)
+        whole = pa.array(np.where(null, 0, x).astype(np.int64), type=pa.int64(), mask=null)
         if pa.types.is_date(kind):
             return whole.cast(pa.int32()).cast(kind)
         return whole.cast(kind)
@@ -125,8 +136,7 @@ class CategoryCodec:
         return cls(values.type, unique.take(order))
 
     def encode(self, values: pa.ChunkedArray | pa.Array) -> np.ndarray:
-        codes = pc.index_in(values, value_set=self.dictionary).cast(pa.float64())
-        return np.asarray(codes.to_numpy(zero_copy_only=False) if isinstance(codes, pa.Array) else codes.to_numpy(), dtype=float)
+        return to_numpy(pc.index_in(values, value_set=self.dictionary).cast(pa.float64())).astype(float)
 
     def decode(self, x: np.ndarray) -> pa.Array:
         null = np.isnan(x)
@@ -139,6 +149,11 @@ class CategoryCodec:
 
 
 Codec = NumberCodec | CategoryCodec
+
+
+def to_numpy(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """A numeric Arrow column as a numpy array, NULL as NaN."""
+    return np.asarray(values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy())
 
 
 def bin_edges(x: np.ndarray) -> np.ndarray:
@@ -208,6 +223,12 @@ def outputs_of(x: np.ndarray, codes: int, rng: np.random.Generator, most: int = 
     return np.stack(parts, axis=1) if parts else np.zeros((n, 1))
 
 
+def _family(kind: pa.DataType) -> str:
+    if pa.types.is_time(kind):
+        return "time"
+    return "date" if pa.types.is_temporal(kind) else "number"
+
+
 def _decimal_digits(x: np.ndarray) -> int | None:
     """The fewest decimal digits (up to 6) that hold all values; None where they need more."""
     x = x[np.isfinite(x)]
@@ -218,11 +239,14 @@ def _decimal_digits(x: np.ndarray) -> int | None:
     return None
 
 
-def _decimals(whole: pa.Array, kind: pa.Decimal128Type) -> pa.Array:
-    # Dividing by a power of ten within decimals is exact; a round trip through floats would not be.
-    wide = whole.cast(pa.decimal128(38, 0)).cast(pa.decimal256(76, kind.scale))
-    power = pa.scalar(10**kind.scale, type=pa.int64()).cast(pa.decimal128(38, 0)).cast(pa.decimal256(39, 0))
-    return pc.divide(wide, power).cast(kind) if kind.scale else whole.cast(kind)
+def _decimals(whole: np.ndarray, null: np.ndarray, kind: pa.Decimal128Type) -> pa.Array:
+    """Decimals from unscaled integers, by their memory layout: sign-extended little-endian words."""
+    words = kind.byte_width // 8
+    buffer = np.empty((len(whole), words), dtype=np.int64)
+    buffer[:, 0] = whole
+    buffer[:, 1:] = (whole >> 63)[:, None]
+    valid = pa.array(~null).buffers()[1] if null.any() else None
+    return pa.Array.from_buffers(kind, len(whole), [valid, pa.py_buffer(buffer.tobytes())])
 
 
 def _calendar_parts(kind: pa.DataType, x: np.ndarray) -> tuple[str, ...]:
@@ -246,10 +270,3 @@ def _calendar_part(kind: pa.DataType, x: np.ndarray, part: str) -> np.ndarray:
         months = dates.astype("datetime64[M]")
         value = (dates - months).astype(np.int64) if part == "day" else months.astype(np.int64) % 12
     return np.where(null, 0, 1 + value).astype(np.uint8)
-
-
-def codec_to_dict(codec: Codec) -> dict[str, Any]:
-    """What is not an array of a codec, for JSON; `type` is spelled by Arrow."""
-    if isinstance(codec, CategoryCodec):
-        return {"kind": "category"}
-    return {k: getattr(codec, k) for k in ("digits", "step", "offset", "low", "high")} | {"kind": "number", "parts": list(codec.parts)}

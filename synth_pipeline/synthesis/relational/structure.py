@@ -56,6 +56,7 @@ def _break_cycle(schema: DatabaseSchema, group: list[str]) -> list[str]:
     """An order of the tables of a cycle that defers nullable keys rather than required ones."""
     left, order = list(group), []
     while left:
+
         def hard(table_id: str) -> tuple[int, int]:
             waiting = [fk for fk in schema.table(table_id).foreign_keys if fk.parent in left and not fk.is_self_reference]  # noqa: B023
             return sum(not schema.nullable(fk) for fk in waiting), len(waiting)

@@ -72,7 +72,6 @@ class Tree:
             node[active] = self.left[at] + (matrix[feature, active] > self.threshold[at])
         return node
 
-
     def with_values(self, values: np.ndarray) -> Tree:
         """The same tree with the donors' values (float, NaN for NULL) instead of their row numbers."""
         return replace(self, donors=values[self.donors])

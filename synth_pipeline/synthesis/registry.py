@@ -1,0 +1,28 @@
+"""Which synthesizers there are, by the name that a configuration uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from synth_pipeline.errors import ConfigError, closest
+from synth_pipeline.synthesis.base import Synthesizer
+
+
+def _relational() -> Synthesizer:
+    from synth_pipeline.synthesis.relational.engine import RelationalSynthesizer
+
+    return RelationalSynthesizer()
+
+
+_KNOWN: dict[str, Callable[[], Synthesizer]] = {"relational": _relational}
+
+
+def synthesizer(name: str) -> Synthesizer:
+    """The synthesizer of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in _KNOWN:
+        raise ConfigError(f"There is no synthesizer {name!r}.", closest(name, _KNOWN))
+    return _KNOWN[name]()

@@ -1,0 +1,270 @@
+"""Which part a column plays, and how the values of columns without donors are made.
+
+A column follows a foreign key, is drawn from donors, or is made up: surrogate and natural keys, personal values, free
+text, opaque values, constants. What is made up is modelled only in its form and in where it is NULL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synth_pipeline.catalog.schema import Column, DatabaseSchema
+from synth_pipeline.metadata.model import TableMetadata
+from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.model import MadeColumn, Opaque, Surrogate
+from synth_pipeline.synthesis.relational.personal import PersonalModel
+from synth_pipeline.synthesis.relational.shapes import KeyShapes, scramble, shape_of
+from synth_pipeline.synthesis.relational.text import TextModel
+from synth_pipeline.synthesis.relational.variable import Variable
+
+_PLACES = {
+    "city",
+    "country",
+    "country_code",
+    "state",
+    "state_abbr",
+    "administrative_unit",
+    "postcode",
+    "zipcode",
+    "currency_code",
+    "language_code",
+    "timezone",
+    "locale",
+}
+_PLAIN = {"numerical", "datetime", "categorical", "ordinal", "boolean", "id", "unknown", "text"}
+_MOST_BYTES = 1 << 20
+
+
+@dataclass
+class Roles:
+    """The columns of a table by the part they play.
+
+    Attributes:
+        foreign: columns of foreign keys.
+        drawn: columns drawn from donors, in the schema's order.
+        made: the others.
+        copyable: made columns that may turn out to be copies of a parent's column.
+        kinds: for made columns how: constant, surrogate, shape, personal, text, opaque.
+        unique: columns that are a key by themselves.
+    """
+
+    foreign: set[str] = field(default_factory=set)
+    drawn: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    copyable: list[str] = field(default_factory=list)
+    kinds: dict[str, str] = field(default_factory=dict)
+    unique: set[str] = field(default_factory=set)
+
+
+def assign_roles(frame: Frame, schema: DatabaseSchema, meta: TableMetadata) -> Roles:
+    """Decides the part of every stored column."""
+    table = frame.table
+    roles = Roles()
+    for fk in table.foreign_keys:
+        if fk.parent in schema and fk.id in frame.parents:
+            roles.foreign |= set(fk.columns)
+    roles.unique = {k[0] for k in table.keys if len(k) == 1}
+    for column in table.stored_columns:
+        if column.name in roles.foreign:
+            continue
+        kind = _kind(frame, column, meta, column.name in roles.unique)
+        if kind == "drawn":
+            roles.drawn.append(column.name)
+            continue
+        roles.made.append(column.name)
+        roles.kinds[column.name] = kind
+        if kind in ("personal", "text") and column.name not in roles.unique:
+            roles.copyable.append(column.name)
+    return roles
+
+
+def _kind(frame: Frame, column: Column, meta: TableMetadata, unique: bool) -> str:
+    values = frame.data.column(column.name)
+    about = meta.columns[column.name]
+    known = len(values) - values.null_count
+    kind = values.type
+    textual, whole = pa.types.is_string(kind), pa.types.is_integer(kind)
+    if known == 0:
+        return "constant"
+    distinct = pc.count_distinct(values, mode="only_valid").as_py()
+    if about.pii and not pa.types.is_temporal(kind) and not pa.types.is_boolean(kind):
+        return "personal" if not pa.types.is_binary(kind) else "opaque"
+    if unique or about.sdtype == "id" and distinct > 0.95 * known and known > 20:
+        if whole or pa.types.is_decimal(kind) and kind.scale == 0 or pa.types.is_floating(kind) and column.identity:
+            return "surrogate"
+        if textual:
+            wordy = about.sdtype not in ("id", "unknown", "categorical") and _words(values) >= 1.3
+            return (
+                "text" if wordy and about.sdtype == "text" else "personal" if wordy and about.sdtype not in _PLAIN else "text" if wordy else "shape"
+            )
+        if pa.types.is_binary(kind):
+            return "opaque"
+        if pa.types.is_floating(kind) and _all_whole(values):
+            return "surrogate"
+        return "drawn"
+    if pa.types.is_binary(kind) or column.type.is_opaque:
+        few = distinct <= 20 and known >= 5 * distinct
+        return "drawn" if few and textual else "opaque"
+    if distinct == 1 and values.null_count == 0:
+        return "constant"
+    if not textual or about.sdtype in _PLACES or column.type.kind == "enum":
+        return "drawn"
+    near_unique = distinct > 0.5 * known and distinct > 20
+    if about.sdtype == "text" and (distinct > 50 or near_unique or distinct > 0.5 * known):
+        return "text"
+    if about.sdtype not in _PLAIN and (near_unique or distinct > 0.8 * known):
+        return "personal"
+    if near_unique:
+        return "text" if _words(values) >= 1.3 else "personal"
+    return "drawn"
+
+
+def _words(values: pa.ChunkedArray) -> float:
+    """Words per value, over a few thousand values."""
+    sample = values.drop_null().slice(0, 2000).to_pylist()
+    return sum(len(v.split()) for v in sample) / max(1, len(sample))
+
+
+def _all_whole(values: pa.ChunkedArray) -> bool:
+    x = np.asarray(values.drop_null().to_numpy(), dtype=float)
+    return bool(np.all(x == np.floor(x)) and np.abs(x).max(initial=0) < 2**53)
+
+
+def make_column(frame: Frame, column: str, roles: Roles, meta: TableMetadata, absent: Variable | None, rng: np.random.Generator) -> MadeColumn:
+    """Fits the maker of a column that is not drawn."""
+    definition, values, about = frame.table.column(column), frame.data.column(column), meta.columns[column]
+    known = values.drop_null()
+    unique = column in roles.unique
+    kind, limit = roles.kinds[column], definition.type.length
+    if kind == "constant":
+        return MadeColumn(known.slice(0, 1).combine_chunks() if len(known) else pa.nulls(1, values.type))
+    if kind == "surrogate":
+        x = np.unique(np.asarray(known.cast(pa.float64()).to_numpy()))
+        span = float(np.median(np.diff(x))) if len(x) > 1 else 1.0
+        return MadeColumn(Surrogate(int(x[0]), max(1, int(span))), absent, unique)
+    texts = _texts(known)
+    if kind == "opaque":
+        return MadeColumn(_fit_opaque(known, rng), absent, unique)
+    if kind == "shape":
+        return MadeColumn(KeyShapes.fit(texts, limit), absent, unique)
+    if kind == "text":
+        return MadeColumn(TextModel.fit(texts, limit), absent, unique)
+    sdtype = about.sdtype if about.sdtype not in _PLAIN else "id"
+    if not pa.types.is_string(values.type):
+        sdtype = "id"
+    return MadeColumn(PersonalModel.fit(texts, sdtype, about.locale, limit, _relatives(column, meta, roles), rng), absent, unique)
+
+
+def _texts(values: pa.ChunkedArray) -> list[str]:
+    return [str(v) for v in values.to_pylist()] if not pa.types.is_binary(values.type) else []
+
+
+def _relatives(column: str, meta: TableMetadata, roles: Roles) -> dict[str, str]:
+    """The other columns of the row that hold parts of the same person's name; a whole name is made from its parts."""
+    wanted = {"first_name", "last_name"} if meta.columns[column].sdtype in ("name", "full_name") else {"first_name", "last_name", "name"}
+    if meta.columns[column].sdtype in wanted:
+        return {}
+    found: dict[str, str] = {}
+    for name in roles.made:
+        sdtype = meta.columns[name].sdtype
+        if name != column and sdtype in wanted and roles.kinds[name] == "personal":
+            found.setdefault(sdtype, name)
+    return found
+
+
+def _fit_opaque(values: pa.ChunkedArray, rng: np.random.Generator) -> Opaque:
+    picks = np.sort(rng.choice(len(values), min(200, len(values)), replace=False))
+    sample = values.take(pa.array(picks)).to_pylist()
+    if not pa.types.is_binary(values.type):
+        return Opaque(shapes=[shape_of(str(v)) for v in sample])
+    header = b""
+    if len(sample) >= 5:
+        for i in range(min(8, *(len(v) for v in sample))):
+            if len({v[i] for v in sample}) > 1:
+                break
+            header += sample[0][i : i + 1]
+    return Opaque(lengths=[min(len(v), _MOST_BYTES) for v in sample], header=header.hex())
+
+
+def make_values(
+    made: MadeColumn,
+    type_: pa.DataType,
+    count: int,
+    row: Mapping[str, Sequence[str | None]],
+    present: np.ndarray,
+    rng: np.random.Generator,
+    rank: np.ndarray | None = None,
+    bits: int | None = None,
+) -> pa.Array:
+    """Values of a made column.
+
+    Args:
+        made: the column.
+        type_: its Arrow type.
+        count: number of rows.
+        row: values of other made columns of the rows, for consistency.
+        present: rows that are not NULL, bool (count,).
+        rng: the column's stream.
+        rank: for surrogates, the place of each row in the order of keys; None for the order of rows.
+        bits: for surrogates, the width of the column's type.
+    """
+    maker = made.maker
+    if isinstance(maker, (pa.Array, pa.ChunkedArray)):
+        return pa.concat_arrays([maker]).take(pa.array(np.zeros(count, dtype=np.int64)))
+    at = np.flatnonzero(present)
+    if isinstance(maker, Surrogate):
+        place = np.arange(count) if rank is None else rank
+        if bits is not None:
+            maker = maker.within(count, bits, "the key")
+        numbers = pa.array(maker.start + maker.spread * place.astype(np.int64), mask=~present)
+        return numbers.cast(type_)
+    if isinstance(maker, KeyShapes):
+        values: list[str] | list[bytes] = maker.generate(len(at), (), rng) if made.unique else _shaped(maker, len(at), rng)
+    elif isinstance(maker, TextModel):
+        values = maker.generate(len(at), rng, unique=made.unique)
+    elif isinstance(maker, PersonalModel):
+        near = {c: [v[i] for i in at.tolist()] for c, v in row.items()}
+        values = maker.generate(len(at), near, rng, unique=made.unique)
+    else:
+        values = _opaque(maker, len(at), type_, made.unique, rng)
+    out = pa.array(values, type=pa.binary() if pa.types.is_binary(type_) else pa.string())
+    if not (pa.types.is_string(type_) or pa.types.is_binary(type_)):
+        out = _as_number(out, type_, rng)
+    if len(at) == count:
+        return out
+    index = np.full(count, -1, dtype=np.int64)
+    index[at] = np.arange(len(out))
+    return out.take(pa.array(index, mask=index < 0))
+
+
+def _shaped(maker: KeyShapes, count: int, rng: np.random.Generator) -> list[str]:
+    pool = maker.generate(min(count, 5_000), (), rng)
+    return [pool[i] for i in rng.integers(0, len(pool), count)] if pool else [""] * count
+
+
+def _as_number(texts: pa.Array, type_: pa.DataType, rng: np.random.Generator) -> pa.Array:
+    """Personal numbers are made as text, so that they keep their number of digits."""
+    digits = [("".join(c for c in t if c.isdigit()) or str(rng.integers(1, 10)))[:15] for t in texts.to_pylist()]
+    return pa.array([int(d) if d[0] != "0" or len(d) == 1 else int("1" + d[1:]) for d in digits], type=pa.int64()).cast(type_)
+
+
+def _opaque(maker: Opaque, count: int, type_: pa.DataType, unique: bool, rng: np.random.Generator) -> list[str] | list[bytes]:
+    if not pa.types.is_binary(type_):
+        picks = rng.integers(0, max(1, len(maker.shapes)), count)
+        return scramble([maker.shapes[i] for i in picks], rng) if maker.shapes else [""] * count
+    header = bytes.fromhex(maker.header)
+    lengths = rng.choice(maker.lengths, count) if maker.lengths else np.zeros(count, dtype=int)
+    out = [header + rng.bytes(max(0, int(n) - len(header))) for n in lengths]
+    if unique:
+        seen: set[bytes] = set()
+        for i, value in enumerate(out):
+            while value in seen:
+                value = header + rng.bytes(max(4, len(value) - len(header)))
+            seen.add(value)
+            out[i] = value
+    return out

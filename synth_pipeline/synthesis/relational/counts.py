@@ -1,0 +1,90 @@
+"""How many children each parent has: drawn with the parent, then given exactly the distribution of the population.
+
+The tree says who has many and who has few; the histogram of the whole source says how many there are of each; a total
+may be imposed on top. Which keys have counts is decided by `structure`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from synth_pipeline.synthesis.relational.variable import Variable
+
+
+@dataclass
+class CountModel:
+    """Children per parent over one foreign key.
+
+    Attributes:
+        variable: a draw of the count given the parent.
+        degrees, parents: the population's histogram.
+        most: the most children that a parent may have (1 where the key is unique); None for no limit.
+    """
+
+    variable: Variable
+    degrees: np.ndarray
+    parents: np.ndarray
+    most: int | None = None
+
+    def calibrate(self, raw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Counts in the order of `raw` and with the population's histogram; int64 (n,)."""
+        n = len(raw)
+        if n == 0 or self.parents.sum() == 0:
+            return np.zeros(n, dtype=np.int64)
+        share = np.cumsum(self.parents) / self.parents.sum()
+        values = self.degrees[np.searchsorted(share, (np.arange(n) + 0.5) / n, side="left").clip(0, len(self.degrees) - 1)]
+        out = np.empty(n, dtype=np.int64)
+        out[np.lexsort((rng.random(n), np.nan_to_num(raw)))] = values
+        return np.minimum(out, self.most) if self.most is not None else out
+
+
+def impose_total(counts: np.ndarray, total: int, rng: np.random.Generator, most: int | None = None) -> np.ndarray:
+    """Moves counts to a total by as little as possible, in proportion to their size; int64 (n,).
+
+    Children are taken from, or added to, parents at evenly spaced places of a random order, so that parents without
+    children mostly stay without. Where `most` leaves no room for the total, every parent gets `most`.
+    """
+    counts = counts.astype(np.int64)
+    n = len(counts)
+    if n == 0:
+        return counts
+    if most is not None:
+        total = min(total, most * n)
+    order = rng.permutation(n)
+    while (have := int(counts.sum())) != total:
+        change = total - have
+        if change < 0:
+            stubs = np.repeat(order, counts[order])
+            counts -= np.bincount(_spaced(stubs, -change, rng), minlength=n)
+            continue
+        room = counts if most is None else np.where(counts < most, np.maximum(counts, 1), 0)
+        if not room.any():
+            room = np.ones(n, dtype=np.int64)
+        stubs = np.repeat(order, room[order])
+        counts += np.bincount(_spaced(stubs, min(change, len(stubs)), rng), minlength=n)
+        if most is not None:
+            counts = np.minimum(counts, most)
+    return counts
+
+
+def _spaced(stubs: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    return stubs[((np.arange(count) + rng.random()) * (len(stubs) / max(1, count))).astype(np.int64) % max(1, len(stubs))]
+
+
+def apportion(weights: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
+    """Whole numbers in proportion to `weights` (n,) that add up to `total`: systematic sampling of the remainders."""
+    n = len(weights)
+    if n == 0 or total <= 0:
+        return np.zeros(n, dtype=np.int64)
+    weights = np.asarray(weights, dtype=float)
+    if weights.sum() <= 0:
+        weights = np.ones(n)
+    share = weights / weights.sum() * total
+    order = rng.permutation(n)
+    edges = np.floor(np.cumsum(share[order]) + rng.random() * (1 - 1e-9))
+    edges[-1] = total if edges[-1] != total else edges[-1]
+    out = np.empty(n, dtype=np.int64)
+    out[order] = np.diff(np.r_[0, np.minimum(edges, total)]).astype(np.int64)
+    return out

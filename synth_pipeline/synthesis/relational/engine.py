@@ -1,0 +1,65 @@
+"""The relational synthesizer as the rest of the program sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from synth_pipeline import __version__
+from synth_pipeline.artifacts import BundleWriter
+from synth_pipeline.errors import ConfigError, closest
+from synth_pipeline.progress import Progress
+from synth_pipeline.synthesis.base import SampleRequest, TrainingData
+from synth_pipeline.synthesis.relational import store
+from synth_pipeline.synthesis.relational.fit import fit_database
+from synth_pipeline.synthesis.relational.model import DatabaseModel
+from synth_pipeline.synthesis.relational.sample import Sampler
+from synth_pipeline.synthesis.relational.variable import PRIVACY
+
+_PARAMS = ("min_rows", "min_entities")
+
+
+class RelationalSynthesizer:
+    """Sequential honest trees with leaf donors over any schema.
+
+    Parameters: `min_rows` and `min_entities`, the fewest donors of a leaf and the fewest root entities among them, in place
+    of those of the privacy level.
+    """
+
+    name = "relational"
+
+    def fit(self, data: TrainingData, params: Mapping[str, Any], *, privacy: str, seed: int, workers: int, progress: Progress) -> FittedRelational:
+        from dataclasses import replace
+
+        for key, value in params.items():
+            if key not in _PARAMS:
+                raise ConfigError(f"The relational synthesizer has no parameter {key!r}.", closest(key, _PARAMS))
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"The parameter {key!r} must be a whole number of at least 1, not {value!r}.")
+        level = replace(PRIVACY[privacy], **params)
+        model = fit_database(data, level, seed, progress)
+        model.info |= {"package_version": __version__, "params": dict(params), "privacy": privacy}
+        return FittedRelational(model)
+
+    def load(self, directory: Path) -> FittedRelational:
+        return FittedRelational(store.load(directory))
+
+
+class FittedRelational:
+    """A fitted database, ready to be sampled any number of times."""
+
+    def __init__(self, model: DatabaseModel) -> None:
+        self._model = model
+        self.info = model.info
+        self.schema_fingerprint = model.schema.fingerprint()
+
+    def sample(self, request: SampleRequest, writer: BundleWriter, progress: Progress) -> None:
+        sampler = Sampler(self._model, request)
+        for table, rows in sampler.run(progress).items():
+            writer.write(table, rows)
+        if sampler.warnings:
+            writer.info["warnings"] = sampler.warnings
+
+    def save(self, directory: Path) -> None:
+        store.save(self._model, directory)

@@ -1,0 +1,145 @@
+"""The training tables in memory: parents of rows, groups of siblings, and encoded columns.
+
+A `Frame` holds one table; frames are what rules, counts, links and columns are fitted on. Nothing here is random, and
+nothing of a frame is kept in the fitted synthesizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.catalog.schema import ForeignKey, Table
+from synth_pipeline.keys import parent_rows
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, NumberCodec, gather
+from synth_pipeline.synthesis.relational.trees import Feature
+
+
+@dataclass
+class Group:
+    """The siblings of each row: those with the same owner, in the order of the ordering column.
+
+    Attributes:
+        index: row of the owner, -1 without one.
+        size, position: number of siblings and place among them, from 0; a row without an owner is alone.
+        order: row numbers sorted by owner and then by place.
+    """
+
+    index: np.ndarray
+    size: np.ndarray
+    position: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def of(cls, index: np.ndarray, ranking: np.ndarray) -> Group:
+        """Groups rows by their owner; `ranking` (n,) sorts siblings."""
+        n = len(index)
+        alone = np.where(index >= 0, index, np.arange(n) + (index.max() + 1 if n else 0))
+        order = np.lexsort((ranking, alone))
+        sorted_owner = alone[order]
+        starts = np.flatnonzero(np.r_[True, sorted_owner[1:] != sorted_owner[:-1]]) if n else np.empty(0, dtype=np.int64)
+        sizes = np.diff(np.r_[starts, n])
+        size, position = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+        size[order] = np.repeat(sizes, sizes)
+        position[order] = np.arange(n) - np.repeat(starts, sizes)
+        return cls(index, size, position, order)
+
+    def previous(self, x: np.ndarray) -> np.ndarray:
+        """The value of the sibling before, NaN for the first."""
+        out = np.full(len(x), np.nan)
+        rest = self.order[1:][self.position[self.order[1:]] > 0]
+        before = self.order[:-1][self.position[self.order[1:]] > 0]
+        out[rest] = x[before]
+        return out
+
+    def following(self, x: np.ndarray) -> np.ndarray:
+        """The value of the sibling after, NaN for the last."""
+        out = np.full(len(x), np.nan)
+        later = self.position[self.order[1:]] > 0
+        out[self.order[:-1][later]] = x[self.order[1:][later]]
+        return out
+
+    def accumulate(self, first: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        """Running sums along the siblings: `first` of the first one plus the `steps` of those after it."""
+        # Microseconds summed over all groups leave the exact range of a double; the group's own sum does not.
+        ordered = np.where(self.position == 0, 0.0, steps)[self.order].astype(np.longdouble)
+        total = np.cumsum(ordered)
+        starts = np.flatnonzero(self.position[self.order] == 0)
+        sizes = np.diff(np.r_[starts, len(ordered)])
+        out = np.empty(len(ordered))
+        out[self.order] = (total - np.repeat(total[starts], sizes)).astype(float) + np.repeat(first[self.order][starts], sizes)
+        return out
+
+    def features(self) -> tuple[list[Feature], dict[str, np.ndarray]]:
+        """Size of the group, place from the front and from the back."""
+        columns = {
+            "g:size": small_bins(self.size),
+            "g:place": small_bins(self.position + 1),
+            "g:left": small_bins(self.size - self.position),
+        }
+        return [Feature(n) for n in columns], columns
+
+
+def small_bins(values: np.ndarray) -> np.ndarray:
+    """Counts as bins: exact up to 32, logarithmic above."""
+    large = 32 + np.minimum(np.log2(np.maximum(values, 32) / 32) * 4, 30)
+    return np.where(values <= 32, values, large).astype(np.uint8)
+
+
+@dataclass
+class Frame:
+    """One table of the training data.
+
+    Attributes:
+        table: its definition.
+        data: its rows.
+        train: rows to learn values from (drawn, not held out).
+        counted: rows whose children are complete, to learn counts from.
+        parents: for each foreign key id the row of the parent, -1 for none.
+        entities: root entity of each row.
+        group: siblings under the owner; None for a root.
+        codecs, x: codec and encoded values of each modelled column.
+        late: columns that are computed from the children, after them.
+    """
+
+    table: Table
+    data: pa.Table
+    train: np.ndarray
+    counted: np.ndarray
+    parents: dict[str, np.ndarray] = field(default_factory=dict)
+    entities: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    group: Group | None = None
+    codecs: dict[str, Codec] = field(default_factory=dict)
+    x: dict[str, np.ndarray] = field(default_factory=dict)
+    late: set[str] = field(default_factory=set)
+
+    @property
+    def rows(self) -> int:
+        return self.data.num_rows
+
+
+def parents_of(child: pa.Table, fk: ForeignKey, parent: pa.Table) -> np.ndarray:
+    """The parent's row of each child row, -1 where some column of the key is NULL or no parent matches; int64 (n,)."""
+    return parent_rows([child.column(c) for c in fk.columns], [parent.column(c) for c in fk.parent_columns])
+
+
+def context_from(
+    prefix: str, features: list[Feature], columns: Mapping[str, np.ndarray], index: np.ndarray
+) -> tuple[list[Feature], dict[str, np.ndarray]]:
+    """Another table's features as seen from rows that point to it by `index`."""
+    renamed = [Feature(f"{prefix}{f.name}", f.codes) for f in features]
+    return renamed, {r.name: gather(columns[f.name], index) for r, f in zip(renamed, features, strict=True)}
+
+
+def fit_codec(values: pa.ChunkedArray, *, category: bool) -> Codec:
+    """The codec of a column: numbers where they are numbers, categories otherwise."""
+    kind = values.type
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_temporal(kind)
+    if numeric and not category:
+        codec = NumberCodec.fit(values)
+        if codec is not None:
+            return codec
+    return CategoryCodec.fit(values)

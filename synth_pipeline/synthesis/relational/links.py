@@ -1,0 +1,180 @@
+"""Further parents of a row: blocks of parents, matched to rows by what goes together, with the parents' own degrees.
+
+A supervised tree cuts the parents into blocks by what their children have in common; a variable draws a row's block from
+the row's context; within a block every parent is used as often as its degree says (a degree-corrected block model, Karrer
+& Newman 2011, with blocks given by covariates). Two paths to one ancestor that always meet are a rule and not a draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.counts import apportion, impose_total
+from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.trees import Feature, Tree, grow
+from synth_pipeline.synthesis.relational.variable import Variable
+
+_SUPPORT = 20
+_MOST_BLOCKS = 64
+_FEW_PARENTS = 64
+_MOST_OUTPUTS = 10
+
+
+@dataclass
+class LinkModel:
+    """How one foreign key finds its parents.
+
+    Attributes:
+        absent: draws NaN for rows without a parent; None where every row has one.
+        path: two foreign keys (of this table, then of its parent) that lead to the same row; the key is then not drawn.
+        block: draws the block of the parent; None where there is only one block.
+        tree: gives a parent its block by its features; None where blocks are ranks of the degree (few parents).
+        blocks: number of blocks.
+        most: the most children of a parent; None for no limit.
+    """
+
+    absent: Variable | None = None
+    path: tuple[str, str] | None = None
+    block: Variable | None = None
+    tree: Tree | None = None
+    blocks: int = 1
+    most: int | None = None
+
+    def block_of(self, columns: Mapping[str, np.ndarray], degrees: np.ndarray) -> np.ndarray:
+        """The block of each parent; int64 (n,)."""
+        n = len(degrees)
+        if self.tree is not None:
+            return self.tree.route({k: columns[k] for k in self.tree.names}, n).astype(np.int64)
+        if self.blocks == 1 or n == 0:
+            return np.zeros(n, dtype=np.int64)
+        rank = np.empty(n, dtype=np.int64)
+        rank[np.argsort(degrees, kind="stable")] = np.arange(n)
+        return rank * self.blocks // n
+
+
+def find_path(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str] | None:
+    """Two keys that always lead where `fk` leads: the parent of the parent by a key that is known before."""
+    index = frame.parents[fk.id]
+    if (index >= 0).sum() < _SUPPORT or len(np.unique(index)) < 2:
+        return None
+    for via in known:
+        middle = frame.parents[via.id]
+        for then in frames[via.parent].table.foreign_keys:
+            above = frames[via.parent].parents.get(then.id)
+            if above is None or then.parent != fk.parent or then.parent_columns != fk.parent_columns or not len(above):
+                continue
+            meets = np.where(middle >= 0, above[np.maximum(middle, 0)], -1)
+            if np.array_equal(meets, index):
+                return via.id, then.id
+    return None
+
+
+def fit_blocks(
+    parents: int,
+    parent_features: list[Feature],
+    parent_columns: Mapping[str, np.ndarray],
+    index: np.ndarray,
+    rows: np.ndarray,
+    features: list[Feature],
+    columns: Mapping[str, np.ndarray],
+    rng: np.random.Generator,
+) -> tuple[Tree | None, np.ndarray, int]:
+    """Blocks of parents by what their children have in common.
+
+    Args:
+        parents: number of parents.
+        parent_features: what is known of a parent; `parent_columns` has the values, arrays (parents,).
+        parent_columns: the parents' values.
+        index: parent of each child, int (n,).
+        rows: children to learn from.
+        features: what is known of a child; `columns` has the values.
+        columns: arrays (n,).
+        rng: for the tree.
+
+    Returns:
+        The tree (None: blocks are ranks of the degree), the block of each real parent, the number of blocks.
+    """
+    rows = rows[index[rows] >= 0]
+    degrees = np.bincount(index[rows], minlength=parents)
+    if parents <= _FEW_PARENTS:
+        model = LinkModel(blocks=max(1, parents))
+        return None, model.block_of({}, degrees), max(1, parents)
+    outputs = _child_means(index[rows], parents, features, {k: v[rows] for k, v in columns.items()})
+    used = np.flatnonzero(degrees > 0)
+    if outputs is None or len(used) < 40:
+        return None, np.zeros(parents, dtype=np.int64), 1
+    entities = np.arange(parents)
+    tree = grow(
+        parent_features, parent_columns, outputs, used, used, np.zeros(parents),
+        entities=entities, min_rows=max(5, len(used) // 200), min_entities=5, rng=rng, max_leaves=_MOST_BLOCKS,
+    )  # fmt: skip
+    block = tree.route({n: parent_columns[n] for n in tree.names}, parents).astype(np.int64)
+    return tree.with_values(np.zeros(parents)), block, len(tree.feature)
+
+
+def _child_means(index: np.ndarray, parents: int, features: list[Feature], columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """For each parent the means of its children's most telling features, standardised; (parents, d), zero without children."""
+    count = np.maximum(np.bincount(index, minlength=parents), 1)
+    scored: list[tuple[float, np.ndarray]] = []
+    for f in features:
+        values = columns[f.name].astype(float)
+        if f.codes:
+            top = np.argsort(-np.bincount(columns[f.name][columns[f.name] >= 0], minlength=1), kind="stable")[:3]
+            candidates = [(values == c).astype(float) for c in top]
+        else:
+            candidates = [values]
+        for v in candidates:
+            spread = v.std()
+            if spread <= 0:
+                continue
+            z = (v - v.mean()) / spread
+            mean = np.bincount(index, z, minlength=parents) / count
+            # Between-parent variance beyond what chance gives.
+            between = float((mean[index] * z).mean() - (1 / count)[index].mean())
+            scored.append((between, mean * np.sqrt(np.minimum(count, 20))))
+    scored = sorted((s for s in scored if s[0] > 0.01), key=lambda s: -s[0])[:_MOST_OUTPUTS]
+    return np.stack([m for _, m in scored], axis=1) if scored else None
+
+
+def match(wanted: np.ndarray, blocks: np.ndarray, degrees: np.ndarray, rng: np.random.Generator, most: int | None = None) -> np.ndarray:
+    """Gives every row a parent.
+
+    Args:
+        wanted: the block that each row asks for, int (n,).
+        blocks: the block of each parent, int (m,), m > 0.
+        degrees: the target number of children of each parent, int (m,).
+        rng: the stream.
+        most: the most children that a parent may have; n must not exceed m times this.
+
+    Returns:
+        The parent of each row, int64 (n,). Parents are used in proportion to their degrees over all rows; rows get their
+        block as far as the degrees of its parents allow.
+    """
+    n = len(wanted)
+    total = int(degrees.sum())
+    if most is not None:
+        use = impose_total(np.minimum(degrees, most), n, rng, most)
+    else:
+        use = degrees.astype(np.int64) if total == n else apportion(degrees, n, rng)
+    order = rng.permutation(len(blocks))
+    stubs = np.repeat(order, use[order])
+    stubs = stubs[np.lexsort((rng.random(len(stubs)), blocks[stubs]))]
+    # Rows take stubs of their own block first; what does not fit goes to whatever is left.
+    width = int(max(blocks.max(), wanted.max(initial=0))) + 1
+    room = np.bincount(blocks[stubs], minlength=width)
+    rows = np.lexsort((rng.random(n), wanted))
+    asked = np.bincount(wanted, minlength=width)
+    place = np.arange(n) - np.repeat(np.cumsum(asked) - asked, asked)
+    fits = place < room[wanted[rows]]
+    start = np.cumsum(room) - room
+    out = np.full(n, -1, dtype=np.int64)
+    slots = start[wanted[rows][fits]] + place[fits]
+    out[rows[fits]] = stubs[slots]
+    free = np.ones(len(stubs), dtype=bool)
+    free[slots] = False
+    out[rng.permutation(rows[~fits])] = stubs[free][: int((~fits).sum())]
+    return out

@@ -1,0 +1,184 @@
+"""What is kept of a fitted database: per table its plan, rules, links, columns and counts; no training row.
+
+Plain data only. How the parts are learnt is in `fit`, how they are used in `sample`, how they are stored in `store`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.catalog.schema import DatabaseSchema
+from synth_pipeline.errors import UsageError
+from synth_pipeline.synthesis.relational.counts import CountModel
+from synth_pipeline.synthesis.relational.encode import Codec
+from synth_pipeline.synthesis.relational.frame import Group
+from synth_pipeline.synthesis.relational.links import LinkModel
+from synth_pipeline.synthesis.relational.personal import PersonalModel
+from synth_pipeline.synthesis.relational.rules import Rules
+from synth_pipeline.synthesis.relational.shapes import KeyShapes
+from synth_pipeline.synthesis.relational.structure import TablePlan
+from synth_pipeline.synthesis.relational.text import TextModel
+from synth_pipeline.synthesis.relational.trees import Feature
+from synth_pipeline.synthesis.relational.variable import Variable
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """Numbers without meaning: `start`, `start + spread` …, where `spread` is how far real ones lie apart."""
+
+    start: int
+    spread: int = 1
+
+    def within(self, count: int, bits: int, column: str) -> Surrogate:
+        """Itself, or a denser numbering where the last of `count` keys would not fit an integer of `bits` bits.
+
+        Raises:
+            UsageError: the type cannot number so many rows.
+        """
+        most = 2 ** (bits - 1) - 1
+        if self.start + self.spread * (count - 1) <= most:
+            return self
+        if count > most:
+            raise UsageError(f"{column} is a {bits}-bit integer and cannot number {count:,} rows.", "Ask for fewer rows of the table.")
+        return Surrogate(1 if self.start + count - 1 > most else self.start)
+
+
+@dataclass
+class Opaque:
+    """Values carried over as a whole: their shapes (text) or lengths and common first bytes (binary)."""
+
+    shapes: list[str] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    header: str = ""
+
+
+@dataclass
+class MadeColumn:
+    """A column whose values are made up rather than drawn from donors.
+
+    Attributes:
+        maker: how; a constant is a one-element Arrow array (NULL for a column without values).
+        absent: draws NaN where the value is NULL; None where it never is.
+        unique: whether no two values may be equal.
+    """
+
+    maker: Surrogate | KeyShapes | PersonalModel | TextModel | Opaque | pa.Array
+    absent: Variable | None = None
+    unique: bool = False
+
+
+@dataclass
+class DrawnColumn:
+    """A column drawn by a variable: of its values, or of its distance from the base that `rules` names.
+
+    Attributes:
+        codec: how numbers become values.
+        variable: of the value, or of the distance.
+        first: for a column with the base `previous`: the variable of the first sibling.
+        edges: bins of the distance, as a feature of what comes later.
+    """
+
+    codec: Codec
+    variable: Variable
+    first: Variable | None = None
+    edges: np.ndarray | None = None
+
+
+@dataclass
+class MeanModel:
+    """The mean of a column over a parent's children, drawn with the parent; children are drawn knowing it."""
+
+    variable: Variable
+    edges: np.ndarray
+
+
+@dataclass
+class TableModel:
+    """One table.
+
+    Attributes:
+        plan: the part of each foreign key.
+        rows: rows in the population.
+        null_owners: share of the rows that have no owner.
+        reference: the real rows, for a table that is copied.
+        lookups, links: by foreign key id; `links` holds deferred keys, too.
+        depth: for a self reference the level of a row: 0 without a parent, NaN pointing to itself.
+        order: the drawn and computed columns in the order in which they come.
+        drawn, made, exact: columns by name; `exact` ones have a codec but no variable.
+        maps: for a column that another one determines, (the source's values, its values).
+        means: by (foreign key id, child column).
+        ranking: column that puts siblings in order.
+        key_by: column whose order the primary key follows.
+    """
+
+    plan: TablePlan
+    rows: int
+    null_owners: float = 0.0
+    reference: pa.Table | None = None
+    lookups: dict[str, Variable] = field(default_factory=dict)
+    links: dict[str, LinkModel] = field(default_factory=dict)
+    depth: dict[str, Variable] = field(default_factory=dict)
+    rules: Rules = field(default_factory=Rules)
+    order: list[str] = field(default_factory=list)
+    drawn: dict[str, DrawnColumn] = field(default_factory=dict)
+    exact: dict[str, Codec] = field(default_factory=dict)
+    made: dict[str, MadeColumn] = field(default_factory=dict)
+    maps: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    counts: dict[str, CountModel] = field(default_factory=dict)
+    means: dict[tuple[str, str], MeanModel] = field(default_factory=dict)
+    ranking: str | None = None
+    key_by: str | None = None
+
+    def codec(self, column: str) -> Codec:
+        return self.drawn[column].codec if column in self.drawn else self.exact[column]
+
+
+@dataclass
+class DatabaseModel:
+    """A fitted database: its working schema and the models of its tables, in the order of generation."""
+
+    schema: DatabaseSchema
+    tables: dict[str, TableModel]
+    info: dict[str, Any]
+
+
+class Context:
+    """What is known of the rows of a table when something is drawn: features and their values."""
+
+    def __init__(self) -> None:
+        self.features: list[Feature] = []
+        self.columns: dict[str, np.ndarray] = {}
+
+    def add(self, features: list[Feature], columns: Mapping[str, np.ndarray]) -> None:
+        self.features += features
+        self.columns.update(columns)
+
+    def seen_from(self, prefix: str, index: np.ndarray) -> tuple[list[Feature], dict[str, np.ndarray]]:
+        """These features from rows that point here by `index`; names get the prefix."""
+        from synth_pipeline.synthesis.relational.frame import context_from
+
+        return context_from(prefix, self.features, self.columns, index)
+
+
+def opening_context(owner: Context | None, above: Context | None, group: Group | None) -> tuple[Context, Context]:
+    """The context of a table's rows before anything is drawn, and the part of it that its own children will see.
+
+    Args:
+        owner: the owner's own features.
+        above: what the owner saw of its owner.
+        group: siblings; None for a root.
+    """
+    context, passed_on = Context(), Context()
+    if group is not None and owner is not None:
+        context.add(*group.features())
+        features, columns = owner.seen_from("u.", group.index)
+        context.add(features, columns)
+        passed_on.add(features, columns)
+        if above is not None:
+            context.add(*above.seen_from("u.", group.index))
+    return context, passed_on

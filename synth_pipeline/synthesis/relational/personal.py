@@ -1,0 +1,201 @@
+"""Personal values: made up, consistent within a row, in the form of the source, and none that the source holds.
+
+Names, addresses and the like come from Faker's word lists for the column's locale (and from invented words when those
+run out); numbers and codes keep only the shape of real ones. Real values are used to fit shapes and to be avoided, and
+are never kept in the fitted synthesizer: what must be avoided is kept as hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from synth_pipeline.synthesis.relational.shapes import scramble, shape_of
+from synth_pipeline.synthesis.relational.text import invent
+
+_POOL = 1_500
+_SHAPED = {
+    "phone_number", "ssn", "credit_card_number", "iban", "bban", "passport_number", "license_plate", "vin", "id", "mac_address", "ipv4", "ipv4_address", "ipv6_address",
+    "password", "postcode", "md5", "sha1", "sha256", "uuid4", "swift", "drivers_license",
+}  # fmt: skip
+_MAILS = ("example.com", "example.net", "example.org")
+
+
+@dataclass
+class PersonalModel:
+    """How the values of one personal column are made.
+
+    Attributes:
+        sdtype: what the column holds.
+        locale: Faker's locale.
+        style: `upper`, `lower` or `asis`.
+        shapes: shapes of the training values for codes and numbers, as often as they occurred.
+        limit: the most characters that the column holds; None for no limit.
+        avoid: hashes of the values that must not come out.
+        relatives: columns of the same row that hold the first name, the last name, the whole name.
+    """
+
+    sdtype: str
+    locale: str = "en_US"
+    style: str = "asis"
+    shapes: list[str] = field(default_factory=list)
+    limit: int | None = None
+    avoid: frozenset[int] = frozenset()
+    relatives: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def fit(
+        cls, values: Sequence[str], sdtype: str, locale: str | None, limit: int | None, relatives: Mapping[str, str], rng: np.random.Generator
+    ) -> PersonalModel:
+        letters = [v for v in values if any(c.isalpha() for c in v)]
+        style = "upper" if letters and all(v.isupper() for v in letters) else "lower" if letters and all(v.islower() for v in letters) else "asis"
+        sample = [values[i] for i in rng.integers(0, len(values), min(500, len(values)))] if len(values) else []
+        shapes = [shape_of(v) for v in sample] if sdtype in _SHAPED or not _made(sdtype) else []
+        return cls(sdtype, locale or "en_US", style, shapes, limit, frozenset(value_hash(v) for v in values), dict(relatives))
+
+    def generate(self, count: int, row: Mapping[str, Sequence[str | None]], rng: np.random.Generator, *, unique: bool = False) -> list[str]:
+        """`count` values; `row` has the values of the relatives that were made before, by column."""
+        out = self._draw(count, {role: row[c] for role, c in self.relatives.items() if c in row}, rng)
+        used: set[str] = set()
+        for i, value in enumerate(out):
+            tries = 0
+            while value_hash(value) in self.avoid or unique and value in used:
+                tries += 1
+                value = self._again(value, tries, rng)
+            out[i] = value
+            if unique:
+                used.add(value)
+        return out
+
+    def _draw(self, count: int, relatives: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
+        if self.shapes:
+            picks = rng.integers(0, len(self.shapes), count)
+            # Shapes are scrambled like values: their nines and letters are placeholders.
+            return [self._fit_in(v) for v in scramble([self.shapes[i] for i in picks], rng)]
+        maker = _made(self.sdtype)
+        if maker is None:
+            return [self._fit_in(w) for w in _pick(invent(min(count, _POOL) or 1, rng), count, rng)]
+        return [self._fit_in(v) for v in maker(self.locale, count, relatives, rng)]
+
+    def _again(self, value: str, tries: int, rng: np.random.Generator) -> str:
+        """Another value in place of one that may not be used: drawn again, then invented, then numbered."""
+        if tries <= 3:
+            return self._draw(1, {}, rng)[0]
+        if any(c.isdigit() for c in value) and tries <= 20:
+            return self._fit_in(scramble([value], rng)[0])
+        if tries <= 40 and "@" not in value:
+            return self._fit_in(" ".join(w.capitalize() for w in invent(1 + (" " in value), rng)))
+        tail = str(rng.integers(10 ** min(9, 1 + tries // 20)))
+        if "@" in value:
+            name, _, domain = value.rpartition("@")
+            return self._fit_in(f"{name.rstrip('0123456789')[: max(1, (self.limit or 99) - len(domain) - 1 - len(tail))]}{tail}@{domain}")
+        return f"{value.rstrip('0123456789')[: max(0, (self.limit or 99) - len(tail))]}{tail}"[: self.limit]
+
+    def _fit_in(self, value: str) -> str:
+        if self.style == "upper":
+            value = value.upper()
+        elif self.style == "lower":
+            value = value.lower()
+        if self.limit is not None and len(value) > self.limit:
+            if "@" in value:
+                name, _, domain = value.rpartition("@")
+                return f"{name[: max(1, self.limit - len(domain) - 1)]}@{domain}"[: self.limit]
+            value = value[: self.limit].strip() or value[: self.limit]
+        return value
+
+
+def value_hash(value: str) -> int:
+    """A 64-bit hash of a value without regard to case and outer spaces."""
+    return int.from_bytes(hashlib.blake2b(value.strip().lower().encode(), digest_size=8).digest(), "little")
+
+
+Maker = Callable[[str, int, Mapping[str, Sequence[str | None]], np.random.Generator], list[str]]
+
+
+def _made(sdtype: str) -> Maker | None:
+    """How values of an sdtype are composed; None where only a shape or an invented word can stand in."""
+    if sdtype in _SHAPED:
+        return None
+    if sdtype in _COMPOSED:
+        return _COMPOSED[sdtype]
+    return (lambda locale, count, _, rng: _pick(_pool(locale, sdtype), count, rng)) if _has_provider(sdtype) else None
+
+
+def _names(locale: str, count: int, relatives: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
+    first = _given(relatives, "first_name") or _pick(_pool(locale, "first_name"), count, rng)
+    last = _given(relatives, "last_name") or _pick(_pool(locale, "last_name"), count, rng)
+    return [f"{a} {b}" for a, b in zip(first, last, strict=True)]
+
+
+def _mails(locale: str, count: int, relatives: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
+    domains = _pick(_MAILS, count, rng)
+    return [f"{user}@{domain}" for user, domain in zip(_users(locale, count, relatives, rng), domains, strict=True)]
+
+
+def _users(locale: str, count: int, relatives: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
+    whole = _given(relatives, "name")
+    if whole:
+        return [".".join(_plain(part) for part in w.split()) or "user" for w in whole]
+    first = _given(relatives, "first_name") or _pick(_pool(locale, "first_name"), count, rng)
+    last = _given(relatives, "last_name") or _pick(_pool(locale, "last_name"), count, rng)
+    return [f"{_plain(a)}.{_plain(b)}" for a, b in zip(first, last, strict=True)]
+
+
+def _streets(locale: str, count: int, _: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
+    numbers = rng.integers(1, 2000, count)
+    return [f"{n} {s}" for n, s in zip(numbers, _pick(_pool(locale, "street_name"), count, rng), strict=True)]
+
+
+def _given(relatives: Mapping[str, Sequence[str | None]], role: str) -> list[str] | None:
+    return [v or "user" for v in relatives[role]] if role in relatives else None
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isascii() and c.isalnum()) or "user"
+
+
+_COMPOSED: dict[str, Maker] = {
+    "name": _names, "full_name": _names, "email": _mails, "company_email": _mails, "safe_email": _mails, "free_email": _mails, "ascii_email": _mails,
+    "user_name": _users, "username": _users, "street_address": _streets, "address": _streets,
+}  # fmt: skip
+
+
+def _pick(pool: Collection[str], count: int, rng: np.random.Generator) -> list[str]:
+    values = list(pool)
+    return [values[i] for i in rng.integers(0, len(values), count)]
+
+
+@lru_cache(maxsize=8)
+def _faker(locale: str) -> Any:
+    from faker import Faker
+
+    try:
+        return Faker(locale)
+    except (AttributeError, ImportError):
+        return Faker("en_US")
+
+
+@lru_cache(maxsize=512)
+def _has_provider(sdtype: str) -> bool:
+    maker = getattr(_faker("en_US"), sdtype, None) if sdtype.isidentifier() and not sdtype.startswith("_") else None
+    try:
+        return callable(maker) and isinstance(maker(), str)
+    except Exception:  # a provider that needs arguments is of no use here, whatever it raises
+        return False
+
+
+@lru_cache(maxsize=256)
+def _pool(locale: str, provider: str) -> tuple[str, ...]:
+    """Different values of a Faker provider; the same ones in every process."""
+    faker = _faker(locale)
+    maker = getattr(faker, provider, None)
+    if not callable(maker):
+        faker, maker = _faker("en_US"), getattr(_faker("en_US"), provider)
+    faker.seed_instance(int.from_bytes(provider.encode()[:7], "little"))
+    values = dict.fromkeys(str(maker()).replace("\n", ", ") for _ in range(_POOL))
+    return tuple(v for v in values if v)
