@@ -1,0 +1,236 @@
+"""Builds the quality report: measures everything once, judges it, and hands the figures to the page and the summary.
+
+The measures themselves, the page's looks and the thresholds' meaning live in their own modules.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from synth_pipeline.quality.behaviour import QueryScore, TimeScore, score_queries, score_time
+from synth_pipeline.quality.detection import Detection, detect
+from synth_pipeline.quality.findings import Finding, find
+from synth_pipeline.quality.frames import Frame, build_frame
+from synth_pipeline.quality.model import QualityReport
+from synth_pipeline.quality.plots import Plot, plot
+from synth_pipeline.quality.privacy import LEVELS, TablePrivacy, measure, overall
+from synth_pipeline.quality.published import Published, published_scores
+from synth_pipeline.quality.scores import (
+    CardinalityScore, TableScores, TrendScore, mean, score_cardinality, score_siblings, score_table, score_trends,
+)  # fmt: skip
+from synth_pipeline.quality.sqs import TOO_FEW_ROWS, Sqs, grade, score_sqs
+
+if TYPE_CHECKING:
+    from synth_pipeline.artifacts import TableBundle
+    from synth_pipeline.catalog.population import PopulationStats
+    from synth_pipeline.catalog.schema import DatabaseSchema
+    from synth_pipeline.config import ChecksConfig
+    from synth_pipeline.integrity import IntegrityReport
+    from synth_pipeline.metadata.model import SynthesisMetadata
+    from synth_pipeline.progress import Progress
+
+
+@dataclass
+class Measured:
+    """All that was measured, as objects."""
+
+    frame: Frame
+    tables: list[TableScores]
+    individual: dict[str, Sqs | None]
+    across: dict[str, Sqs | None]
+    cardinality: list[CardinalityScore]
+    trends: dict[int, list[TrendScore]]
+    siblings: list[TrendScore]
+    detection: list[Detection]
+    time: list[TimeScore]
+    use: list[QueryScore]
+    privacy: list[TablePrivacy]
+    integrity: IntegrityReport
+    published: Published | None
+    plots: dict[tuple[str, str], Plot]
+    expected_rows: dict[str, float]
+
+
+def build_report(
+    schema: DatabaseSchema, metadata: SynthesisMetadata, real: TableBundle, synthetic: TableBundle, population: PopulationStats,
+    *, integrity: IntegrityReport, facts: Mapping[str, Any], checks: ChecksConfig, seed: int = 0, progress: Progress | None = None,
+) -> QualityReport:  # fmt: skip
+    """Compares a synthetic bundle with the real one that it was learnt from.
+
+    Args:
+        schema: of both bundles.
+        metadata: which columns are personal, ids or dates.
+        real: the subset; rows annotated `holdout` were kept from the fit and give ceilings and privacy figures.
+        synthetic: what is judged.
+        population: counts of the whole source, which the sizes are compared with.
+        integrity: the rules evaluated on `synthetic`.
+        facts: source, identifier, seed, seconds per stage, synthesizer (with `rules`, `warnings`), scale, privacy, preserve; shown as given.
+        checks: thresholds.
+        seed: of all sampling; the same seed gives the same figures.
+        progress: told of every step.
+    """
+    from synth_pipeline.progress import Silent
+    from synth_pipeline.quality.html import render_html
+    from synth_pipeline.quality.summary import render_summary
+
+    start = time.perf_counter()
+    measured = _measure(schema, metadata, real, synthetic, population, integrity, facts, seed, progress or Silent())
+    findings = find(measured)
+    facts = {**facts, "report_seconds": round(time.perf_counter() - start, 1)}
+    figures = _figures(measured, findings, facts, checks)
+    page = render_html(measured, figures, synthetic, real)
+    return QualityReport(figures, page, render_summary(figures))
+
+
+def _measure(
+    schema: DatabaseSchema, metadata: SynthesisMetadata, real: TableBundle, synthetic: TableBundle, population: PopulationStats,
+    integrity: IntegrityReport, facts: Mapping[str, Any], seed: int, progress: Progress,
+) -> Measured:  # fmt: skip
+    with progress.step("Report", total=9) as step:
+        frame = build_frame(schema, metadata, real, synthetic, seed=seed)
+        step.advance(note="columns and pairs")
+        tables = [score_table(frame, t) for t in frame.tables.values()]
+        plots = {(t.id, f.name): p for t in frame.tables.values() for f in t.features.values() if (p := plot(t, f)) is not None}
+        step.advance(note="relationships")
+        cardinality = [score_cardinality(frame, fk, population) for fk in schema.foreign_keys]
+        trends = {hops: score_trends(frame, hops) for hops in (1, 2, 3)}
+        siblings = [s for fk in schema.foreign_keys if (s := score_siblings(frame, fk)) is not None]
+        step.advance(note="quality scores")
+        individual = {t.id: score_sqs(frame, t, across=False) for t in frame.tables.values()}
+        across = {t.id: score_sqs(frame, t, across=True) for t in frame.tables.values()}
+        step.advance(note="detection")
+        detection = [d for t in frame.tables.values() for r in (False, True) if (d := detect(frame, t, relatives=r)) is not None]
+        step.advance(note="time and use")
+        times, queries = score_time(frame), score_queries(frame)
+        step.advance(note="privacy")
+        about = facts.get("synthesizer") or {}
+        preserved = {*facts.get("preserve", ()), *about.get("preserved", ())}
+        privacy = measure(frame, real, synthetic, preserved=preserved, mechanisms=str(facts.get("privacy", "standard")))
+        step.advance(note="SDMetrics")
+        published = published_scores(frame)
+        step.advance()
+        scale = float(facts.get("scale") or 1.0)
+        asked = facts.get("rows") or {}
+        expected = {t: float(asked.get(t, scale * n)) for t, n in population.rows.items() if t not in preserved}
+        step.advance()
+    return Measured(
+        frame, tables, individual, across, cardinality, trends, siblings, detection, times, queries, privacy, integrity, published, plots, expected
+    )
+
+
+# --- figures -----------------------------------------------------------------------------------------------------------
+
+
+def _figures(m: Measured, findings: list[Finding], facts: Mapping[str, Any], checks: ChecksConfig) -> dict[str, Any]:
+    verdict = _verdict(m, findings)
+    return {
+        "facts": _plain(facts),
+        "verdict": verdict,
+        "properties": _properties(m),
+        "tables": {t.table: _table(m, t) for t in m.tables},
+        "relationships": [dataclasses.asdict(c) for c in m.cardinality],
+        "trends": {str(h): [dataclasses.asdict(t) for t in ts] for h, ts in m.trends.items()},
+        "siblings": [dataclasses.asdict(t) for t in m.siblings],
+        "detection": [dataclasses.asdict(d) for d in m.detection],
+        "time": [dataclasses.asdict(t) for t in m.time],
+        "use": [dataclasses.asdict(q) for q in m.use],
+        "integrity": [
+            {"kind": r.rule.kind, "table": r.rule.table, "columns": list(r.rule.columns), "text": r.rule.text,
+             "checked": r.checked, "violations": r.violations, "skipped": r.skipped}
+            for r in m.integrity.results
+        ],
+        "privacy": [dataclasses.asdict(p) for p in m.privacy],
+        "published": dataclasses.asdict(m.published) if m.published else None,
+        "findings": [dataclasses.asdict(f) for f in findings[:40]],
+        "checks": {"thresholds": checks.model_dump(), "failed": _failed(verdict, checks)},
+    }  # fmt: skip
+
+
+def _verdict(m: Measured, findings: list[Finding]) -> dict[str, Any]:
+    judged = {t.table for t in m.tables if t.rows_real >= TOO_FEW_ROWS} or {t.table for t in m.tables}
+    alone = mean([s.score for t, s in m.individual.items() if s is not None and t in judged])
+    across = mean([s.score for t, s in m.across.items() if s is not None and t in judged])
+    ceilings = [s.ceiling for part in (m.individual, m.across) for t, s in part.items() if s is not None and t in judged]
+    score = mean([alone, across])
+    results = m.integrity.results
+    nearer = [p.nearer for p in m.privacy if p.nearer is not None]
+    level = overall(m.privacy)
+    return {
+        "integrity": {
+            "passed": m.integrity.passed, "rules": len(results), "broken": sum(r.violations > 0 for r in results),
+            "skipped": sum(r.skipped is not None for r in results),
+        },
+        "quality": {"score": score, "grade": grade(score), "individual": alone, "cross_table": across, "ceiling": mean(ceilings), "tables": len(judged)},
+        "privacy": {
+            "level": level, "rank": None if level is None else LEVELS.index(level), "weakest": _weakest(m, level),
+            "nearer_max": max(nearer, default=None), "nearer_tables": len(nearer), "replayed": sum(p.replayed for p in m.privacy),
+            "held_out": m.frame.has_holdout,
+        },
+        "rows_real": sum(t.rows_real for t in m.tables), "rows_synthetic": sum(t.rows_synthetic for t in m.tables),
+        "first": [dataclasses.asdict(f) for f in findings[:3]], "more": max(0, len(findings) - 3),
+    }  # fmt: skip
+
+
+def _weakest(m: Measured, level: str | None) -> dict[str, str] | None:
+    return next(({"table": p.table, "reason": p.reason} for p in m.privacy if level is not None and p.level == level), None)
+
+
+def _properties(m: Measured) -> dict[str, dict[str, Any]]:
+    columns = [c for t in m.tables for c in t.columns if c.score is not None]
+    pairs = [p for t in m.tables for p in t.pairs]
+    relatives = [d for d in m.detection if d.scope == "with relatives"]
+    parts: dict[str, tuple[str, list[Any]]] = {
+        "shape": ("Column shapes", columns), "pairs": ("Trends between columns", pairs), "strong_pairs": ("… of strongly related columns", [p for p in pairs if p.strong]),
+        "cardinality": ("Children per parent", [c for c in m.cardinality if c.score is not None]),
+        **{f"hop{h}": (f"Trends over {h} {'key' if h == 1 else 'keys'}", ts) for h, ts in m.trends.items()},
+        "siblings": ("Trends between siblings", m.siblings), "time": ("Order, gaps and seasons", m.time), "use": ("GROUP BY queries", m.use),
+    }  # fmt: skip
+    found = {
+        key: {"title": title, "score": mean([x.score for x in items]), "ceiling": mean([x.ceiling for x in items]), "count": len(items)}
+        for key, (title, items) in parts.items()
+    }
+    for key, title, scope in (("c2st", "Detection, own columns (AUC)", "own columns"), ("c2st_relatives", "Detection, with relatives (AUC)", "with relatives")):
+        items = [d for d in m.detection if d.scope == scope] if scope == "own columns" else relatives
+        found[key] = {"title": title, "score": mean([d.auc for d in items]), "ceiling": mean([d.ceiling for d in items]), "count": len(items)}
+    return found
+
+
+def _table(m: Measured, t: TableScores) -> dict[str, Any]:
+    individual, across = m.individual[t.table], m.across[t.table]
+    columns = []
+    for c in t.columns:
+        shown = m.plots.get((t.table, c.column))
+        columns.append({**dataclasses.asdict(c), "plot": dataclasses.asdict(shown) if shown else None})
+    return {
+        "rows_real": t.rows_real, "rows_synthetic": t.rows_synthetic, "ceiling_basis": t.basis, "sample": t.sample,
+        "individual": dataclasses.asdict(individual) if individual else None, "cross_table": dataclasses.asdict(across) if across else None,
+        "columns": columns, "pairs": [dataclasses.asdict(p) for p in t.pairs], "pairs_total": t.pairs_total,
+        "shape": mean([c.score for c in t.columns]), "shape_ceiling": mean([c.ceiling for c in t.columns]),
+        "pair_score": mean([p.score for p in t.pairs]), "pair_ceiling": mean([p.ceiling for p in t.pairs]),
+    }  # fmt: skip
+
+
+def _failed(verdict: Mapping[str, Any], checks: ChecksConfig) -> list[str]:
+    failed = []
+    score, nearer = verdict["quality"]["score"], verdict["privacy"]["nearer_max"]
+    if checks.quality_min is not None and score is not None and score / 100 < checks.quality_min:
+        failed.append(f"quality {score / 100:.3f} is below quality_min {checks.quality_min:g}")
+    if checks.privacy_max_nearer is not None:
+        if nearer is not None and nearer > checks.privacy_max_nearer:
+            failed.append(f"privacy: {nearer:.3f} of a table's rows lie nearer to training rows, more than privacy_max_nearer {checks.privacy_max_nearer:g}")
+        if verdict["privacy"]["replayed"]:
+            failed.append(f"privacy: {verdict['privacy']['replayed']:,} rows repeat a personal value of the source")
+    return failed
+
+
+def _plain(value: Any) -> Any:
+    """JSON values only; what is none becomes text."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(v) for v in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
