@@ -21,6 +21,9 @@ class Dialect:
         key_item: item {0} of the inner array of a row of `j`.
         key_cast: the item {0} as the native type {1} of a column.
         binary_text: the bytes {0} as upper-case hexadecimal text.
+        row_numbers: the server's own names for a number of a row that holds within a snapshot; the first that no column
+            bears is used.
+        no_row_number: a pattern of a table's DDL that says that it has no such number.
     """
 
     name: str
@@ -30,10 +33,12 @@ class Dialect:
     as_bigint: str = "CAST({0} AS BIGINT)"
     as_text: str = "CAST({0} AS TEXT)"
     text_number: str = "text_number({0})"
-    key_relation: str = "json_each({0}) AS j"
+    key_relation: str = "json_each({0}) AS j LIMIT -1"  # a subquery with a limit is kept whole and can be indexed
     key_item: str = "json_extract(j.value, '$[{0}]')"
     key_cast: str = "{0}"
     binary_text: str = "hex({0})"
+    row_numbers: tuple[str, ...] = ()
+    no_row_number: str = ""
 
     def quote(self, name: str) -> str:
         """`name` as a quoted identifier."""
@@ -41,7 +46,7 @@ class Dialect:
         return f"{left}{name.replace(right, right * 2)}{right}"
 
 
-SQLITE = Dialect("sqlite")
+SQLITE = Dialect("sqlite", row_numbers=("rowid", "_rowid_", "oid"), no_row_number=r"\)[^)]*\bWITHOUT\s+ROWID\b[^)]*$")
 POSTGRESQL = Dialect(
     "postgresql",
     placeholder="%s",
@@ -54,6 +59,7 @@ POSTGRESQL = Dialect(
 )
 DUCKDB = Dialect(
     "duckdb",
+    row_numbers=("rowid",),
     as_text="CAST({0} AS VARCHAR)",
     text_number="CAST('0x' || substr(md5({0}), 1, 15) AS BIGINT)",
     key_relation="(SELECT unnest(CAST({0} AS JSON[])) AS value) AS j",

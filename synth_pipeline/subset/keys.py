@@ -73,15 +73,15 @@ def server_order(table: Table) -> tuple[str, ...]:
     return ()
 
 
-def final_order(table: Table, rows: pa.Table) -> NDArray[np.int64] | None:
+def final_order(table: Table, rows: pa.Table, *, ordered: bool) -> NDArray[np.int64] | None:
     """The permutation that puts rows into an order that only depends on their values; None where they are in it already.
 
-    By the primary key, where it is whole numbers (asked of the server) or not; else by every column, since rows that
-    agree in all of them are the same whichever comes first.
+    By the primary key, else by every column, since rows that agree in all of them are the same whichever comes first.
+    `ordered` says that the server gave them by `server_order`.
     """
     import pyarrow.compute as pc
 
-    if server_order(table) or rows.num_rows < 2:
+    if rows.num_rows < 2 or (ordered and server_order(table)):
         return None
     stored = {c.name for c in table.stored_columns}
     key = [c for c in table.primary_key if c in stored]

@@ -30,8 +30,10 @@ class TablePlan:
         tree_key: the id of the foreign key that makes it a child.
         root: the table at the top of its tree (itself for a root).
         probability: the inclusion probability of the tree's root entities.
+        ceiling: what that probability may not exceed, whatever the budget leaves.
+        whole: all rows are taken.
         expected: core rows to expect.
-        budget: core rows allowed, by `table_max_rows`; None where only the tree's budget holds.
+        budget: core rows allowed of this table alone; None where only the tree's budget holds.
         hub: the most children that are kept of one parent.
     """
 
@@ -41,6 +43,8 @@ class TablePlan:
     tree_key: str | None
     root: str
     probability: float
+    ceiling: float
+    whole: bool
     expected: int
     budget: int | None = None
     hub: int | None = None
@@ -54,6 +58,7 @@ class SubsetPlan:
         tables: in the schema's order.
         whole: everything is taken, so that nothing is searched.
         max_rows: the budget of core rows.
+        dangling: what is done about references to nothing.
         budgets: the share of the budget that each tree has, by its root table.
         statements: what will be sent to the source, with `?` for parameters, in the order of first use.
         warnings: what the user should know before running it.
@@ -63,6 +68,7 @@ class SubsetPlan:
     whole: bool
     max_rows: int
     seed: int
+    dangling: Literal["null", "drop", "error"] = "null"
     budgets: dict[str, int] = field(default_factory=dict)
     statements: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -88,7 +94,7 @@ class SubsetPlan:
         width = max((len(t.table) for t in self.tables), default=0)
         for t in self.tables:
             how = {"preserved": "preserved, taken whole", "lookup": "lookup, taken whole", "root": "root"}.get(t.role, f"child by {t.tree_key}")
-            share = "" if t.role in ("preserved", "lookup") else f", probability {t.probability:.4g}"
+            share = "" if t.whole else f", probability {t.probability:.4g}"
             lines.append(f"  {t.table:<{width}}  {t.rows:>13,} rows → {t.expected:>11,}  {how}{share}")
         lines += [f"  warning: {w}" for w in self.warnings]
         if self.statements:

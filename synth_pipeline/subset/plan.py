@@ -24,12 +24,11 @@ FEW_ROWS = 30
 """Tables below this size make no tree and are never held out."""
 _MANY = 300
 _NARROW = 3
-_OVERSAMPLE = 1.1
 _LEAST_HUB = 50
 _HUB_SHARE = 0.05
 
 
-def make_plan(schema: DatabaseSchema, rows: Mapping[str, int], options: SubsetConfig, preserve: Collection[str]) -> SubsetPlan:
+def make_plan(schema: DatabaseSchema, rows: Mapping[str, int], options: SubsetConfig, preserve: Collection[str], *, exact: bool = True) -> SubsetPlan:
     """Makes the plan.
 
     Args:
@@ -37,6 +36,7 @@ def make_plan(schema: DatabaseSchema, rows: Mapping[str, int], options: SubsetCo
         rows: rows of every table, exact or estimated.
         options: the configuration.
         preserve: tables that are taken whole whatever the budget.
+        exact: whether `rows` are exact; a tree that seems to fit by estimates is drawn all the same.
 
     Raises:
         ConfigError: the options name a table or key that does not exist, or contradict each other.
@@ -55,14 +55,17 @@ def make_plan(schema: DatabaseSchema, rows: Mapping[str, int], options: SubsetCo
     for table in schema.tables:
         name, root = table.id, roots[table.id]
         role: Role = "preserved" if name in preserve else "lookup" if name in lookups else "child" if name in keys else "root"
-        taken = whole or role in ("preserved", "lookup")
-        p = 1.0 if taken else _probability(name, roots, rows, options, budgets)
-        cap = options.table_max_rows.get(name)
+        ceiling = _ceiling(root, roots, rows, options)
+        p = 1.0 if whole or role in ("preserved", "lookup") else _probability(root, ceiling, roots, rows, options, budgets)
+        filtered = any(t in options.where for t, r in roots.items() if r == root)
+        taken = whole or role in ("preserved", "lookup") or (p >= 1 and not filtered and exact)
+        cap = _cap(name, options)
         hub = None if taken or role == "root" else max(_LEAST_HUB, int(_HUB_SHARE * min(budgets[root], cap or budgets[root])))
         key = keys[name].id if name in keys and role == "child" else None
-        expected = rows[name] if taken else min(round(p * rows[name]), cap or rows[name])
-        tables.append(TablePlan(name, rows[name], role, key, root if role == "child" else name, p, expected, cap, hub))
-    return SubsetPlan(tuple(tables), whole, options.max_rows, options.seed, budgets, warnings=_warnings(schema, rows, options, lookups))
+        expected = rows[name] if taken else min(round(p * rows[name]), rows[name] if cap is None else cap)
+        tables.append(TablePlan(name, rows[name], role, key, root if role == "child" else name, p, ceiling, taken, expected, cap, hub))
+    warnings = _warnings(schema, options)
+    return SubsetPlan(tuple(tables), whole, options.max_rows, options.seed, options.dangling, budgets, warnings=warnings)
 
 
 def choose_tree_keys(
@@ -171,18 +174,31 @@ def _budgets(
     return budgets
 
 
-def _probability(table: str, roots: Mapping[str, str], rows: Mapping[str, int], options: SubsetConfig, budgets: Mapping[str, int]) -> float:
-    """The probability of a table's tree: within its budget, the limits of its tables, and the fraction asked for."""
-    root = roots[table]
+def _probability(
+    root: str, ceiling: float, roots: Mapping[str, str], rows: Mapping[str, int], options: SubsetConfig, budgets: Mapping[str, int]
+) -> float:  # fmt: skip
+    """The probability of a tree's root entities: within its budget, the limits of its tables, and the fraction asked for."""
     members = [t for t, r in roots.items() if r == root]
-    size = sum(rows[t] for t in members)
-    limits = [1.0, budgets[root] / max(size, 1)]
-    limits += [options.table_max_rows[t] / max(rows[t], 1) for t in members if t in options.table_max_rows]
-    if options.fraction is not None:
-        limits.append(options.fraction)
-    if options.main_table is not None and options.rows is not None:
-        limits.append(options.rows / max(rows[options.main_table], 1))
+    limits = [1.0, ceiling, budgets[root] / max(sum(rows[t] for t in members), 1)]
+    caps = ((t, _cap(t, options)) for t in members)
+    limits += [cap / max(rows[t], 1) for t, cap in caps if cap is not None]
     return min(limits)
+
+
+def _ceiling(root: str, roots: Mapping[str, str], rows: Mapping[str, int], options: SubsetConfig) -> float:
+    """`fraction`, and for the trees beside that of the main table the share of it that is asked for."""
+    ceiling = 1.0 if options.fraction is None else options.fraction
+    if options.main_table is not None and options.rows is not None and roots[options.main_table] != root:
+        ceiling = min(ceiling, options.rows / max(rows[options.main_table], 1))
+    return ceiling
+
+
+def _cap(table: str, options: SubsetConfig) -> int | None:
+    """Core rows allowed of one table by its own limit, or as the main table."""
+    caps = [options.table_max_rows[table]] if table in options.table_max_rows else []
+    if table == options.main_table and options.rows is not None:
+        caps.append(options.rows)
+    return min(caps, default=None)
 
 
 def _check(schema: DatabaseSchema, options: SubsetConfig, preserve: Collection[str]) -> None:
@@ -199,10 +215,6 @@ def _check(schema: DatabaseSchema, options: SubsetConfig, preserve: Collection[s
         raise ConfigError("`subset.main_table` needs `subset.rows`.", "Say how many of its rows are wanted.")
 
 
-def _warnings(schema: DatabaseSchema, rows: Mapping[str, int], options: SubsetConfig, lookups: Collection[str]) -> tuple[str, ...]:
-    found = []
-    for table in options.where:
-        if not any(True for _ in schema.children[table]):
-            continue
-        found.append(f"{table} is filtered: rows that refer to rows outside of the filter are pulled in by reference only, never drawn by themselves")
-    return tuple(found)
+def _warnings(schema: DatabaseSchema, options: SubsetConfig) -> tuple[str, ...]:
+    pulled = "filtered: rows outside of the filter that other rows refer to are pulled in by reference, but never drawn"
+    return tuple(f"{table} is {pulled}" for table in options.where if schema.children[table])

@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from synth_pipeline.subset.write import Written
 
 
+_COUNTED = 10_000
+"""Tables that are estimated to be smaller are counted in any case."""
+
+
 def count_rows(reader: Reader, schema: DatabaseSchema, *, exact: bool, progress: Progress) -> dict[str, int]:
     """Rows of every table that the configured filters let through; catalogue estimates stand in where `exact` is off."""
     rows = {}
     with progress.step("Counting rows", total=len(schema.tables)) as step:
         for table in schema.tables:
             filtered = table.id in reader.where
-            if exact or filtered or table.row_estimate is None:
+            if exact or filtered or table.row_estimate is None or table.row_estimate < _COUNTED:
                 rows[table.id] = int(reader.one(count_statement(reader, table))[0])
             else:
                 rows[table.id] = table.row_estimate
@@ -79,9 +83,8 @@ def fanout_statement(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> 
     where = reader.filter(child, *(f"{k} IS NOT NULL" for k in keys))
     inner = f"SELECT {listed}, COUNT(*) AS n FROM {reader.name(child)} AS t{where} GROUP BY {', '.join(keys)}"
     on = " AND ".join(f"{reader.column('t', p)} = g.{n}" for p, n in zip(fk.parent_columns, names, strict=True))
-    predicate = f" AND ({reader.where[parent.id]})" if parent.id in reader.where else ""
     found = f"CASE WHEN {reader.column('t', fk.parent_columns[0])} IS NULL THEN 0 ELSE 1 END"
-    return f"SELECT {found}, g.n, COUNT(*) FROM ({inner}) AS g LEFT JOIN {reader.name(parent)} AS t ON {on}{predicate} GROUP BY {found}, g.n"
+    return f"SELECT {found}, g.n, COUNT(*) FROM ({inner}) AS g LEFT JOIN {reader.source(parent)} AS t ON {on} GROUP BY {found}, g.n"
 
 
 def _fanout(reader: Reader, schema: DatabaseSchema, fk: ForeignKey, rows: dict[str, int]) -> Fanout:

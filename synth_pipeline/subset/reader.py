@@ -48,11 +48,21 @@ class Reader:
     def column(self, alias: str, name: str) -> str:
         return f"{alias}.{self.quote(name)}"
 
+    def source(self, table: Table) -> str:
+        """The table, or what the configured filter lets through of it, for a FROM that goes on with an alias."""
+        return f"(SELECT * FROM {self.name(table)} AS t WHERE {self.where[table.id]})" if table.id in self.where else self.name(table)
+
+    def conditions(self, table: Table, *, bound: bool = False) -> list[str]:
+        """The configured filter as a condition on `t`; `bound` where the statement has parameters."""
+        if table.id not in self.where:
+            return []
+        predicate = self.where[table.id]
+        # Drivers with %s placeholders take every other percent sign of a statement with parameters doubled.
+        return [f"({predicate.replace('%', '%%') if bound and self.dialect.placeholder == '%s' else predicate})"]
+
     def filter(self, table: Table, *conditions: str) -> str:
-        """A WHERE of the configured predicate and further conditions, or nothing."""
-        every = [*conditions]
-        if table.id in self.where:
-            every.append(f"({self.where[table.id]})")
+        """A WHERE of some conditions and the configured filter, or nothing."""
+        every = [*conditions, *self.conditions(table)]
         return f" WHERE {' AND '.join(every)}" if every else ""
 
     def select(self, sql: str, params: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from synth_pipeline.catalog.schema import DatabaseSchema
     from synth_pipeline.subset.model import SubsetPlan
     from synth_pipeline.subset.reader import Reader
+    from synth_pipeline.subset.search import Search
     from synth_pipeline.subset.write import Written
 
 
 def build_report(
-    schema: DatabaseSchema, plan: SubsetPlan, written: Written, population: PopulationStats, reader: Reader, seconds: float
+    schema: DatabaseSchema, plan: SubsetPlan, written: Written, population: PopulationStats, search: Search, reader: Reader, seconds: float
 ) -> dict[str, Any]:  # fmt: skip
     """The report of one run."""
     tables, relationships = {}, {}
@@ -30,7 +31,7 @@ def build_report(
         kept, planned = written.tables[table.id], plan.of(table.id)
         core = int(kept.core.sum())
         tables[table.id] = {
-            "role": planned.role, "tree_key": planned.tree_key, "root": planned.root, "probability": planned.probability,
+            "role": planned.role, "tree_key": planned.tree_key, "root": planned.root, "probability": search.probabilities.get(planned.root, 1.0),
             "budget": planned.budget, "population": population.rows[table.id], "rows": kept.rows, "core": core, "closure": kept.rows - core,
             "holdout": int(kept.holdout.sum()), "dropped": written.dropped.get(table.id, 0),
             "null_shares": {c: n / max(kept.rows, 1) for c, n in kept.nulls.items()},
@@ -52,15 +53,21 @@ def build_report(
         "whole": plan.whole, "seed": plan.seed, "max_rows": plan.max_rows, "budgets": plan.budgets, "tables": tables, "relationships": relationships,
         "rows": sum(t["rows"] for t in tables.values()), "core": sum(t["core"] for t in tables.values()), "population_exact": population.exact,
         "statements": reader.statements, "rows_read": reader.rows_read, "distinct_statements": list(reader.texts), "seconds": round(seconds, 3),
-        "warnings": list(plan.warnings),
+        "warnings": [*plan.warnings, *search.warnings], "vanished": search.vanished,
     }  # fmt: skip
 
 
 def _likeness(whole: Fanout, written: Written, fk_id: str, child: str, parent: str) -> dict[str, float | None]:
-    """KS distances of children per parent to the whole source: over core parents, and over all parents unweighted."""
+    """KS distances of children per parent to those of the whole source.
+
+    `ks`: of core parents, whose children along a tree key are complete; along other keys, of all parents by their true
+    number of children and their weight. `ks_plain`: all rows as they lie in the bundle.
+    """
     kept, links = written.tables[parent], written.tables[child].links[fk_id]
     degrees = np.bincount(links[links >= 0], minlength=kept.rows)
-    return {"ks": ks_distance(whole, degrees[kept.core]), "ks_all_rows": ks_distance(whole, degrees)}
+    true = kept.degrees.get(fk_id)
+    weighted = ks_distance(whole, degrees[kept.core]) if true is None else ks_distance(whole, true, kept.weight)
+    return {"ks": weighted, "ks_plain": ks_distance(whole, degrees)}
 
 
 def ks_distance(whole: Fanout, degrees: NDArray[np.int64], weights: NDArray[np.float64] | None = None) -> float | None:

@@ -9,23 +9,22 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from synth_pipeline.catalog.population import PopulationStats
 from synth_pipeline.errors import SourceError
 from synth_pipeline.progress import Silent
-from synth_pipeline.subset.keys import DANGLING, folds, positions, server_order, stored_keys
+from synth_pipeline.subset.keys import DANGLING, folds, positions, stored_keys
 from synth_pipeline.subset.model import Subset, SubsetPlan
 from synth_pipeline.subset.plan import FEW_ROWS, make_plan
 from synth_pipeline.subset.population import count_rows, from_rows, measure
 from synth_pipeline.subset.reader import Reader
 from synth_pipeline.subset.report import build_report
-from synth_pipeline.subset.write import Fetch, Notes, write_subset
+from synth_pipeline.subset.rows import KEYS
+from synth_pipeline.subset.search import Search
+from synth_pipeline.subset.write import dangling_error, write_subset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pyarrow as pa
-
     from synth_pipeline.artifacts import BundleWriter, TableBundle
-    from synth_pipeline.catalog.schema import DatabaseSchema, Table
+    from synth_pipeline.catalog.schema import DatabaseSchema
     from synth_pipeline.config import SubsetConfig
     from synth_pipeline.connectors.base import Connector
     from synth_pipeline.progress import Progress
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 def take_subset(
     connector: Connector, schema: DatabaseSchema, options: SubsetConfig, writer: BundleWriter, *,
-    preserve: Collection[str] = (), holdout: float = 0.0, progress: Progress | None = None,
+    preserve: Collection[str] = (), holdout: float = 0.0, progress: Progress | None = None, batch: int = KEYS,
 ) -> Subset:  # fmt: skip
     """Draws a training subset, or takes everything where it fits the budget.
 
@@ -45,6 +44,7 @@ def take_subset(
         preserve: tables that are taken whole whatever the budget, with all that they refer to.
         holdout: the share of root entities to mark as kept from the synthesizer.
         progress: told of every step.
+        batch: keys per statement; the subset does not depend on it.
 
     Returns:
         The subset; `save` writes what is not in the bundle yet.
@@ -60,15 +60,20 @@ def take_subset(
     with connector.snapshot() as snapshot:
         reader = Reader(snapshot, connector.dialect, options.where)
         rows = count_rows(reader, schema, exact=exact, progress=progress)
-        plan = make_plan(schema, rows, options, preserve)
-        fetch: Fetch = _everything(reader)
+        plan = make_plan(schema, rows, options, preserve, exact=exact)
+        population = PopulationStats(rows, exact=False) if plan.whole else measure(reader, schema, rows, exact=exact, progress=progress)
+        if options.dangling == "error":
+            refuse_dangling(schema, population)
+        search = Search(reader, schema, plan, population, batch)
+        search.run(progress)
         keep = {t.table for t in plan.tables if t.role in ("preserved", "lookup") or t.rows < FEW_ROWS}
-        written = write_subset(schema, plan, fetch, writer, dangling=options.dangling, holdout=holdout, keep=keep, progress=progress)
-        population = from_rows(schema, written) if plan.whole else measure(reader, schema, rows, exact=exact, progress=progress)
+        written = write_subset(schema, plan, search.fetch, writer, dangling=options.dangling, holdout=holdout, keep=keep, progress=progress)
+    if plan.whole:
+        population = from_rows(schema, written)
     writer.info.update(seed=options.seed, whole=plan.whole)
     bundle = writer.close()
     verify(schema, bundle)
-    report = build_report(schema, plan, written, population, reader, time.monotonic() - start)
+    report = build_report(schema, plan, written, population, search, reader, time.monotonic() - start)
     return Subset(bundle, population, report)
 
 
@@ -104,15 +109,9 @@ def verify(schema: DatabaseSchema, bundle: TableBundle) -> None:
                 )
 
 
-def _everything(reader: Reader) -> Fetch:
-    def fetch(table: Table, sink: Callable[[pa.RecordBatch], None]) -> Notes:
-        for batch in reader.rows(table, tail=order_by(reader, server_order(table))):
-            sink(batch)
-        return Notes()
-
-    return fetch
-
-
-def order_by(reader: Reader, columns: Collection[str]) -> str:
-    """ORDER BY some columns of the table that is called `t`, or nothing."""
-    return f"ORDER BY {', '.join(reader.column('t', c) for c in columns)}" if columns else ""
+def refuse_dangling(schema: DatabaseSchema, population: PopulationStats) -> None:
+    """Raises DanglingReferenceError where the source has a reference to nothing."""
+    for fk in schema.foreign_keys:
+        fanout = population.fanouts.get(fk.id)
+        if fanout is not None and fanout.dangling:
+            raise dangling_error(fk, fanout.dangling)

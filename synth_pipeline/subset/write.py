@@ -34,10 +34,17 @@ _BATCH = 65_536
 
 @dataclass
 class Notes:
-    """What the search knows of a table's rows, in the order in which they were fetched; None: all alike."""
+    """What the search knows of a table's rows, in the order in which they were fetched; None: all alike.
+
+    Attributes:
+        ordered: the server gave the rows by the key of `keys.server_order`.
+        degrees: children in the whole source by foreign key that refers to the table, where they were counted.
+    """
 
     core: NDArray[np.bool_] | None = None
     weight: NDArray[np.float64] | None = None
+    ordered: bool = False
+    degrees: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 Fetch = Callable[["Table", Callable[["pa.RecordBatch"], None]], Notes]
@@ -49,7 +56,7 @@ class KeptTable:
     """A table as written, its arrays in the bundle's order of rows.
 
     `nulls` counts NULLs per column; `links` holds for every foreign key (by id) the position of each row's parent in the
-    parent's table of the bundle, or `NULL`.
+    parent's table of the bundle, or `NULL`; `degrees` true numbers of children, where the search counted them.
     """
 
     rows: int
@@ -59,6 +66,7 @@ class KeptTable:
     holdout: NDArray[np.bool_]
     nulls: dict[str, int]
     links: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    degrees: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 @dataclass
@@ -168,7 +176,7 @@ class _Run:
         sink = self.spool.open(self.writer.arrow_schema(table_id))
         notes = fetch(table, sink.add)
         rows = sink.close()
-        self.held[table_id] = _Held(rows, notes, final_order(table, rows), np.ones(rows.num_rows, dtype=bool))
+        self.held[table_id] = _Held(rows, notes, final_order(table, rows, ordered=notes.ordered), np.ones(rows.num_rows, dtype=bool))
         self.written.fetched[table_id] = rows.num_rows
         self.written.nulls[table_id] = {c: rows[c].null_count for c in rows.column_names}
 
@@ -215,10 +223,7 @@ class _Run:
         """Applies the policy to rows whose key dangles; returns those that had to go."""
         child = self.held[fk.table]
         if self.dangling == "error":
-            raise DanglingReferenceError(
-                f"{rows.size:,} rows of {fk.table!r} refer by ({', '.join(fk.columns)}) to rows of {fk.parent!r} that do not exist.",
-                "Mend the source, or set `subset.dangling` to `null` or `drop`.",
-            )
+            raise dangling_error(fk, rows.size)
         columns = nullable_columns(self.schema, fk) if self.dangling == "null" else ()
         if columns:
             for c in columns:
@@ -261,7 +266,8 @@ class _Run:
             links[fk.id] = np.where(at >= 0, number[np.maximum(at, 0)], NULL) if number.size else at
         entity, out = self._entities(table_id, core, links)
         nulls = self._write(table_id, held, order, pa.table({"core": core, "weight": weight, "entity": entity, "holdout": out}))
-        self.written.tables[table_id] = KeptTable(order.size, core, weight, entity, out, nulls, links)
+        degrees = {k: d[order] for k, d in held.notes.degrees.items()}
+        self.written.tables[table_id] = KeptTable(order.size, core, weight, entity, out, nulls, links, degrees)
 
     def _entities(
         self, table_id: str, core: NDArray[np.bool_], links: dict[str, NDArray[np.int64]]
@@ -306,6 +312,14 @@ class _Run:
         if not order.size:
             self.writer.write(table_id, rows.slice(0, 0), notes)
         return nulls
+
+
+def dangling_error(fk: ForeignKey, rows: int) -> DanglingReferenceError:
+    """What the policy `error` says of a key."""
+    return DanglingReferenceError(
+        f"{rows:,} rows of {fk.table!r} refer by ({', '.join(fk.columns)}) to rows of {fk.parent!r} that do not exist.",
+        "Mend the source, or set `subset.dangling` to `null` or `drop`.",
+    )
 
 
 def nullable_columns(schema: DatabaseSchema, fk: ForeignKey) -> tuple[str, ...]:

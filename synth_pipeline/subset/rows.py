@@ -1,0 +1,179 @@
+"""Rows of one table while they are searched for: how they are addressed, which columns matter, what is known of them.
+
+Holds keys only, never a whole row. Which rows are wanted is the business of `trees` and `closure`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from synth_pipeline.subset.hashing import hash_expression
+from synth_pipeline.subset.keys import stored_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from synth_pipeline.catalog.schema import Column, DatabaseSchema, Table
+    from synth_pipeline.subset.reader import Reader
+
+Value = Any
+"""A key's value as it travels: an integer, a text, or a tuple of them for a composite key."""
+
+KEYS = 10_000
+"""Keys per statement, in one JSON parameter."""
+
+
+class Shape:
+    """How the rows of a table are addressed and which of their columns the search reads.
+
+    A row is known by the server's own row number where it has one (which also tells duplicates and NULL keys apart), else
+    by its primary or a unique key, else by the hash of all its columns, which equal rows share.
+    """
+
+    def __init__(self, reader: Reader, schema: DatabaseSchema, table: Table, seed: int) -> None:
+        self.reader, self.table = reader, table
+        self.keys = stored_keys(schema, table.id)
+        self.source = reader.name(table)
+        self.own_hash = self._hash(seed)
+        self._identity = self._addresses(seed)
+        referred = dict.fromkeys(f.parent_columns for t in schema.tables for f in stored_keys(schema, t.id) if f.parent == table.id)
+        names = dict.fromkeys([c for f in self.keys for c in f.columns] + [c for columns in referred for c in columns])
+        self.listed = ", ".join([out for out, _, _ in self._identity] + [transport(reader, table.column(c), "t") for c in names])
+        self.width = len(self._identity) + len(names)
+        place = {c: len(self._identity) + i for i, c in enumerate(names)}
+        self.id_of: Callable[[tuple[Any, ...]], Value] = itemgetter(*range(len(self._identity)))
+        self.reference: dict[str, Callable[[tuple[Any, ...]], Value]] = {f.id: _getter([place[c] for c in f.columns]) for f in self.keys}
+        self.referred: dict[tuple[str, ...], Callable[[tuple[Any, ...]], Value]] = {r: _getter([place[c] for c in r]) for r in referred}
+
+    def _hash(self, seed: int) -> str:
+        """The row's own hash: of its primary key, else of a unique key without NULLs, else of all columns."""
+        columns = self._natural() or tuple(c.name for c in self.table.stored_columns)
+        parts = [(self.reader.column("t", c), self.table.column(c).type.kind == "integer") for c in columns]
+        return hash_expression(self.reader.dialect, parts, seed, self.table.id) if parts else "0"
+
+    def _natural(self) -> tuple[str, ...]:
+        for key in self.table.keys:
+            if key == self.table.primary_key or not any(self.table.column(c).nullable for c in key):
+                return key
+        return ()
+
+    def _addresses(self, seed: int) -> list[tuple[str, str, str]]:
+        """Per part of the address: how it is read, what is compared, and the native type of what it is compared with."""
+        dialect = self.reader.dialect
+        taken = {c.lower() for c in self.table.column_names}
+        names = [n for n in dialect.row_numbers if n.lower() not in taken]
+        if names and not (dialect.no_row_number and re.search(dialect.no_row_number, self.table.ddl or "", re.IGNORECASE)):
+            return [(f"t.{names[0]}", f"t.{names[0]}", "BIGINT")]
+        key = self._natural()
+        if key and not any(self.table.column(c).nullable for c in key):
+            columns = [self.table.column(c) for c in key]
+            return [(transport(self.reader, c, "t"), transport(self.reader, c, "t"), native(c)) for c in columns]
+        return [(self.own_hash, self.own_hash, "BIGINT")]
+
+    def by_address(self) -> str:
+        """The tail that joins the key relation to the rows' addresses, in the order of the relation."""
+        on = " AND ".join(f"{compared} = k.rfs_{i + 1}" for i, (_, compared, _) in enumerate(self._identity))
+        return f"JOIN {relation(self.reader, [kind for _, _, kind in self._identity])} ON {on} ORDER BY k.rfs_0"
+
+    def by_columns(self, columns: Sequence[str], *, head: str | None = None, conditions: Sequence[str] = (), tail: str = "") -> str:
+        """The statement that joins the key relation to some columns; the ordinal of the key comes first in each row."""
+        wanted = [self.table.column(c) for c in columns]
+        on = " AND ".join(f"{transport(self.reader, c, 't')} = k.rfs_{i + 1}" for i, c in enumerate(wanted))
+        listed = self.listed if head is None else head
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        return f"SELECT k.rfs_0, {listed} FROM {self.source} AS t JOIN {relation(self.reader, [native(c) for c in wanted])} ON {on}{where}{tail}"
+
+
+class Found:
+    """The rows of one table that are selected so far, numbered as they come.
+
+    Attributes:
+        rows: per row, the address and the key columns as `Shape` lists them.
+        count: per row, how many rows of the source share its address (1 but for tables without any key).
+        root: per row, the hash of the root entity that drew it, or -1 for a row that was pulled in.
+        share: per row, which part of its parent's children was kept (1 but for hubs).
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.rows: list[tuple[Any, ...]] = []
+        self.count: list[int] = []
+        self.root: list[int] = []
+        self.share: list[float] = []
+        self.index: dict[Value, int] = {}
+        self.by_key: dict[tuple[str, ...], dict[Value, int]] = {columns: {} for columns in shape.referred}
+
+    def add(self, row: tuple[Any, ...], root: int, share: float = 1.0, count: int = 1, *, repeats: bool = False) -> int | None:
+        """Adds a row; returns its number, or None where it was there already.
+
+        With `repeats`, a row with a known address is another one that equals it, not the same one found again.
+        """
+        address = self.shape.id_of(row)
+        if address in self.index:
+            if repeats:
+                self.count[self.index[address]] += count
+            return None
+        number = self.index[address] = len(self.rows)
+        self.rows.append(row)
+        self.count.append(count)
+        self.root.append(root)
+        self.share.append(share)
+        for columns, getter in self.shape.referred.items():
+            value = getter(row)
+            if value is not None:
+                self.by_key[columns].setdefault(value, number)
+        return number
+
+
+def transport(reader: Reader, column: Column, alias: str) -> str:
+    """A column as it is read for a key: bytes as hexadecimal text, since they travel in JSON."""
+    expression = reader.column(alias, column.name)
+    return reader.dialect.binary_text.format(expression) if _is_bytes(column) else expression
+
+
+def native(column: Column) -> str:
+    """The type in which a key's item is compared with the column."""
+    return "TEXT" if _is_bytes(column) else column.native_type or "TEXT"
+
+
+def relation(reader: Reader, kinds: Sequence[str]) -> str:
+    """The bound JSON parameter as a relation `k` with the ordinal `rfs_0` and the items `rfs_1` …, of the given native types."""
+    dialect = reader.dialect
+    items = [dialect.as_bigint.format(dialect.key_item.format(0))]
+    items += [dialect.key_cast.format(dialect.key_item.format(i + 1), kind) for i, kind in enumerate(kinds)]
+    listed = ", ".join(f"{item} AS rfs_{i}" for i, item in enumerate(items))
+    return f"(SELECT {listed} FROM {dialect.key_relation.format(dialect.placeholder)}) AS k"
+
+
+def _is_bytes(column: Column) -> bool:
+    return column.type.kind in ("binary", "geometry") or column.storage == "bytes"
+
+
+def batches(values: Iterable[Value], size: int) -> Iterator[tuple[list[Value], str]]:
+    """Values in batches, each with its JSON parameter [[ordinal, item …] …]."""
+    listed = list(values)
+    for start in range(0, len(listed), size):
+        part = listed[start : start + size]
+        yield part, json.dumps([[i, *v] if isinstance(v, tuple) else [i, v] for i, v in enumerate(part)], default=str)
+
+
+def _getter(places: Sequence[int]) -> Callable[[tuple[Any, ...]], Value]:
+    """Reads the values at some places of a row: one value or a tuple; None where any of them is NULL."""
+    if len(places) == 1:
+        return itemgetter(places[0])
+    several = itemgetter(*places)
+
+    def get(row: tuple[Any, ...]) -> Value:
+        value = several(row)
+        return None if None in value else value
+
+    return get
+
+
+def ordered(values: Iterable[Value]) -> list[Value]:
+    """Values in an order of their own, so that batches do not depend on how they were found."""
+    return sorted(values, key=lambda v: (str(type(v)), v) if not isinstance(v, tuple) else (str(tuple), tuple((str(type(x)), x) for x in v)))

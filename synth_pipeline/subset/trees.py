@@ -1,0 +1,207 @@
+"""Drawing the trees: root entities by the hash of their key, then all their descendants along the tree keys.
+
+A tree is drawn a little too large and then cut on the client at the largest hash that meets every budget, so that no
+statement is sent twice. What other tables the drawn rows need is the business of `closure`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synth_pipeline.subset.hashing import SPACE, hash_integers, threshold
+from synth_pipeline.subset.rows import Found, Shape, batches, ordered
+
+if TYPE_CHECKING:
+    from synth_pipeline.catalog.population import PopulationStats
+    from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
+    from synth_pipeline.subset.model import SubsetPlan
+    from synth_pipeline.subset.reader import Reader
+
+logger = logging.getLogger(__name__)
+
+PROBE_ROWS = 200_000
+"""Larger tables with a dense key of whole numbers are not scanned: their keys are hashed on the client and probed."""
+_SPARSE = 4
+_BLOCK = 1 << 20
+
+
+class Tree:
+    """One tree of the plan while it is drawn.
+
+    Attributes:
+        members: its tables, parents first.
+        found: the rows drawn so far.
+        limit: rows whose root's hash is below are kept.
+        truncated: not even one entity met the budget, so that a part of one was taken.
+    """
+
+    def __init__(
+        self, reader: Reader, schema: DatabaseSchema, plan: SubsetPlan, population: PopulationStats,
+        shapes: Mapping[str, Shape], root: str, batch: int,
+    ) -> None:  # fmt: skip
+        self.reader, self.schema, self.plan, self.population, self.shapes, self.batch = reader, schema, plan, population, shapes, batch
+        self.root = root
+        self.keys = {t.table: self._key(t.table, t.tree_key) for t in plan.trees()[root] if t.tree_key is not None}
+        self.members = [root]
+        for at in self.members:
+            self.members += [t for t, fk in self.keys.items() if fk.parent == at]
+        self.found = {t: Found(shapes[t]) for t in self.members}
+        self.limit = self._first_limit()
+        self.truncated = False
+
+    def _key(self, table: str, key: str) -> ForeignKey:
+        return next(f for f in self.schema.table(table).foreign_keys if f.id == key)
+
+    def _first_limit(self) -> int:
+        """Somewhat more than the plan's probability: a spare for chance, less the fewer entities it is about to take."""
+        planned = self.plan.of(self.root)
+        entities = max(1.0, planned.probability * planned.rows)
+        return threshold(min(planned.ceiling, planned.probability * (1.05 + 3 / entities**0.5)))
+
+    @property
+    def probability(self) -> float:
+        """The inclusion probability of a root entity after the cut."""
+        return self.limit / SPACE
+
+    def draw(self) -> None:
+        """Draws and cuts the tree."""
+        for table in self.members:
+            if table == self.root:
+                self._draw_by_hash(table, [])
+            else:
+                self._draw_children(self.keys[table])
+                self._draw_unowned(self.keys[table])
+            self._cut(table)
+
+    def kept(self, table: str) -> Iterator[tuple[tuple[Any, ...], int, float, int]]:
+        """The rows of a table below the limit: row, hash of the root, share of siblings kept, how many rows are equal."""
+        found = self.found[table]
+        for row, root, share, count in zip(found.rows, found.root, found.share, found.count, strict=True):
+            if root < self.limit:
+                yield row, root, share, count
+
+    def _draw_by_hash(self, table: str, conditions: list[str], joins: str = "") -> None:
+        """Rows whose own hash is below the limit; each is the root of an entity."""
+        shape, found = self.shapes[table], self.found[table]
+        if not conditions and not joins and self.limit < SPACE and (span := self._dense_span(table)) is not None:
+            self._probe(table, *span)
+            return
+        where = self.reader.filter(shape.table, *conditions, f"{shape.own_hash} < {self.limit}")
+        for row in self.reader.select(f"SELECT {shape.listed}, {shape.own_hash} FROM {shape.source} AS t{joins}{where}"):
+            found.add(row[:-1], int(row[-1]), repeats=True)
+
+    def _dense_span(self, table: str) -> tuple[int, int] | None:
+        """The range of the key, where probing it is cheaper than a scan."""
+        key = self.schema.table(table).primary_key
+        if self.plan.of(table).rows < PROBE_ROWS or len(key) != 1 or self.schema.table(table).column(key[0]).type.kind != "integer":
+            return None
+        column, source = self.reader.column("t", key[0]), self.shapes[table].source
+        low = self.reader.one(f"SELECT MIN({column}) FROM {source} AS t")[0]
+        high = self.reader.one(f"SELECT MAX({column}) FROM {source} AS t")[0]
+        if low is None or high - low >= _SPARSE * self.plan.of(table).rows:
+            return None
+        return int(low), int(high)
+
+    def _probe(self, table: str, low: int, high: int) -> None:
+        shape, found = self.shapes[table], self.found[table]
+        key = shape.table.primary_key
+        statement = shape.by_columns(key, conditions=self.reader.conditions(shape.table, bound=True))
+        for start in range(low, high + 1, _BLOCK):
+            candidates = np.arange(start, min(start + _BLOCK, high + 1), dtype=np.int64)
+            hashes = hash_integers(candidates, self.plan.seed, table)
+            drawn = hashes < self.limit
+            values, roots = candidates[drawn].tolist(), hashes[drawn].tolist()
+            done = 0
+            for part, parameter in batches(values, self.batch):
+                for row in self.reader.select(statement, [parameter]):
+                    found.add(row[1:], roots[done + row[0]], repeats=True)
+                done += len(part)
+
+    def _draw_children(self, fk: ForeignKey) -> None:
+        """All children of the drawn parents; of a parent with more than the plan's limit, those with the smallest hashes."""
+        parents, shape, found = self.found[fk.parent], self.shapes[fk.table], self.found[fk.table]
+        keys = {v: n for v, n in parents.by_key[fk.parent_columns].items() if parents.root[n] < self.limit}
+        values = ordered(keys)
+        hub = self.plan.of(fk.table).hub
+        degrees = self._degrees(fk, values, hub)
+        conditions = self.reader.conditions(shape.table, bound=True)
+        statement = shape.by_columns(fk.columns, conditions=conditions)
+        for part, parameter in batches([v for v in values if v not in degrees], self.batch):
+            for row in self.reader.select(statement, [parameter]):
+                parent = keys[part[row[0]]]
+                found.add(row[1:], parents.root[parent], parents.share[parent], repeats=True)
+        for value, degree in degrees.items():
+            assert hub is not None, "only tables with a limit have hubs"
+            limit = threshold(1.2 * (hub + 3 * hub**0.5) / degree)
+            sql = shape.by_columns(fk.columns, head=f"{shape.listed}, {shape.own_hash}", conditions=[*conditions, f"{shape.own_hash} < {limit}"])
+            (_, parameter), = batches([value], 1)
+            rows = [row[1:] for row in self.reader.select(sql, [parameter])]
+            rows = sorted(rows, key=lambda r: (r[-1], str(r)))[:hub]
+            parent = keys[value]
+            for row in rows:
+                found.add(row[:-1], parents.root[parent], parents.share[parent] * len(rows) / degree, repeats=True)
+
+    def _degrees(self, fk: ForeignKey, values: list[Any], hub: int | None) -> dict[Any, int]:
+        """The parents with more than `hub` children, and how many they have."""
+        fanout = self.population.fanouts.get(fk.id)
+        if hub is None or (fanout is not None and (not fanout.degrees or fanout.degrees[-1] <= hub)):
+            return {}
+        shape = self.shapes[fk.table]
+        sql = shape.by_columns(fk.columns, head="COUNT(*)", conditions=self.reader.conditions(shape.table, bound=True), tail=" GROUP BY k.rfs_0")
+        found = {}
+        for part, parameter in batches(values, self.batch):
+            found.update({part[n]: int(degree) for n, degree in self.reader.select(sql, [parameter]) if degree > hub})
+        return {v: found[v] for v in values if v in found}
+
+    def _draw_unowned(self, fk: ForeignKey) -> None:
+        """Rows whose tree key is NULL, or refers to nothing, are a stratum of their own at the same rate."""
+        shape, parent = self.shapes[fk.table], self.shapes[fk.parent]
+        if not self.schema.nullable(fk):
+            nullable = []
+        else:
+            nullable = [f"{self.reader.column('t', c)} IS NULL" for c in fk.columns if shape.table.column(c).nullable]
+        fanout = self.population.fanouts.get(fk.id)
+        if nullable and (fanout is None or fanout.null_children):
+            self._draw_by_hash(fk.table, [f"({' OR '.join(nullable)})"])
+        if fanout is not None and fanout.dangling and self.plan.dangling == "null":
+            same = " AND ".join(
+                f"{self.reader.column('x', p)} = {self.reader.column('t', c)}" for c, p in zip(fk.columns, fk.parent_columns, strict=True)
+            )
+            filled = [f"{self.reader.column('t', c)} IS NOT NULL" for c in fk.columns]
+            self._draw_by_hash(fk.table, [*filled, f"NOT EXISTS (SELECT 1 FROM {parent.source} AS x WHERE {same})"])
+
+    def _cut(self, table: str) -> None:
+        """Lowers the limit until the tree and each of its tables meet their budgets; rows of one root stay together."""
+        roots = {t: np.repeat(np.asarray(f.root, dtype=np.int64), f.count) for t, f in self.found.items()}
+        budgets = [(np.concatenate(list(roots.values())), self.plan.budgets[self.root])]
+        budgets += [(roots[t], b) for t in self.members if (b := self.plan.of(t).budget) is not None]
+        for hashes, budget in budgets:
+            hashes = hashes[hashes < self.limit]
+            if hashes.size > budget:
+                self.limit = int(np.partition(hashes, budget)[budget])
+                if self.limit == hashes.min():
+                    self._truncate(table, self.limit)
+
+    def _truncate(self, table: str, root: int) -> None:
+        """Not one entity fits: as much of the first as does, parents before children."""
+        self.truncated, self.limit = True, root + 1
+        left = self.plan.budgets[self.root] - sum(self._size(t, root) for t in self.members if t != table)
+        own = self.plan.of(table).budget
+        left = left if own is None else min(left, own)
+        before, kept = self.found[table], Found(self.shapes[table])
+        members = {before.shape.id_of(row): n for n, row in enumerate(before.rows) if before.root[n] == root}
+        for address in ordered(members):
+            n = members[address]
+            count = min(before.count[n], left)
+            if count > 0:
+                kept.add(before.rows[n], root, before.share[n], count)
+                left -= count
+        self.found[table] = kept
+
+    def _size(self, table: str, root: int) -> int:
+        found = self.found[table]
+        return sum(c for c, r in zip(found.count, found.root, strict=True) if r == root)
