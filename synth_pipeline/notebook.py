@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from synth_pipeline.catalog.schema import DatabaseSchema
     from synth_pipeline.export import ExportResult
     from synth_pipeline.metadata.model import SynthesisMetadata
-    from synth_pipeline.quality.report import QualityReport
+    from synth_pipeline.quality.model import QualityReport
     from synth_pipeline.subset import Subset
     from synth_pipeline.synthesis.base import FittedSynthesizer
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from synth_pipeline.export import ExportResult
     from synth_pipeline.integrity import IntegrityReport
     from synth_pipeline.metadata.model import SynthesisMetadata
-    from synth_pipeline.quality.report import QualityReport
+    from synth_pipeline.quality.model import QualityReport
     from synth_pipeline.subset import Subset, SubsetPlan
     from synth_pipeline.synthesis.base import FittedSynthesizer
 

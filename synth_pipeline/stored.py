@@ -14,7 +14,7 @@ from synth_pipeline.errors import ArtifactError
 
 if TYPE_CHECKING:
     from synth_pipeline.metadata.model import SynthesisMetadata
-    from synth_pipeline.quality.report import QualityReport
+    from synth_pipeline.quality.model import QualityReport
     from synth_pipeline.subset import Subset
     from synth_pipeline.synthesis.base import FittedSynthesizer
 
@@ -80,7 +80,7 @@ def load_tables(directory: Path) -> TableBundle:
 
 def load_report(directory: Path) -> QualityReport:
     """Reads the artifact of `report`."""
-    from synth_pipeline.quality.report import QualityReport
+    from synth_pipeline.quality.model import QualityReport
 
     return QualityReport.load(directory)
 
