@@ -6,7 +6,7 @@ Reading is SELECT only, under one snapshot; writing builds aside and swaps. Whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -98,3 +98,93 @@ class Connector(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+# --- writing -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Rows that break a foreign key in the target, counted by the server; `key` is the foreign key's id."""
+
+    key: str
+    table: str
+    rows: int
+
+
+class Load(Protocol):
+    """One export under way. Nothing is visible to others before `publish`; leaving without it discards everything."""
+
+    def create(self, schema: DatabaseSchema) -> list[str]:
+        """Makes all tables, without what `complete` adds after the load; returns what cannot be made, in readable lines."""
+        ...
+
+    def drop(self, tables: Sequence[str]) -> None:
+        """Removes tables (by name) that an earlier export made."""
+        ...
+
+    def insert(self, table: Table, batches: Iterable[pa.RecordBatch]) -> int:
+        """Writes rows of the catalogue's Arrow types in the column's stored form, CHECK and NOT NULL enforced.
+
+        No trigger fires. Columns that the batches lack get their default; generated ones are never written.
+
+        Raises:
+            ExportError: a row breaks a constraint, or there is no space; the message holds no value.
+        """
+        ...
+
+    def highest(self, table: str, column: str) -> int | None:
+        """The greatest integer in a column of the target; None where it is empty."""
+        ...
+
+    def taken(self, table: Table, columns: Sequence[str], batches: Iterable[pa.RecordBatch]) -> bool:
+        """True where a key of the batches is in the target already."""
+        ...
+
+    def complete(self, schema: DatabaseSchema) -> list[str]:
+        """Adds keys, indexes, views and triggers, and sets sequences past the highest key; returns what is lost.
+
+        Triggers of the target itself that were silenced for the load come back here.
+        """
+        ...
+
+    def violations(self, schema: DatabaseSchema) -> list[Violation]:
+        """Checks the foreign keys of `schema`, and the integrity of the target itself, on the side of the server."""
+        ...
+
+    def count(self, table: str) -> int: ...
+
+    def reflect(self) -> DatabaseSchema:
+        """What has been made, by its declarations."""
+        ...
+
+    def publish(self) -> None:
+        """Makes everything visible in one atomic step that survives a crash."""
+        ...
+
+
+class Target(Protocol):
+    """A database to be written, named by URL; nothing is opened or changed before `load`."""
+
+    dialect: Dialect
+    label: str
+
+    def is_same(self, source_identity: str) -> bool:
+        """True where this is the database of that `Connector.identity`, by whatever name or link."""
+        ...
+
+    def exists(self) -> bool:
+        """True where there is a database with something in it."""
+        ...
+
+    def reflect(self) -> DatabaseSchema:
+        """What it holds now, by its declarations."""
+        ...
+
+    def rename(self, sql: str, new_name: Callable[[str], str | None]) -> str:
+        """A native CREATE TABLE or CREATE INDEX statement with other names; `new_name` gives None for what stays."""
+        ...
+
+    def load(self, schema: DatabaseSchema, *, in_place: bool) -> AbstractContextManager[Load]:
+        """Starts an export: aside, to be swapped in, or (`in_place`) within one transaction on what is there."""
+        ...

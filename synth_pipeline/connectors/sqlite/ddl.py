@@ -225,7 +225,7 @@ def rename(sql: str, new_name: Callable[[str], str | None]) -> str:
     """A CREATE TABLE or CREATE INDEX statement with other names for its objects.
 
     `new_name` gives the new name of a table or index, or None to leave it. The names renamed are the object's own, the
-    table of an index (after ON) and the parents of foreign keys (after REFERENCES).
+    table of an index (after ON), the parents of foreign keys (after REFERENCES) and qualifiers (before a point).
     """
     tokens = tokenize(sql)
     places = [i + 1 for i, t in enumerate(tokens) if t.is_word("REFERENCES")]
@@ -235,8 +235,9 @@ def rename(sql: str, new_name: Callable[[str], str | None]) -> str:
         places.append(own)
         if tokens[opening].is_word("INDEX") and own + 2 < len(tokens):
             places.append(own + 2)
+    places += [i for i, t in enumerate(tokens[:-1]) if tokens[i + 1].text == "." and t.kind in ("word", "quoted")]
     out = sql
-    for place in sorted(places, reverse=True):
+    for place in sorted(set(places), reverse=True):
         token = tokens[place]
         new = new_name(token.name)
         if new is not None:

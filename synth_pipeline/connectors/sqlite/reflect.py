@@ -12,7 +12,7 @@ from synth_pipeline.catalog.types import LogicalType, arrow_type
 from synth_pipeline.connectors.dialects import SQLITE
 from synth_pipeline.connectors.sqlite import ddl, probe
 
-SETTINGS = ("page_size", "encoding", "auto_vacuum", "user_version", "application_id")
+SETTINGS = ("page_size", "encoding", "auto_vacuum", "journal_mode", "user_version", "application_id")
 """The PRAGMAs that lie in the file and that software can see."""
 _ROWIDS = ("rowid", "_rowid_", "oid")
 _SAMPLE_RUNS, _RUN_ROWS = 400, 500

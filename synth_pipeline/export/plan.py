@@ -1,0 +1,114 @@
+"""What is to be written where, in which order, and what the target cannot hold: decided before anything is touched.
+
+The plan is made from the schemas and the target's present state alone, so that a dry run can show it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
+from synth_pipeline.errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from synth_pipeline.config import ExportConfig
+    from synth_pipeline.connectors.base import Target
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """What an export will do.
+
+    Attributes:
+        schema: what the target gets: all tables of the source under their new names, with native DDL.
+        names: the table's id in the bundle, to its id in `schema`, in load order (parents first, cycles as they come).
+        make: whether the tables are created; otherwise rows are added to those that exist.
+        in_place: whether the target is changed in one transaction, rather than built aside and swapped in.
+        drop: tables of an earlier export that are removed first.
+        losses: what the target will not hold, one readable line each.
+    """
+
+    schema: DatabaseSchema
+    names: dict[str, str]
+    mode: str
+    make: bool
+    in_place: bool
+    drop: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+
+
+def plan_export(reflected: DatabaseSchema, working: DatabaseSchema, target: Target, config: ExportConfig, *, source_identity: str) -> ExportPlan:
+    """Decides how `working`'s rows get into the target.
+
+    Raises:
+        ExportError: the target is the source; it exists and must not; it lacks the tables to append to; or its dialect
+            differs from the source's.
+    """
+    if target.is_same(source_identity):
+        raise ExportError(f"The export target {target.label} is the source itself.", "Choose another database for `export`; a source is never written.")
+    if target.dialect.name != reflected.dialect:
+        raise ExportError(
+            f"The source is {reflected.dialect}, the target {target.label} is {target.dialect.name}.", "Export to the database family of the source."
+        )
+    schema, losses = (_prefixed(reflected, config.prefix, target) if config.prefix else (reflected, ()))
+    renamed = dict(zip(reflected.table_ids, schema.table_ids, strict=True))
+    names = {t: renamed[t] for level in working.levels() for t in level}
+    exists = target.exists()
+    if not exists or (config.mode == "replace" and not config.prefix):
+        return ExportPlan(schema, names, config.mode, make=True, in_place=False, losses=losses)
+    if config.mode == "create" and not config.prefix:
+        raise ExportError(f"The export target {target.label} exists.", "Use mode: replace or append, or choose another database.")
+    present = target.reflect()
+    held = [t.name for t in present.tables if t.id in schema]
+    if config.mode == "create" and held:
+        raise ExportError(f"The target {target.label} has a table {held[0]} already.", "Use mode: replace or append, or another prefix.")
+    if config.mode == "append":
+        _require_tables(schema, names, present, target.label)
+        return ExportPlan(schema, names, config.mode, make=False, in_place=True, losses=losses)
+    return ExportPlan(schema, names, config.mode, make=True, in_place=True, drop=tuple(held), losses=losses)
+
+
+def _require_tables(schema: DatabaseSchema, names: dict[str, str], present: DatabaseSchema, label: str) -> None:
+    remedy = "Use mode: replace, or choose a target with the schema of the source."
+    for name in names.values():
+        if name not in present:
+            raise ExportError(f"Rows cannot be appended: {label} has no table {name!r}.", remedy)
+        wanted = {c.name for c in schema.table(name).stored_columns}
+        missing = wanted - {c.name for c in present.table(name).stored_columns}
+        if missing:
+            raise ExportError(f"Rows cannot be appended: the table {name!r} of {label} has no column {sorted(missing)[0]!r}.", remedy)
+
+
+def _prefixed(reflected: DatabaseSchema, prefix: str, target: Target) -> tuple[DatabaseSchema, tuple[str, ...]]:
+    """The schema with a prefix before the name of every table and index; what may name them inside is left out."""
+    names = {t.name.lower(): prefix + t.name for t in reflected.tables}
+    indexes = {n.lower(): prefix + n for kind, n, _ in reflected.other_ddl if kind == "index"}
+
+    def new_name(name: str) -> str | None:
+        return names.get(name.lower()) or indexes.get(name.lower())
+
+    tables = tuple(_renamed(t, prefix, target.rename, new_name) for t in reflected.tables)
+    kept = tuple((kind, prefix + name, target.rename(sql, new_name)) for kind, name, sql in reflected.other_ddl if kind == "index")
+    losses = tuple(
+        f"The {kind.replace('_', ' ')} {name} is left out: a prefix renames tables, but not inside other definitions."
+        for kind, name, _ in reflected.other_ddl if kind != "index"
+    )  # fmt: skip
+    order = tuple((kind, prefix + name) for kind, name in reflected.object_order if kind in ("table", "index"))
+    return dataclasses.replace(reflected, tables=tables, other_ddl=kept, object_order=order), losses
+
+
+def _renamed(table: Table, prefix: str, rename: Callable[[str, Callable[[str], str | None]], str], new_name: Callable[[str], str | None]) -> Table:
+    def moved(fk: ForeignKey) -> ForeignKey:
+        return dataclasses.replace(fk, id=prefix + fk.id, table=prefix + fk.table, parent=prefix + fk.parent)
+
+    indexes = tuple(dataclasses.replace(i, name=prefix + i.name) for i in table.indexes)
+    own = {i.name for i in table.indexes}
+    unique = tuple(dataclasses.replace(u, name=prefix + u.name) if u.name in own else u for u in table.unique_keys)
+    return dataclasses.replace(
+        table, id=prefix + table.id, name=prefix + table.name, ddl=rename(table.ddl, new_name) if table.ddl else None,
+        foreign_keys=tuple(moved(f) for f in table.foreign_keys), indexes=indexes, unique_keys=unique,
+    )  # fmt: skip
