@@ -37,7 +37,7 @@ def _told(refresh: Refresh | None, since: datetime | None) -> str:
     return f"Last refreshed: {last}; due since: {since.strftime('%Y-%m-%d %H:%M %Z') if since else 'no schedule'}."
 
 
-def freshness_check(context: dg.AssetCheckExecutionContext, sources: Sources) -> Iterator[dg.AssetCheckResult]:
+def check_freshness(context: dg.AssetCheckExecutionContext, sources: Sources) -> Iterator[dg.AssetCheckResult]:
     """What a run says of its own source."""
     with reported(context.log, f"checking the freshness of {context.partition_key}"):
         config = sources.load(context.partition_key)

@@ -207,13 +207,21 @@ def of_report(report: QualityReport, source: DatabaseSchema, page: Path, url: st
 
 def of_export(result: Mapping[str, Any], source: DatabaseSchema) -> Metadata:
     """Of `exported_database`; the target's password was masked by the stage."""
-    rows = result.get("rows")
-    facts: Metadata = {k: v for k, v in result.items() if isinstance(v, (int, float, str, bool))}
-    if isinstance(rows, Mapping):
-        facts["dagster/partition_row_count"] = facts["rows"] = sum(rows.values())
-        facts["written"] = table({"table": t, "rows": n} for t, n in rows.items())
-    facts["tables"] = len(rows) if isinstance(rows, Mapping) else 0
-    facts.update(_origin(source))
+    rows: Mapping[str, int] = result["rows"]
+    total = sum(rows.values())
+    facts: Metadata = {
+        "target": result["target"],
+        "mode": result["mode"],
+        "dagster/partition_row_count": total,
+        "rows": total,
+        "tables": len(rows),
+        "rows_per_second": round(total / max(float(result["seconds"]), 1e-3)),
+        "rows_by_table": chart([(t, (float(n),)) for t, n in sorted(rows.items(), key=lambda i: -i[1])], ("rows",)),
+        "written": table({"table": t, "rows": n} for t, n in rows.items()),
+        **_origin(source),
+    }
+    if result["losses"]:
+        facts["losses"] = listed(result["losses"])
     return facts
 
 
