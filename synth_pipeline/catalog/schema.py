@@ -207,11 +207,13 @@ class DatabaseSchema:
         """SHA-256 (hex) of what the catalogue alone declares, whatever rows the tables hold.
 
         Leaves out what a connector reads from values where declarations do not say it: types and storage of columns of a
-        dynamically typed database, foreign keys to columns that no key covers. Native types and DDL stay in.
+        dynamically typed database, whether its keys hold NULLs, foreign keys to columns that no key covers. Native types and
+        DDL stay in.
         """
         payload = self.to_dict()
-        for key in ("server_version", "warnings", "settings", "object_order"):
+        for key in ("server_version", "warnings", "settings", "object_order", "cut"):
             payload.pop(key)
+        payload["other_ddl"] = sorted(payload["other_ddl"])
         keys = {t.id: {frozenset(k) for k in t.keys} for t in self.tables}
         for table in payload["tables"]:
             table.pop("row_estimate")
@@ -219,29 +221,8 @@ class DatabaseSchema:
             for column in table["columns"]:
                 column.pop("type")
                 column.pop("storage")
-        return hashlib.sha256(json.dumps(payload, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-    def declared_fingerprint(self) -> str:
-        """SHA-256 (hex) of what the database declares, and of nothing that was learnt from its rows.
-
-        Where a database enforces no types (SQLite), `fingerprint` also holds the types and forms that the values ask for,
-        which other rows can change; a copy with other rows has the same declared fingerprint.
-        """
-        tables = [
-            {
-                "id": t.id, "comment": t.comment, "ddl": t.ddl, "primary_key": t.primary_key,
-                "columns": [(c.name, c.native_type, c.default, c.generated, c.identity, c.case_sensitive, c.comment) for c in t.columns],
-                "unique_keys": [dataclasses.asdict(u) for u in t.unique_keys],
-                "checks": [dataclasses.asdict(c) for c in t.checks],
-                "indexes": [dataclasses.asdict(i) for i in t.indexes],
-                "foreign_keys": [
-                    dataclasses.asdict(f) for f in t.foreign_keys
-                    if f.declared and f.parent in self and any(set(k) == set(f.parent_columns) for k in self.table(f.parent).keys)
-                ],
-            }
-            for t in self.tables
-        ]  # fmt: skip
-        payload = {"dialect": self.dialect, "tables": tables, "other_ddl": sorted(self.other_ddl)}
+                if column["name"] in table["primary_key"]:
+                    column.pop("nullable")
         return hashlib.sha256(json.dumps(payload, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def select(self, include: Sequence[str] | None = None, exclude: Iterable[str] = ()) -> DatabaseSchema:

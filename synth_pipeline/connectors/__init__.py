@@ -84,7 +84,8 @@ def _parse(url: str) -> URL:
         return make_url(url)
     except (ArgumentError, ValueError):
         # What cannot be parsed may hold a password: it is not repeated.
-        raise ConfigError("The database URL cannot be understood.", "Write it as dialect://user@host/database, or sqlite:///path/to/file.db.") from None
+        remedy = "Write it as dialect://user@host/database, or sqlite:///path/to/file.db."
+        raise ConfigError("The database URL cannot be understood.", remedy) from None
 
 
 def _family(url: URL) -> _Family:
@@ -94,7 +95,7 @@ def _family(url: URL) -> _Family:
         raise ConfigError(f"No connector knows the scheme {scheme!r} of {_label(url)}.", f"Known: {known}.")
     module, driver, extra = _FAMILIES[scheme]
     try:
-        return import_module(module)  # type: ignore[return-value]
+        return import_module(module)
     except ModuleNotFoundError as e:
         if e.name and e.name.split(".")[0] == driver:
             raise MissingExtraError(driver, extra, f"The connection {_label(url)}") from e

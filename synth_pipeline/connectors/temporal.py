@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 TemporalKind = Literal["date", "time", "datetime", "timestamp"]
 
-_DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d %b %Y", "%d-%b-%y")
+_DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y",
+          "%d %b %Y", "%d-%b-%y")  # fmt: skip
 _SHAPES = {"%Y": r"\d{4}", "%m": r"\d\d", "%d": r"\d\d", "%y": r"\d\d", "%b": r"[A-Z][a-z]{2}", "%H": r"\d\d", "%M": r"\d\d", "%S": r"\d\d"}
 _FRACTION = re.compile(r"\.%[1-6-]?f|\[\.%[1-6-]?f\]")
 _CLOCK = re.compile(r"%H:%M(?::%S)?")
@@ -88,7 +89,7 @@ class TextFormat:
     @cached_property
     def _pattern(self) -> str:
         date, separator, clock, fraction, end = self._parts
-        shape = "".join(_SHAPES.get(p, re.escape(p)) for p in re.findall(r"%.|[^%]+", date + separator + clock))
+        shape = _shape(date + separator + clock)
         if fraction:
             mark = fraction.strip("[]").removeprefix(".%").removesuffix("f")
             digits = r"\d{1,6}" if mark == "-" else rf"\d{{{mark or 6}}}"
@@ -148,6 +149,11 @@ class TextFormat:
         return pc.binary_join_element_wise(*parts, "") if len(parts) > 1 else parts[0]
 
 
+def _shape(spec: str) -> str:
+    """A regular expression for a format without a fraction."""
+    return "".join(_SHAPES.get(p, re.escape(p)) for p in re.findall(r"%.|[^%]+", spec))
+
+
 def _fraction(digits: pa.Array, mark: str) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -201,7 +207,7 @@ def _candidates(values: Sequence[str]) -> Iterator[TextFormat]:
     clocks = {m["clock"] for m in matches if m}
     clock = "" if first["clock"] is None else "%H:%M:%S" if len(first["clock"]) == 8 else "%H:%M"
     end = first["zone"] or ""
-    dates = [d for d in _DATES if re.fullmatch("".join(_SHAPES.get(p, re.escape(p)) for p in re.findall(r"%.|[^%]+", d)), first["date"] or "-")] or [""]
+    dates = [d for d in _DATES if re.fullmatch(_shape(d), first["date"] or "-")] or [""]
     for date in dates:
         head = date + (first["sep"] or "")
         if not first["clock"]:

@@ -49,7 +49,8 @@ def plan_export(reflected: DatabaseSchema, working: DatabaseSchema, target: Targ
             differs from the source's.
     """
     if target.is_same(source_identity):
-        raise ExportError(f"The export target {target.label} is the source itself.", "Choose another database for `export`; a source is never written.")
+        remedy = "Choose another database for `export`; a source is never written."
+        raise ExportError(f"The export target {target.label} is the source itself.", remedy)
     if target.dialect.name != reflected.dialect:
         raise ExportError(
             f"The source is {reflected.dialect}, the target {target.label} is {target.dialect.name}.", "Export to the database family of the source."

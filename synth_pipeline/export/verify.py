@@ -67,12 +67,13 @@ def verify(load: Load, schema: DatabaseSchema, expected: Mapping[str, int], *, w
     broken = load.violations(schema)
     if broken:
         first, more = broken[0], f" ({len(broken) - 1} more foreign keys are broken)" if len(broken) > 1 else ""
-        raise ExportError(f"{first.rows} rows of {first.table} have no parent over {first.key}{more}.", "Include the parent's table, or sample again.")
+        remedy = "Include the parent's table, or sample again."
+        raise ExportError(f"{first.rows} rows of {first.table} have no parent over {first.key}{more}.", remedy)
     made = load.reflect()
     if not whole:
         made = made.select(include=[t for t in made.table_ids if t in schema])
         return made.declared_fingerprint()
     if made.declared_fingerprint() != schema.declared_fingerprint():
-        changes = schema.diff(made)
-        raise ExportError(f"The target's schema differs from the source's: {'; '.join(changes[:3])}.", "Run `synth-pipeline diff`, then the export again.")
+        changes = "; ".join(schema.diff(made)[:3])
+        raise ExportError(f"The target's schema differs from the source's: {changes}.", "Run `synth-pipeline diff`, then the export again.")
     return made.declared_fingerprint()

@@ -61,7 +61,7 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise UnreachableError(f"There is no database file {path}.", "Check the path in the URL; a relative one starts at the working directory.")
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, check_same_thread=False, isolation_level=None, timeout=30)
+        connection = _connect(path)
     except sqlite3.OperationalError as e:
         raise UnreachableError(f"The database file {path} cannot be opened: {e}.", "Check that it may be read.") from e
     connection.create_function("text_number", 1, _text_number, deterministic=True)
@@ -79,6 +79,14 @@ def open_read_only(path: Path) -> sqlite3.Connection:
 def _text_number(text: str | None) -> int | None:
     """The dialect's `text_number`: the first 15 hexadecimal digits of the MD5."""
     return None if text is None else int(hashlib.md5(str(text).encode(), usedforsecurity=False).hexdigest()[:15], 16)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    mode = "mode=ro"
+    if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
+        mode += "&immutable=1"  # a database in WAL mode cannot be opened where its shared memory file cannot be made
+    uri = f"file:{quote(str(path.absolute()))}?{mode}"
+    return sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None, timeout=30)
 
 
 class SQLiteConnector:
@@ -108,7 +116,8 @@ class SQLiteConnector:
 
         source = self.dialect.quote(table.name)
         count = int(self._connection.execute(f"SELECT count(*) FROM {source}").fetchone()[0])
-        tail, params = "", []
+        tail: str = ""
+        params: list[Any] = []
         if count > rows:
             tail, params = self._spread(table, rows, count)
         batches = list(_Snapshot(self._connection).rows(table, tail=tail, params=params))

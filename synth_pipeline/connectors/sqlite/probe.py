@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from synth_pipeline.catalog.schema import Column
-from synth_pipeline.catalog.types import LogicalType
+from synth_pipeline.catalog.types import Kind, LogicalType
 from synth_pipeline.connectors.dialects import SQLITE
 from synth_pipeline.connectors.sqlite import values as stored
 
@@ -185,14 +185,14 @@ def _temporal(column: Column, seen: Seen, load: Callable[[], list[Any]]) -> Colu
             return None
         finest = form.finest
         # A declared date-time stays one where only days are kept; a declared date gives way to a time of day.
-        kind = declared if (declared in ("datetime", "timestamp") and finest in ("date", "datetime")) else finest
+        kind: Kind = declared if declared in ("datetime", "timestamp") and finest in ("date", "datetime") else finest
         return dataclasses.replace(column, type=LogicalType(kind), storage=form.spec)
     if declared == "time" or "text" in seen.classes:
         return None
     values = load()
     for storage in _number_forms(values):
-        for kind in dict.fromkeys((declared, "datetime")):
-            candidate = dataclasses.replace(column, type=LogicalType(kind), storage=storage)
+        for wanted in dict.fromkeys((declared, "datetime")):
+            candidate = dataclasses.replace(column, type=LogicalType(wanted), storage=storage)
             if _conforms(candidate, values):
                 return candidate
     return None

@@ -61,7 +61,8 @@ class SQLiteTarget:
         try:
             return open_read_only(self.path)
         except (SourceError, UnreachableError) as e:
-            raise ExportError(f"What lies at {self.path} is not replaced: {e.problem}", "Remove the file, or choose another path for the export.") from e
+            remedy = "Remove the file, or choose another path for the export."
+            raise ExportError(f"What lies at {self.path} is not written over: {e.problem}", remedy) from e
 
     @contextmanager
     def load(self, schema: DatabaseSchema, *, in_place: bool) -> Iterator[_Load]:

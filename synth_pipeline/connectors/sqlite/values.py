@@ -9,7 +9,7 @@ UTF-8. The affinity of the declared type does the rest when a value is written. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synth_pipeline.connectors.temporal import TextFormat
@@ -80,11 +80,9 @@ def _array(values: Sequence[Any], target: pa.DataType) -> pa.Array:
         pass
     if pa.types.is_string(target):
         return pa.array([None if v is None else v if isinstance(v, str) else _as_text(v) for v in values], target)
-    allowed: tuple[type, ...] = (int,) if pa.types.is_integer(target) else (int, float)
-    kept = [v if isinstance(v, allowed) else None for v in values]
     if pa.types.is_floating(target):
-        kept = [None if v is None else float(v) for v in kept]
-    return pa.array(kept, target)
+        return pa.array([float(v) if isinstance(v, int | float) else None for v in values], target)
+    return pa.array([v if isinstance(v, int) else None for v in values], target)
 
 
 def _as_text(value: Any) -> str:
@@ -181,24 +179,16 @@ def encode(column: Column, values: pa.Array) -> list[Any]:
     import pyarrow.compute as pc
 
     kind, storage = column.type.kind, column.storage
-    if storage == "literal":
-        return [None if v is None else literal(v) for v in values.to_pylist()]
+    forms: dict[str | None, Callable[[Any], Any]] = {"literal": literal, "integer": int, "real": float}
+    form = forms.get(storage)
     if kind == "boolean":
-        if storage is None:
-            return values.cast(pa.int64()).to_pylist()
-        yes, no = storage.split("|")
-        return pc.if_else(values, yes, no).to_pylist()
-    if column.type.is_temporal:
-        return _encode_instants(storage or default_format(kind), from_kind(values))
-    if pa.types.is_decimal(values.type):
-        if values.type.scale == 0:
-            return [None if v is None else _integer(v) for v in values.to_pylist()]
-        values = decimal_floats(values)
-    if storage == "integer":
-        return [None if v is None else int(v) for v in values.to_pylist()]
-    if storage == "real":
-        return [None if v is None else float(v) for v in values.to_pylist()]
-    return values.to_pylist()
+        values = values.cast(pa.int64()) if storage is None else pc.if_else(values, *storage.split("|"))
+    elif column.type.is_temporal:
+        values = _stored_instants(storage or default_format(kind), from_kind(values))
+    elif pa.types.is_decimal(values.type):
+        values, form = (values, _integer) if values.type.scale == 0 else (decimal_floats(values), form)
+    bound: list[Any] = values.to_pylist()
+    return bound if form is None else [None if v is None else form(v) for v in bound]
 
 
 def _integer(value: Any) -> int | str:
@@ -206,22 +196,22 @@ def _integer(value: Any) -> int | str:
     return whole if -(2**63) <= whole < 2**63 else str(whole)
 
 
-def _encode_instants(storage: str, instants: pa.Array) -> list[Any]:
+def _stored_instants(storage: str, instants: pa.Array) -> pa.Array:
+    """`timestamp[us]` in the stored form; what is finer than the form is cut off."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    if storage in _UNITS:
-        micros = instants.cast(pa.int64())
-        return pa.array(micros.fill_null(0).to_numpy() // _UNITS[storage], mask=np.asarray(micros.is_null())).to_pylist()
-    if storage == "epoch_real":
-        return pc.divide(instants.cast(pa.int64()).cast(pa.float64(), safe=False), 1e6).to_pylist()
-    if storage == "julian":
-        ms = pc.add(pc.divide(instants.cast(pa.int64()), 1_000), _JULIAN_EPOCH_MS)
-        return pc.divide(ms.cast(pa.float64()), 86_400_000.0).to_pylist()
     if storage.startswith("integer:"):
-        return TextFormat(storage.removeprefix("integer:")).format(instants).cast(pa.int64()).to_pylist()
-    return TextFormat(storage).format(instants).to_pylist()
+        return TextFormat(storage.removeprefix("integer:")).format(instants).cast(pa.int64())
+    if storage not in _UNITS and storage not in ("epoch_real", "julian"):
+        return TextFormat(storage).format(instants)
+    missing = np.asarray(instants.is_null())
+    micros = instants.cast(pa.int64()).fill_null(0).to_numpy()
+    if storage == "julian":
+        numbers = (micros // 1_000 + _JULIAN_EPOCH_MS) / 86_400_000.0
+    else:
+        numbers = micros / 1e6 if storage == "epoch_real" else micros // _UNITS[storage]
+    return pa.array(numbers, mask=missing)
 
 
 def literal(text: str) -> Any:
