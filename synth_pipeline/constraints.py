@@ -98,13 +98,18 @@ def _distinct(table: pa.Table, names: list[str]) -> tuple[pa.Table, np.ndarray[A
 def _in_sqlite(rows: pa.Table, sql: str, dialect: str, name: str, known: dict[str, Column], generated: list[Column]) -> list[Any]:
     import sqlite3
 
+    from synth_pipeline.catalog.schema import Column
+    from synth_pipeline.catalog.types import logical_type
+    from synth_pipeline.connectors.sqlite.values import encode
+
     declared = [_sqlite_column(n, known.get(n)) for n in rows.column_names]
     declared += [f"{_quote(c.name)} {c.native_type} AS ({c.generated}\n)" for c in generated]
     connection = sqlite3.connect(":memory:")
     try:
         connection.create_function("regexp", 2, lambda p, x: None if x is None else re.search(p, str(x)) is not None, deterministic=True)
         connection.execute(f"CREATE TABLE {_quote(name)} ({', '.join(declared)})")
-        physical = [_sqlite_values(rows.column(n), known.get(n)) for n in rows.column_names]
+        columns = [known.get(n) or Column(n, logical_type(rows.schema.field(n).type)) for n in rows.column_names]
+        physical = [encode(c, rows.column(c.name).combine_chunks()) for c in columns]
         connection.executemany(f"INSERT INTO {_quote(name)} VALUES ({', '.join('?' * len(physical))})", zip(*physical, strict=True))
         found = connection.execute(f"SELECT NOT NOT ({sql}\n) FROM {_quote(name)} ORDER BY rowid")
         return [r[0] for r in found]
@@ -122,38 +127,6 @@ def _sqlite_column(name: str, column: Column | None) -> str:
     if column is None:
         return _quote(name)
     return f"{_quote(name)} {column.native_type}{'' if column.case_sensitive else ' COLLATE NOCASE'}"
-
-
-def _sqlite_values(values: pa.ChunkedArray[Any], column: Column | None) -> list[Any]:
-    """The values as they lie in a SQLite file: dates in their stored format, decimals as numbers, booleans as 0 and 1."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind, storage = values.type, column.storage if column else None
-    if pa.types.is_decimal(kind):
-        values = values.cast(pa.int64()) if kind.scale == 0 and kind.precision <= 18 else values.cast(pa.float64())
-    elif pa.types.is_boolean(kind):
-        values = values.cast(pa.int64())
-    elif pa.types.is_time(kind):
-        return [None if v is None else v.strftime(storage) if storage and "%" in storage else v.isoformat() for v in values.to_pylist()]
-    elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        if storage in _EPOCHS:
-            return [None if v is None else v // _EPOCHS[storage] for v in values.cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()]
-        if storage is not None and "%" not in storage:
-            raise NotEvaluableError(f"dates stored as {storage} are not understood")
-        pattern = storage or ("%Y-%m-%d" if pa.types.is_date(kind) else "%Y-%m-%d %H:%M:%S")
-        if "%f" in pattern.replace("%S.%f", ""):
-            return [None if v is None else v.strftime(pattern) for v in values.to_pylist()]
-        # Arrow prints the fraction that a unit has as part of %S, and knows no %f.
-        unit = "us" if "%S.%f" in pattern else "s"
-        naive: Any = pa.chunked_array([c.cast(pa.timestamp("us")) for c in values.chunks], pa.timestamp("us"))
-        if unit == "s":
-            naive = pc.floor_temporal(naive, unit="second").cast(pa.timestamp("s"))
-        return list(pc.strftime(naive, format=pattern.replace("%S.%f", "%S")).to_pylist())
-    return list(values.to_pylist())
-
-
-_EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 
 
 # --- other dialects ----------------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from html import escape
 from synth_pipeline.quality.plots import Plot
 
 _W, _H = 280, 118
+_FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
+"""The years 1 and 9999, in seconds since 1970."""
 
 
 def column_chart(plot: Plot, title: str) -> str:
@@ -32,9 +34,7 @@ def _histogram(plot: Plot, title: str) -> str:
     body += f'<line class="axis" x1="4" x2="{_W - 4}" y1="{base}" y2="{base}"/>'
     middle = len(plot.edges) // 2
     ticks = ((0, "start"), (middle, "middle"), (len(plot.edges) - 1, "end"))
-    body += "".join(
-        f'<text x="{4 + step * i:.1f}" y="{_H - 5}" text-anchor="{anchor}">{_tick(plot.edges[i], plot)}</text>' for i, anchor in ticks
-    )
+    body += "".join(f'<text x="{4 + step * i:.1f}" y="{_H - 5}" text-anchor="{anchor}">{_tick(plot.edges[i], plot)}</text>' for i, anchor in ticks)
     return _svg(_W, _H, f"{title}: distribution of real and synthetic values", body)
 
 
@@ -47,7 +47,7 @@ def _steps(shares: Sequence[float], step: float, base: float, top: float, peak: 
 
 def _tick(value: float, plot: Plot) -> str:
     if plot.dates:
-        moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=value)
+        moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=min(max(value, _FIRST), _LAST))
         span = plot.edges[-1] - plot.edges[0]
         return moment.strftime("%Y-%m" if span > 300 * 86_400 else "%Y-%m-%d" if span > 2 * 86_400 else "%m-%d %H:%M")
     return short(value)

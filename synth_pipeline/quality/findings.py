@@ -45,6 +45,11 @@ def table_anchor(table: str) -> str:
     return "table-" + "".join(c if c.isalnum() else f"-{ord(c):x}-" for c in table)
 
 
+def _weight(rows: int) -> float:
+    """Of what few rows show, less is made."""
+    return rows / (rows + 30)
+
+
 def _gap(score: float | None, ceiling: float | None) -> float:
     return 0.0 if score is None else (1.0 if ceiling is None else ceiling) - score
 
@@ -57,7 +62,12 @@ def _all(m: Measured) -> Iterator[Finding]:
         gap = d.auc - max(0.5, d.ceiling or 0.5)
         if gap > 0.08:
             telling = f"; what gives them away: {', '.join(name for name, _ in d.features[:3])}" if d.features else ""
-            yield Finding("detection", 1.6 * gap, f"{d.table}: a classifier tells real from synthetic rows with AUC {d.auc:.2f} ({d.scope}){telling}", "detection")
+            yield Finding(
+                "detection",
+                1.6 * gap,
+                f"{d.table}: a classifier tells real from synthetic rows with AUC {d.auc:.2f} ({d.scope}){telling}",
+                "detection",
+            )
     for t in m.time:
         gap = _gap(t.score, t.ceiling)
         if gap > 0.05:
@@ -71,7 +81,12 @@ def _all(m: Measured) -> Iterator[Finding]:
 def _safety(m: Measured) -> Iterator[Finding]:
     for r in m.integrity.results:
         if r.violations:
-            yield Finding("integrity", 10 + min(1.0, r.violations / max(1, r.checked)), f"Rule broken by {r.violations:,} of {r.checked:,}: {r.rule.text}", "integrity")
+            yield Finding(
+                "integrity",
+                10 + min(1.0, r.violations / max(1, r.checked)),
+                f"Rule broken by {r.violations:,} of {r.checked:,}: {r.rule.text}",
+                "integrity",
+            )
     for p in m.privacy:
         if p.replayed:
             where = ", ".join(f"{p.table}.{c} ({n:,})" for c, n in p.replayed_columns.items())
@@ -87,19 +102,35 @@ def _tables(m: Measured) -> Iterator[Finding]:
         expected = m.expected_rows.get(t.table)
         if expected is not None and expected >= 20 and abs(t.rows_synthetic - expected) > 0.1 * expected:
             off = t.rows_synthetic / expected - 1
-            yield Finding("size", min(3.0, 2 * abs(off)), f"{t.table} has {t.rows_synthetic:,} rows, {abs(off):.0%} {'more' if off > 0 else 'fewer'} than asked for", "tables")
-        anchor = table_anchor(t.table)
+            yield Finding(
+                "size",
+                min(3.0, 2 * abs(off)),
+                f"{t.table} has {t.rows_synthetic:,} rows, {abs(off):.0%} {'more' if off > 0 else 'fewer'} than asked for",
+                "tables",
+            )
+        anchor, weight = table_anchor(t.table), _weight(min(t.rows_real, t.rows_synthetic))
         for c in t.columns:
             gap = _gap(c.score, c.ceiling)
             if gap > 0.05:
-                yield Finding("shape", 2 * gap, f"{t.table}.{c.column}: the distribution is off — likeness {c.score:.2f}, real data reach {c.ceiling or 1:.2f}", anchor)
+                yield Finding(
+                    "shape",
+                    2 * gap * weight,
+                    f"{t.table}.{c.column}: the distribution is off — likeness {c.score:.2f}, real data reach {c.ceiling or 1:.2f}",
+                    anchor,
+                )
             if c.null_gap > 0.05 and min(t.rows_real, t.rows_synthetic) >= 20:
-                yield Finding("nulls", 2 * c.null_gap, f"{t.table}.{c.column}: {c.null_synthetic:.0%} NULL instead of {c.null_real:.0%}", anchor)
+                yield Finding(
+                    "nulls", 2 * c.null_gap * weight, f"{t.table}.{c.column}: {c.null_synthetic:.0%} NULL instead of {c.null_real:.0%}", anchor
+                )
         for p in t.pairs:
             gap = _gap(p.score, p.ceiling)
             if gap > 0.08:
-                weight = 1.8 if p.strong else 1.0
-                yield Finding("pairs", weight * gap, f"{t.table}: the trend between {p.a} and {p.b} is off — {p.score:.2f}, real data reach {p.ceiling or 1:.2f}", anchor)
+                yield Finding(
+                    "pairs",
+                    (1.8 if p.strong else 1.0) * gap * weight,
+                    f"{t.table}: the trend between {p.a} and {p.b} is off — {p.score:.2f}, real data reach {p.ceiling or 1:.2f}",
+                    anchor,
+                )
 
 
 def _between(m: Measured) -> Iterator[Finding]:
@@ -107,16 +138,26 @@ def _between(m: Measured) -> Iterator[Finding]:
         gap = _gap(c.score, c.ceiling)
         if gap > 0.06:
             text = f"{c.table} per {c.parent} ({', '.join(c.columns)}): {c.mean_synthetic:.2f} on average instead of {c.mean_real:.2f}, likeness {c.score:.2f}"
-            yield Finding("cardinality", 2.5 * gap, text, "relationships")
+            yield Finding("cardinality", 2.5 * gap * _weight(m.frame.tables[c.parent].real.rows), text, "relationships")
         if abs(c.null_real - c.null_synthetic) > 0.05:
             text = f"{c.table} ({', '.join(c.columns)}) has no {c.parent} in {c.null_synthetic:.0%} of the rows instead of {c.null_real:.0%}"
             yield Finding("nulls", 2 * abs(c.null_real - c.null_synthetic), text, "relationships")
     for area, trends in (("trends", [t for ts in m.trends.values() for t in ts]), ("siblings", m.siblings)):
         for t in trends:
-            gap = _gap(t.score, t.ceiling)
+            gap, weight = _gap(t.score, t.ceiling), _weight(t.rows)
             if gap > 0.04:
                 worst = f"; worst: {t.worst[0].a} with {t.worst[0].b}" if t.worst else ""
-                yield Finding(area, 2.5 * gap, f"{t.text}: trends across tables are off — {t.score:.2f}, real data reach {t.ceiling or 1:.2f}{worst}", "relationships")
+                yield Finding(
+                    area,
+                    2.5 * gap * weight,
+                    f"{t.text}: trends across tables are off — {t.score:.2f}, real data reach {t.ceiling or 1:.2f}{worst}",
+                    "relationships",
+                )
             elif t.worst and t.worst[0].strong and _gap(t.worst[0].score, t.worst[0].ceiling) > 0.08:
                 w = t.worst[0]
-                yield Finding(area, 2 * _gap(w.score, w.ceiling), f"{t.text}: {w.a} no longer goes with {w.b} — {w.score:.2f}, real data reach {w.ceiling or 1:.2f}", "relationships")
+                yield Finding(
+                    area,
+                    2 * _gap(w.score, w.ceiling) * weight,
+                    f"{t.text}: {w.a} no longer goes with {w.b} — {w.score:.2f}, real data reach {w.ceiling or 1:.2f}",
+                    "relationships",
+                )

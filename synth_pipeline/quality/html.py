@@ -15,6 +15,7 @@ from synth_pipeline.quality.diagram import lay_out
 from synth_pipeline.quality.findings import table_anchor
 from synth_pipeline.quality.preview import joined_preview, masked_values, table_preview
 from synth_pipeline.quality.privacy import LEVELS
+from synth_pipeline.quality.sqs import TOO_FEW_ROWS
 
 if TYPE_CHECKING:
     from synth_pipeline.artifacts import TableBundle
@@ -111,7 +112,11 @@ def _tables(m: Measured, figures: Mapping[str, Any], synthetic: TableBundle, mas
     for name, t in figures["tables"].items():
         columns = sorted(t["columns"], key=lambda c: (c["score"] is None, (c["score"] or 0) - (c["ceiling"] or 1)))
         shown = [
-            {**c, "state": state(c["score"], c["ceiling"]), "chart": column_chart(p, c["column"]) if (p := m.plots.get((name, c["column"]))) else None}
+            {
+                **c,
+                "state": state(c["score"], c["ceiling"]),
+                "chart": column_chart(p, c["column"]) if (p := m.plots.get((name, c["column"]))) else None,
+            }
             for c in columns
         ]
         for c in shown[budget:]:
@@ -123,8 +128,8 @@ def _tables(m: Measured, figures: Mapping[str, Any], synthetic: TableBundle, mas
             "detection_state": _auc_state(relatives.auc, relatives.ceiling) if relatives else "none",
             "preview": table_preview(m.frame, synthetic, name, masked),
         })  # fmt: skip
-    worst = [(_loss(t), i) for i, t in enumerate(found)]
-    return [found[i] for _, i in sorted(worst, key=lambda w: (-w[0], w[1]))]
+    worst = [(t["rows_real"] < TOO_FEW_ROWS, -_loss(t), i) for i, t in enumerate(found)]
+    return [found[i] for _, _, i in sorted(worst)]
 
 
 def _loss(t: Mapping[str, Any]) -> float:

@@ -91,7 +91,7 @@ def overall(tables: Sequence[TablePrivacy]) -> str | None:
 def _level(t: TablePrivacy, mechanisms: str) -> tuple[str | None, str]:
     excess = max(0.0, (t.copied or 0.0) - (t.copied_expected or 0.0))
     if t.replayed:
-        return LEVELS[0], f"{t.replayed} rows repeat a personal value of the source"
+        return LEVELS[0], f"{t.replayed:,} {'row repeats' if t.replayed == 1 else 'rows repeat'} a personal value of the source"
     if t.preserved:
         return None, "preserved: its real rows are copied on purpose"
     if t.copied is None and t.nearer is None and not t.personal_columns:

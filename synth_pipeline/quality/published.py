@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 EXACT_ROWS = 20_000
 """Tables up to this size enter whole; of larger ones this many rows enter all but the cardinality."""
-_SDTYPES = {"number": "numerical", "date": "datetime", "category": "categorical"}
+_SDTYPES = {"number": "numerical", "date": "numerical", "category": "categorical"}
+"""Dates go in as seconds: SDMetrics treats both alike, and pandas cannot hold the year 9999 that stands for "until now"."""
 PROPERTIES = ("Column Shapes", "Column Pair Trends", "Cardinality", "Intertable Trends")
 
 
@@ -64,7 +65,9 @@ def published_scores(frame: Frame) -> Published:
     return Published(sum(known_scores) / len(known_scores) if known_scores else None, found, exact, sdmetrics.__version__)
 
 
-def _between(maker: Any, frame: Frame, relationship: dict[str, Any], sides: list[dict[str, pd.DataFrame]], metadata: dict[str, Any], like: Any) -> Any:
+def _between(
+    maker: Any, frame: Frame, relationship: dict[str, Any], sides: list[dict[str, pd.DataFrame]], metadata: dict[str, Any], like: Any
+) -> Any:
     """Intertable trends of one relationship, with the child sampled and the parent whole: (mean, pairs that count)."""
     measure = maker()
     measure.real_correlation_threshold, measure.real_association_threshold = like.real_correlation_threshold, like.real_association_threshold
@@ -111,9 +114,7 @@ def _table(frame: Frame, table: TableFrame, side: str, keys: list[str]) -> pd.Da
     columns: dict[str, Any] = {}
     for name, feature in table.features.items():
         values = source.values[name]
-        if feature.kind == "date":
-            columns[name] = pd.to_datetime(pd.Series(values), unit="s")
-        elif feature.kind == "category":
+        if feature.kind == "category":
             columns[name] = pd.Series(np.where(values == 0, None, "c" + values.astype(str).astype(object)), dtype=object)
         else:
             columns[name] = pd.Series(values)

@@ -20,7 +20,14 @@ from synth_pipeline.quality.plots import Plot, plot
 from synth_pipeline.quality.privacy import LEVELS, TablePrivacy, measure, overall
 from synth_pipeline.quality.published import Published, published_scores
 from synth_pipeline.quality.scores import (
-    CardinalityScore, TableScores, TrendScore, mean, score_cardinality, score_siblings, score_table, score_trends,
+    CardinalityScore,
+    TableScores,
+    TrendScore,
+    mean,
+    score_cardinality,
+    score_siblings,
+    score_table,
+    score_trends,
 )  # fmt: skip
 from synth_pipeline.quality.sqs import TOO_FEW_ROWS, Sqs, grade, score_sqs
 
@@ -193,7 +200,10 @@ def _properties(m: Measured) -> dict[str, dict[str, Any]]:
         key: {"title": title, "score": mean([x.score for x in items]), "ceiling": mean([x.ceiling for x in items]), "count": len(items)}
         for key, (title, items) in parts.items()
     }
-    for key, title, scope in (("c2st", "Detection, own columns (AUC)", "own columns"), ("c2st_relatives", "Detection, with relatives (AUC)", "with relatives")):
+    for key, title, scope in (
+        ("c2st", "Detection, own columns (AUC)", "own columns"),
+        ("c2st_relatives", "Detection, with relatives (AUC)", "with relatives"),
+    ):
         items = [d for d in m.detection if d.scope == scope] if scope == "own columns" else relatives
         found[key] = {"title": title, "score": mean([d.auc for d in items]), "ceiling": mean([d.ceiling for d in items]), "count": len(items)}
     return found
@@ -221,7 +231,9 @@ def _failed(verdict: Mapping[str, Any], checks: ChecksConfig) -> list[str]:
         failed.append(f"quality {score / 100:.3f} is below quality_min {checks.quality_min:g}")
     if checks.privacy_max_nearer is not None:
         if nearer is not None and nearer > checks.privacy_max_nearer:
-            failed.append(f"privacy: {nearer:.3f} of a table's rows lie nearer to training rows, more than privacy_max_nearer {checks.privacy_max_nearer:g}")
+            failed.append(
+                f"privacy: {nearer:.3f} of a table's rows lie nearer to training rows, more than privacy_max_nearer {checks.privacy_max_nearer:g}"
+            )
         if verdict["privacy"]["replayed"]:
             failed.append(f"privacy: {verdict['privacy']['replayed']:,} rows repeat a personal value of the source")
     return failed

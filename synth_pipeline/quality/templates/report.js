@@ -53,7 +53,7 @@
   const [, , w, h] = svg.getAttribute("viewBox").split(" ").map(Number);
   const frame = svg.parentElement;
   const zoom = z => { svg.style.width = `${w * z}px`; svg.style.height = `${h * z}px`; svg.dataset.zoom = z; };
-  const fit = () => zoom(Math.min(1, Math.max(0.55, (frame.clientWidth - 2) / w)));
+  const fit = () => zoom(Math.min(1, Math.max(0.82, (frame.clientWidth - 2) / w)));
   fit();
   const by = (id, f) => document.getElementById(id).addEventListener("click", f);
   by("zoom-in", () => zoom(Math.min(3, svg.dataset.zoom * 1.25)));
