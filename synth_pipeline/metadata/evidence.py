@@ -44,12 +44,17 @@ _SHAPES = {"uuid4": ("id", 9.0, "UUIDs"), "ulid": ("id", 8.0, "ULIDs"), "sha256"
            "xml": ("unknown", 9.0, "XML documents"), "imei": ("id", 4.0, "device numbers")}  # fmt: skip
 # Characters without which a validator cannot succeed: whether it is worth running on unnamed columns.
 _NEEDS = {
-    "email": "@", "ipv6_address": ":", "mac_address": "", "url": ".", "json": "", "xml": "<", "file_name": ".", "mime_type": "/", "color": "#",
-    "hostname": ".", "user_agent_string": "/", "file_path": "", "timezone": "",
+    "email": "@", "ipv6_address": ":", "ipv4_address": ".", "url": ".", "xml": "<", "file_name": ".", "mime_type": "/", "color": "#",
+    "hostname": ".", "user_agent_string": "/", "name": " ",
+}  # fmt: skip
+_LENGTHS = {
+    "isbn13": (9, 17), "ean13": (8, 14), "vin": (17, 17), "iban": (15, 42), "swift": (8, 11), "credit_card_number": (13, 23), "ssn": (11, 11), "ulid": (26, 26),
+    "uuid4": (32, 38), "sha256": (32, 128), "imei": (14, 20), "ipv4_address": (7, 18), "ipv6_address": (2, 43), "mac_address": (12, 17), "color": (4, 9),
+    "country_code": (2, 3), "state_abbr": (2, 3), "currency_code": (3, 3), "language_code": (2, 7), "phone_number": (7, 30), "prefix": (2, 12),
 }  # fmt: skip
 _WORDLIKE = frozenset("first_name last_name name city country job administrative_unit language_name currency_name prefix".split())
 _BOOLEANS = tuple(
-    frozenset(pair.split("/")) for pair in "y/n,yes/no,true/false,t/f,1/0,on/off,j/n,ja/nein,s/n,si/no,sí/no,oui/non,o/n,sim/não,wahr/falsch,x/,enabled/disabled".split(",")
+    frozenset(pair.split("/")) for pair in "y/n,yes/no,true/false,t/f,1/0,on/off,j/n,ja/nein,s/n,si/no,sí/no,oui/non,o/n,sim/não,wahr/falsch,enabled/disabled".split(",")
 )  # fmt: skip
 _SCALES = tuple(frozenset(s.split(",")) for s in lex.SCALES)
 
@@ -194,8 +199,10 @@ def _weigh_numbers(ballot: _Ballot, column: Column, name: Name, facts: Facts) ->
 def _weigh_named_numbers(ballot: _Ballot, name: Name, facts: Facts, whole: bool) -> str | None:
     """Numbers that are something else, which only a name can tell."""
     tests = {
-        "latitude": (-90.0, 90.0), "longitude": (-180.0, 180.0), "phone_number": (1e5, 1e15), "postcode": (1.0, 9_999_999_999.0), "ssn": (1e6, 1e14),
-        "credit_card_number": (1e11, 1e19), "bban": (1e3, 1e20), "credit_card_security_code": (0.0, 9999.0), "isbn13": (1e8, 1e13), "ean13": (1e6, 1e14),
+        "latitude": (-90.0, 90.0), "longitude": (-180.0, 180.0), "phone_number": (1e5, 1e15), "postcode": (1.0, 9_999_999_999.0),
+        "ssn": (1e6, 1e14),
+        "credit_card_number": (1e11, 1e19), "bban": (1e3, 1e20), "credit_card_security_code": (0.0, 9999.0), "isbn13": (1e8, 1e13),
+        "ean13": (1e6, 1e14),
         "password": (0.0, 1e12), "passport_number": (1e4, 1e14), "ipv4_address": (0.0, 2**32 - 1.0),
     }  # fmt: skip
     for sdtype, weight in name.hints:
@@ -238,7 +245,9 @@ def _weigh_nothing(ballot: _Ballot, column: Column, name: Name) -> None:
 
 def _weigh_text(ballot: _Ballot, column: Column, name: Name, facts: Facts, entity: Entity) -> tuple[str | None, bool]:
     for kind, (sdtype, weight, what) in _SHAPES.items():
-        if not name.says("password") and set(_NEEDS.get(kind, "")) <= facts.characters and facts.values and facts.share(kind) >= 0.95:
+        if name.says("password") or not facts.values or not _worth(kind, facts):
+            continue
+        if facts.share(kind) >= 0.95:
             ballot.add(sdtype, weight, f"the values are {what}")
     _weigh_validators(ballot, name, facts)
     fmt, ambiguous = _weigh_dates(ballot, name, facts)
@@ -262,7 +271,7 @@ def _weigh_validators(ballot: _Ballot, name: Name, facts: Facts) -> None:
     refused = lex.NEGATIVE_HEADS & {name.head} if not hinted else frozenset()
     for sdtype, alone in _ALONE.items():
         named = sdtype in hinted
-        if not named and (alone <= 0 or refused and sdtype in _OPEN or not set(_NEEDS.get(sdtype, "")) <= facts.characters):
+        if not named and (alone <= 0 or refused and sdtype in _OPEN or not _worth(sdtype, facts)):
             continue
         if not named and sdtype in _WORDLIKE and digits > 0.3:
             continue
@@ -277,6 +286,12 @@ def _weigh_validators(ballot: _Ballot, name: Name, facts: Facts) -> None:
             ballot.add(sdtype, -8.0, "most values hold digits")
         if sdtype in ("city", "first_name", "last_name", "country", "postcode", "state_abbr", "user_name") and facts.words > 4:
             ballot.add(sdtype, -8.0, "the values are sentences")
+
+
+def _worth(kind: str, facts: Facts) -> bool:
+    """Whether a validator has a chance: the characters it needs occur, the lengths fit, and a first look finds some."""
+    low, high = _LENGTHS.get(kind, (0, 1 << 30))
+    return low <= facts.longest <= high and set(_NEEDS.get(kind, "")) <= facts.characters and not facts.hardly(kind)
 
 
 def _weigh_share(ballot: _Ballot, sdtype: str, alone: float, share: float, named: bool) -> None:
@@ -309,7 +324,7 @@ def _weigh_dates(ballot: _Ballot, name: Name, facts: Facts) -> tuple[str | None,
                 return fmt, ambiguous
         return None, False
     fmt, share, ambiguous = formats.date_format(values)
-    if fmt is None:
+    if fmt is None and ":" in facts.characters:
         fmt, share, ambiguous = formats.date_format(values, formats.TIME_FORMATS)
     if fmt:
         ballot.add("datetime", 9.0, f"{share:.0%} of the values read as {fmt}")
@@ -318,7 +333,10 @@ def _weigh_dates(ballot: _Ballot, name: Name, facts: Facts) -> tuple[str | None,
 
 def _weigh_shape(ballot: _Ballot, name: Name, facts: Facts) -> None:
     lower = {v.casefold() for v in facts.values}
-    if facts.distinct <= 2 and lower and any(lower <= pair for pair in _BOOLEANS) and (facts.distinct == 2 or name.is_flag):
+    ballot.add("unknown", -1.0)
+    ballot.add("text", 0.3)
+    ballot.add("categorical", 0.3)
+    if facts.distinct <= 2 and not name.is_measure and lower and any(lower <= pair for pair in _BOOLEANS) and (facts.distinct == 2 or name.is_flag):
         ballot.add("boolean", 6.0, "the values are two opposites")
     if facts.numeric_text >= 0.95 and not facts.leading_zeros:
         ballot.add("numerical", 4.5 if name.is_measure else 1.0, "the texts are numbers" + (f" and {name.head!r} measures" if name.is_measure else ""))
@@ -333,7 +351,7 @@ def _weigh_shape(ballot: _Ballot, name: Name, facts: Facts) -> None:
         ballot.add("text", 0.7, "no value repeats")
     if facts.length > 60:
         ballot.add("text", 2.0, f"{facts.length:.0f} characters per value")
-    if name.head in lex.TEXT_HEADS:
+    if name.head in lex.TEXT_HEADS and all(s == "text" for s, _ in name.hints):
         ballot.add("text", 1.5, f"{name.head!r} is text")
 
 

@@ -18,13 +18,17 @@ DATE_FORMATS = (
     "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
     "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y.%m.%d", "%d.%m.%Y", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%y",
     "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %I:%M:%S %p",
-    "%m/%d/%Y %I:%M %p", "%m/%d/%y", "%d/%m/%y", "%m-%d-%Y", "%d-%m-%Y", "%d-%m-%Y %H:%M:%S", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y",
+    "%m/%d/%Y %I:%M %p", "%m/%d/%y", "%d/%m/%y", "%m-%d-%Y", "%d-%m-%Y", "%d-%m-%Y %H:%M:%S", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y",
+    "%b %d, %Y",
     "%B %d, %Y", "%a, %d %b %Y %H:%M:%S %z", "%Y-%m", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ",
 )  # fmt: skip
 COMPACT_FORMATS = ("%Y%m%d", "%Y%m%d%H%M%S", "%d%m%Y", "%m%d%Y")
 """Digits only: believed when the name agrees."""
 TIME_FORMATS = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
 
+_DATELIKE = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}(?:[-/.]\d{1,4})?(?:[T ]|$)|\d{1,2}[ -][A-Za-z]{3,9}[ -]\d|[A-Z][a-z]{2,8} \d{1,2}, \d|[A-Z][a-z]{2}, \d|\d{8,14}(?:T|$)|\d{1,2}:\d{2}"
+)
 _RUNS = re.compile(r"[A-Z]+|[a-z]+|[0-9]+|[^A-Za-z0-9]")
 
 
@@ -44,7 +48,10 @@ def date_format(values: Sequence[str], formats: Sequence[str] = DATE_FORMATS, sh
     """
     if not values:
         return None, 0.0, False
-    alive = [f for f in formats if any(_parses(v, f) for v in values[:3])]
+    few = values[:: max(1, len(values) // 4)][:4]
+    if not any(_DATELIKE.match(v) for v in few):
+        return None, 0.0, False
+    alive = [f for f in formats if sum(_parses(v, f) for v in few) * 2 >= len(few)]
     scored = [(sum(_parses(v, f) for v in values) / len(values), f) for f in alive]
     best = max((s for s, _ in scored), default=0.0)
     if best < share:
@@ -90,6 +97,8 @@ def id_regex(values: Sequence[str], *, literals: bool) -> str | None:
     hexa = _hex_regex(values)
     if hexa:
         return hexa
+    if any(" " in v and not any(c.isdigit() for c in v) for v in values):
+        return None  # words, not codes
     by_shape: dict[tuple[str, ...], list[tuple[tuple[str, int], ...]]] = {}
     for value in values:
         mask = _mask(value)
@@ -115,7 +124,7 @@ def _render(shape: tuple[str, ...], masks: list[tuple[tuple[str, int], ...]], pr
         if i == 0 and prefix and low == high == len(prefix):
             out.append(prefix)
         elif kind in _CLASSES:
-            out.append(_CLASSES[kind] + (f"{{{low}}}" if low == high else f"{{{low},{high}}}"))
+            out.append(_CLASSES[kind] + ("" if low == high == 1 else f"{{{low}}}" if low == high else f"{{{low},{high}}}"))
         else:
             out.append(re.escape(kind))
     return "".join(out)

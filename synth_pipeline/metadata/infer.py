@@ -238,7 +238,7 @@ def _settle_class(
 
 
 def _natural_kind(work: _Work, where: Where) -> str | None:
-    """What a textual key is besides a key: an e-mail address, a national number …"""
+    """What a textual key is besides a key: an e-mail address, a national number."""
     facts, name = work.facts[where[0]][where[1]], work.names.column(*where)
     for kind in _KEY_KINDS:
         hinted = name.says(kind) > 0

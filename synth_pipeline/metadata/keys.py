@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from synth_pipeline.metadata.names import Name, Names
     from synth_pipeline.metadata.values import Facts
 
+_BEGINNINGS = frozenset("start from begin since effective valid snapshot".split())
+"""Dates that begin something are part of a history's key: `from_date`, `valid_from`."""
+_STEPS = frozenset("line sequence position ordinal rank version year item".split())
 STRONG_HEADS = frozenset("id ids uuid guid oid pk identifier rowid objectid".split())
 _LONGEST_KEY_TEXT = 128
 
@@ -91,6 +94,7 @@ def owned_words(names: Names, table_id: str) -> tuple[str, ...]:
 
 
 def is_satellite(names: Names, table_id: str) -> bool:
+    """Whether a table hangs on another by its name."""
     return owned_words(names, table_id) != names.table(table_id)
 
 
@@ -102,7 +106,10 @@ def base_words(name: Name) -> tuple[str, ...]:
 def names_own_row(names: Names, table_id: str, name: Name) -> bool:
     """Whether a key's name is that of its own table: `author_id` in authors, `state_id` in us_states."""
     base, owner = base_words(name), owned_words(names, table_id)
-    return bool(base) and (base == owner or base == owner[-len(base) :])
+    if not base or base in (owner, names.table(table_id)):
+        return bool(base)
+    # `territory_id` in employee_territories is the key of territories.
+    return base == owner[-len(base) :] and not any(names.table(t) == base for t in names.schema.table_ids if t != table_id)
 
 
 def refers_elsewhere(names: Names, schema: DatabaseSchema, table_id: str, name: Name) -> bool:
@@ -180,22 +187,26 @@ def _guess_composite(
     tries: list[tuple[str, ...]] = []
     if 2 <= len(parts) <= 4:
         tries += [tuple(parts[:n]) for n in range(2, len(parts) + 1)]
-    run: list[str] = []
+    run: list[str] = []  # the leading columns, with line numbers and dates that begin something
     for column in table.columns:
         name = names.column(table.id, column.name)
-        sequence = bool({"line", "sequence", "position", "ordinal", "rank", "version", "year", "item"} & {name.head}) and can_be_key(column)
-        if column not in eligible or not (column.name in parts or sequence or column.type.is_temporal):
+        sequence = bool(_STEPS & {name.head}) and column.type.kind in ("integer", "decimal")
+        begins = column.type.is_temporal and bool(_BEGINNINGS & set(name.words))
+        if column not in eligible or not (column.name in parts or sequence or begins):
             break
         run.append(column.name)
     tries += [tuple(run[:n]) for n in range(2, min(4, len(run)) + 1) if set(run[:n]) & set(parts)]
-    for attempt in dict.fromkeys(tries):
+    tries += [(parts[0], c.name) for c in eligible if c.type.is_temporal and _BEGINNINGS & set(names.column(table.id, c.name).words)]
+    for attempt in sorted(set(tries), key=lambda t: (len(t), [places[c] for c in t])):
         referring = sum(refers_elsewhere(names, schema, table.id, names.column(table.id, c)) for c in attempt)
         if rows < 3:
             # Too few rows to see that anything repeats: only tables that link others are clear by their names.
-            if len(attempt) == len(parts) and referring >= max(1, len(attempt) - 1):
+            if len(attempt) == len(parts) <= 3 and referring >= max(1, len(attempt) - 1):
                 return KeyGuess(attempt, 0.8, "links other tables; too few rows to confirm it")
         elif probes.is_unique(table, attempt):
-            return KeyGuess(attempt, 0.92 if referring else 0.82, "no two rows share these key columns")
+            # Where keys are declared, a table without one was probably left so on purpose.
+            sure = (0.92 if referring else 0.82) - (0.2 if any(t.primary_key for t in schema.tables) else 0.0)
+            return KeyGuess(attempt, sure, "no two rows share these key columns")
     return None
 
 

@@ -15,7 +15,8 @@ ABBREVIATIONS: dict[str, str] = {
     "inv": "invoice", "lang": "language", "lat": "latitude", "lname": "last name", "lastname": "last name", "lng": "longitude",
     "lon": "longitude", "long": "longitude", "lo": "low", "lvl": "level", "max": "maximum", "mgr": "manager", "min": "minimum",
     "minit": "middle initial", "mi": "middle initial", "mname": "middle name", "mob": "mobile", "msg": "message", "nbr": "number",
-    "nm": "name", "no": "number", "nr": "number", "num": "number", "nums": "number", "nbrs": "number", "org": "organization", "organisation": "organization",
+    "nm": "name", "no": "number", "nr": "number", "num": "number", "nums": "number", "nbrs": "number", "org": "organization",
+    "organisation": "organization",
     "pct": "percent", "perc": "percent", "pcode": "postal code", "ph": "phone", "phno": "phone number", "pic": "picture", "pct1": "percent",
     "postalcode": "postal code", "postcode": "postal code", "prod": "product", "prov": "province", "pwd": "password", "passwd": "password",
     "qty": "quantity", "ref": "reference", "sal": "salary", "seq": "sequence", "ssn": "ssn", "stat": "status", "st": "state", "str": "street",
@@ -30,28 +31,38 @@ ABBREVIATIONS: dict[str, str] = {
 
 TRANSLATIONS: dict[str, str] = {
     # German
-    "vorname": "first name", "nachname": "last name", "familienname": "last name", "strasse": "street", "hausnummer": "building number", "plz": "postal code",
-    "postleitzahl": "postal code", "ort": "city", "stadt": "city", "land": "country", "telefon": "phone", "handy": "mobile", "geburtsdatum": "birth date",
+    "vorname": "first name", "nachname": "last name", "familienname": "last name", "strasse": "street", "hausnummer": "building number",
+    "plz": "postal code",
+    "postleitzahl": "postal code", "ort": "city", "stadt": "city", "land": "country", "telefon": "phone", "handy": "mobile",
+    "geburtsdatum": "birth date",
     "datum": "date", "betrag": "amount", "menge": "quantity", "preis": "price", "kunde": "customer", "kunden": "customer", "firma": "company",
-    "beschreibung": "description", "bemerkung": "notes", "anrede": "courtesy", "geschlecht": "gender", "mitarbeiter": "employee", "nummer": "number",
+    "beschreibung": "description", "bemerkung": "notes", "anrede": "courtesy", "geschlecht": "gender", "mitarbeiter": "employee",
+    "nummer": "number",
     "kennwort": "password", "passwort": "password", "bundesland": "province", "staat": "country", "kontonummer": "account number",
     # French
     "nom": "last name", "prenom": "first name", "rue": "street", "adresse": "address", "ville": "city", "pays": "country", "telephone": "phone",
-    "courriel": "email", "naissance": "birth", "montant": "amount", "prix": "price", "quantite": "quantity", "entreprise": "company", "client": "customer",
+    "courriel": "email", "naissance": "birth", "montant": "amount", "prix": "price", "quantite": "quantity", "entreprise": "company",
+    "client": "customer",
     "commentaire": "comment", "motdepasse": "password", "numero": "number",
     # Spanish, Portuguese, Italian, Dutch
-    "nombre": "name", "apellido": "last name", "apellidos": "last name", "calle": "street", "direccion": "address", "ciudad": "city", "pais": "country",
-    "telefono": "phone", "movil": "mobile", "correo": "email", "electronico": "electronic", "fecha": "date", "nacimiento": "birth", "precio": "price",
+    "nombre": "name", "apellido": "last name", "apellidos": "last name", "calle": "street", "direccion": "address", "ciudad": "city",
+    "pais": "country",
+    "telefono": "phone", "movil": "mobile", "correo": "email", "electronico": "electronic", "fecha": "date", "nacimiento": "birth",
+    "precio": "price",
     "cantidad": "quantity", "cliente": "customer", "empresa": "company", "contrasena": "password", "provincia": "province", "nome": "name",
-    "sobrenome": "last name", "endereco": "address", "cidade": "city", "telefone": "phone", "celular": "mobile", "senha": "password", "rua": "street",
-    "cognome": "last name", "indirizzo": "address", "citta": "city", "paese": "country", "cap": "cap", "voornaam": "first name", "achternaam": "last name",
-    "straat": "street", "woonplaats": "city", "geboortedatum": "birth date", "bedrag": "amount", "prijs": "price", "aantal": "quantity", "klant": "customer",
+    "sobrenome": "last name", "endereco": "address", "cidade": "city", "telefone": "phone", "celular": "mobile", "senha": "password",
+    "rua": "street",
+    "cognome": "last name", "indirizzo": "address", "citta": "city", "paese": "country", "cap": "cap", "voornaam": "first name",
+    "achternaam": "last name",
+    "straat": "street", "woonplaats": "city", "geboortedatum": "birth date", "bedrag": "amount", "prijs": "price", "aantal": "quantity",
+    "klant": "customer",
 }  # fmt: skip
 
 PERSONS = frozenset(
     "person people human individual customer client employee staff worker user member patient student pupil teacher instructor professor author "
     "writer actor actress artist player athlete driver doctor physician nurse contact guest passenger subscriber owner tenant applicant candidate "
-    "attendee participant donor beneficiary agent seller buyer borrower lender manager supervisor director composer singer musician officer citizen "
+    "attendee participant donor beneficiary agent seller buyer borrower lender manager supervisor director composer singer musician officer "
+    "citizen "
     "resident voter visitor lead prospect friend child parent dependent relative spouse crew personnel technician operator representative holder "
     "recipient sender consumer insured claimant beneficiary cardholder boss chef judge lawyer attorney".split()
 )
@@ -62,11 +73,13 @@ ORGANISATIONS = frozenset(
 )
 PLACES = {
     "city": "city", "town": "city", "municipality": "city", "country": "country", "nation": "country", "state": "administrative_unit",
-    "province": "administrative_unit", "language": "language_name", "currency": "currency_name", "job": "job", "occupation": "job", "profession": "job",
+    "province": "administrative_unit", "language": "language_name", "currency": "currency_name", "job": "job", "occupation": "job",
+    "profession": "job",
 }  # fmt: skip
 """What a bare `name` is, by the noun of its table or the word before it."""
 
-ROLE_PARENTS = frozenset("manager supervisor boss agent representative owner head lead leader director chief mentor officer assistant approver reviewer".split())
+ROLE_PARENTS = frozenset("manager supervisor boss agent representative owner head lead leader director chief mentor officer assistant approver "
+    "reviewer".split())
 """Roles that a row of a person table fills: `manager_id` points at employees where there is no table of managers."""
 
 SATELLITES = frozenset("info information detail text profile extension extra data demo meta metadata attribute history log audit archive translation setting note item "
@@ -78,13 +91,17 @@ FLAG_HEADS = frozenset("flag enabled active deleted verified confirmed discontin
                        "published required optional default hidden available blocked subscribed completed finished closed".split())  # fmt: skip
 FLAG_PREFIXES = frozenset("is has can was should allow allows use uses did does needs enable".split())
 CATEGORY_HEADS = frozenset("type status kind category class flag group mode method state stage phase gender sex color colour size unit segment tier source channel reason "
-                           "format level role scope protocol action direction severity outcome result terms genre biotype strand".split())  # fmt: skip
-ORDINAL_HEADS = frozenset("rank rating stars grade level priority severity tier ranking ord order ordinal score stage step position sequence".split())
+                           "format level role scope protocol action direction severity outcome result terms genre biotype "
+                           "strand".split())  # fmt: skip
+ORDINAL_HEADS = frozenset("rank rating stars grade level priority severity tier ranking ord order ordinal score stage step position "
+    "sequence".split())
 MEASURE_HEADS = frozenset(
-    "amount price cost total subtotal sum quantity count balance salary wage income revenue profit fee rate percent ratio weight height width depth "
+    "amount price cost total subtotal sum quantity count balance salary wage income revenue profit fee rate percent ratio weight height width "
+    "depth "
     "length size age duration distance speed temperature volume area average mean minimum maximum tax discount margin value budget freight royalty "
-    "score points stock units hours minutes seconds days milliseconds bytes commission bonus tip credit debit low high range start end capacity rating "
-    "year month day hour minute second version latitude longitude altitude elevation sales advance index deposit payment".split()
+    "score points stock units hours minutes seconds days milliseconds bytes commission bonus tip credit debit low high range start end capacity "
+    "rating "
+    "year month day hour minute second version altitude elevation sales advance index deposit payment".split()
 )
 TIME_HEADS = frozenset("date time datetime timestamp at on created updated modified day moment deadline since until expires expiry epoch unix when birth "
                        "expiration login seen ymd dttm".split())  # fmt: skip
@@ -96,7 +113,8 @@ PICTURES = frozenset("photo picture image avatar portrait headshot selfie signat
 SCALES = (
     "very low,low,medium,normal,moderate,high,very high,critical,urgent,extreme", "xxs,xs,s,m,l,xl,xxl,xxxl", "small,medium,large,extra large",
     "bad,poor,fair,average,good,very good,excellent,outstanding", "minor,moderate,major,critical,blocker", "bronze,silver,gold,platinum,diamond",
-    "never,rarely,sometimes,often,usually,always", "trace,debug,info,warning,warn,error,fatal", "strongly disagree,disagree,neutral,agree,strongly agree",
+    "never,rarely,sometimes,often,usually,always", "trace,debug,info,warning,warn,error,fatal",
+    "strongly disagree,disagree,neutral,agree,strongly agree",
     "beginner,elementary,intermediate,advanced,expert", "junior,mid,middle,senior,lead,principal", "g,pg,pg-13,r,nc-17",
 )  # fmt: skip
 """Wordings of ordered categories, lowest first."""
@@ -189,7 +207,8 @@ PHRASES = _table(
 )  # fmt: skip
 
 NEGATIVE_HEADS = frozenset(
-    "count flag type status hash version id enabled verified confirmed length format template prefix suffix valid validated optin consent preference "
+    "count flag type status hash version id enabled verified confirmed length format template prefix suffix valid validated optin consent "
+    "preference "
     "code score rank visible required method source index category class".split()
 )
 """Heads that turn whatever stands before them into something else: `email_count` holds no email."""

@@ -24,9 +24,11 @@ _PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 _ORDINALS = {"2": "second", "3": "third", "ii": "second", "two": "second", "three": "third"}
 _MODIFIERS = frozenset("home work primary secondary main alt alternate alternative other old new business private personal current previous raw original clean "
                        "text string value field col column".split())  # fmt: skip
-_PARTY = frozenset("ship shipping billing bill delivery deliver recipient sender payee payer beneficiary customer client buyer seller account party counterparty".split())
+_PARTY = frozenset("ship shipping billing bill delivery deliver recipient sender payee payer beneficiary customer client buyer seller account "
+    "party counterparty".split())
 _WHOLE = frozenset(
-    "valid invalid void paid unpaid grid android hybrid solid fluid liquid acid rapid avoid candidate template mandate consolidate capacity velocity "
+    "valid invalid void paid unpaid grid android hybrid solid fluid liquid acid rapid avoid candidate template mandate consolidate capacity "
+    "velocity "
     "publicity electricity validate liquidate intimidate mailing mailings version provision report reports reporting manage storage usage "
     "package mileage passage coverage percentage".split()
 )
@@ -122,7 +124,7 @@ class Name:
 
     @property
     def is_measure(self) -> bool:
-        return bool(self.words) and (self.head in lex.MEASURE_HEADS or self.words[0] in ("number", "count", "total", "sum", "average", "maximum", "minimum"))
+        return bool(self.words) and (self.head in lex.MEASURE_HEADS or self.words[0] in ("number", "count", "total", "sum", "average", "maximum", "minimum", "percent"))
 
 
 @dataclass
@@ -149,7 +151,7 @@ class Names:
         """What the name of a column says, given its table."""
         key = (table_id, column)
         if key not in self._columns:
-            words = tuple(self._expand(pieces(column), self._table_pieces[table_id]))
+            words = tuple(self._expand(pieces(column), self._table_pieces[table_id])) or (column.casefold(),)
             self._columns[key] = self._understand(words, table_id)
         return self._columns[key]
 
@@ -258,4 +260,4 @@ class Names:
             return [("company", weight + 1.0)]
         if what in lex.PERSONS or (not before and entity == "person"):
             return [("name", weight + (1.0 if before else 0.0))]
-        return [("text", 0.5)]
+        return [("text", 1.2)]

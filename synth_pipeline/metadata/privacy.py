@@ -6,13 +6,17 @@ from synth_pipeline.metadata import lexicon as lex
 from synth_pipeline.metadata.names import Entity, Name
 
 IDENTIFYING = frozenset(
-    "first_name last_name name email phone_number street_address address secondary_address building_number ssn passport_number user_name password iban bban "
-    "credit_card_number credit_card_security_code credit_card_expire license_plate vin ipv4_address ipv6_address mac_address user_agent_string imei".split()
+    "first_name last_name name email phone_number street_address address secondary_address building_number ssn passport_number user_name "
+    "password iban bban "
+    "credit_card_number credit_card_security_code credit_card_expire license_plate vin ipv4_address ipv6_address mac_address user_agent_string "
+    "imei".split()
 )
 """Personal wherever they stand: a wrong yes costs a made-up value, a wrong no a disclosure."""
 
 _NEAR_PERSONS = frozenset({"latitude", "longitude", "url", "company", "file_name", "file_path", "domain_name", "hostname"})
 """Personal in rows that describe a person or hold one's contact data."""
+
+_WHERE = frozenset({"geo", "gps", "coordinate", "coordinates", "geolocation", "latlng"})
 
 CONTACT = frozenset("first_name last_name name email phone_number street_address address".split())
 
@@ -30,7 +34,7 @@ def is_personal(sdtype: str, name: Name, entity: Entity, *, opaque: bool, contac
     if sdtype in IDENTIFYING:
         return True
     person = entity == "person"
-    if sdtype in _NEAR_PERSONS:
+    if sdtype in _NEAR_PERSONS or _WHERE.intersection(name.words):
         return person or contact_nearby
     if lex.PICTURES.intersection(name.words) and (opaque or sdtype in ("unknown", "text", "id")):
         return person or "signature" in name.words or "fingerprint" in name.words

@@ -84,6 +84,8 @@ def _candidates(schema: DatabaseSchema, table: Table, column: Column, primary: M
             score, reason = _name_score(name, column.name, table, parent, key[0], names, persons)
             if key != primary[parent.id]:
                 score -= 1.0
+            if score > 4.5 and own == (column.name,) and k.is_satellite(names, table.id) and k.owned_words(names, table.id) == names.table(parent.id):
+                score, reason = score + 1.5, f"{reason}, and {table.id} extends {parent.id} row by row"
             if score >= 2.0:
                 found.append(_Candidate(parent, (column.name,), key, score, reason))
     return found
@@ -93,10 +95,10 @@ def _name_score(name: Name, raw: str, table: Table, parent: Table, key: str, nam
     words, base = name.words, k.base_words(name)
     key_name = names.column(parent.id, key)
     key_base, about = k.base_words(key_name), names.table(parent.id)
-    minus = 2.0 if k.is_satellite(names, parent.id) else 0.0
+    minus = 2.0 if k.is_satellite(names, parent.id) and key_base not in ((), about) else 0.0
     own_key = k.names_own_row(names, parent.id, key_name)
     if parent.id != table.id and base and (raw.casefold() == key.casefold() or words == key_name.words):
-        foreign = 0.0 if own_key else 0.7
+        foreign = 0.0 if own_key else 0.7 if any(names.table(t) == key_base for t in names.schema.table_ids) else 0.2
         return 5.0 - minus - foreign, f"it has the name of the key {parent.id}.{key}"
     if name.is_key and base:
         if base[-len(about) :] == about and (own_key or not key_base):
@@ -108,8 +110,9 @@ def _name_score(name: Name, raw: str, table: Table, parent: Table, key: str, nam
     if parent.id == table.id and (words in _SELF or words[-2:] == ("report", "to") or (name.is_key and base[-1:] in (("parent",), ("ancestor",)))):
         return 5.0, "it points at a row of its own table by name"
     if base[-1:] and base[-1] in lex.ROLE_PARENTS and parent.id in persons and not minus and (name.is_key or words[-1] in lex.ROLE_PARENTS):
-        sole = parent.id == table.id or len(persons) == 1 or _staff(about)
-        return (3.7 if sole else 2.2), f"{base[-1]!r} is a role of a person, and {parent.id} holds persons"
+        staff = [t for t in persons if _staff(names.table(t))]
+        sole = _staff(about) or len(persons) == 1 or (parent.id == table.id and not staff)
+        return (4.0 if sole else 2.2), f"{base[-1]!r} is a role of a person, and {parent.id} holds persons"
     if not name.is_key and words == about:
         return 3.5 - minus, f"it is named after {parent.id}"
     if not name.is_key and len(words[0]) >= 4 and parent.id != table.id and about[-1].startswith(words[0]) and words[-1] in ("via", "by", "from", "to", "at"):

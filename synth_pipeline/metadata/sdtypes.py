@@ -26,7 +26,8 @@ def _faker_names() -> frozenset[str]:
 
 
 _NOT_PROVIDERS = frozenset(
-    "add_provider cache_pattern del_arguments enum factories format generator_attrs get_arguments get_formatter get_providers get_words_list items locales "
+    "add_provider cache_pattern del_arguments enum factories format generator_attrs get_arguments get_formatter get_providers get_words_list "
+    "items locales "
     "optional parse provider providers random seed seed_instance seed_locale set_arguments set_formatter unique weights".split()
 )
 
@@ -43,8 +44,8 @@ def common_sdtypes() -> list[str]:
 
 def locale_of(values: Sequence[str]) -> str | None:
     """The Faker locale of a script that most values are written in; None for Latin letters, which many locales share."""
-    letters = [c for v in values for c in v if c.isalpha()]
-    if not letters:
+    letters = [c for c in "".join(values[:60]) if c.isalpha()]
+    if all(c < "\u0370" for c in letters):
         return None
     for locale, low, high in _SCRIPTS:
         if sum(low <= ord(c) <= high for c in letters) > (0.05 if locale == "ja_JP" else 0.5) * len(letters):

@@ -47,15 +47,18 @@ _COMPANY = re.compile(
     re.I,
 )
 _US_STATES = frozenset(
-    "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY DC PR "
+    "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA "
+    "WA WV WI WY DC PR "
     "AB BC MB NB NL NS NT NU ON PE QC SK YT NSW QLD VIC TAS ACT".split()
 )
 _OTHER_COUNTRY_NAMES = frozenset(
-    "usa us uk great britain england scotland wales northern ireland russia south korea north korea iran syria vietnam laos bolivia venezuela tanzania moldova "
+    "usa us uk great britain england scotland wales northern ireland russia south korea north korea iran syria vietnam laos bolivia venezuela "
+    "tanzania moldova "
     "czech republic ivory coast cape verde swaziland burma macedonia holland the netherlands palestine taiwan hong kong turkey kosovo "
     "deutschland españa espana italia brasil france österreich schweiz nederland yugoslavia reunion".replace(" and ", " ").split()
 ) | {
-    "united states", "united states of america", "great britain", "northern ireland", "south korea", "north korea", "czech republic", "ivory coast", "cape verde",
+    "united states", "united states of america", "great britain", "northern ireland", "south korea", "north korea", "czech republic",
+    "ivory coast", "cape verde",
     "the netherlands", "hong kong", "holy see (vatican city state)", "saudi arabia", "new zealand", "south africa",
 }  # fmt: skip
 
@@ -221,7 +224,8 @@ def _codes() -> dict[str, frozenset[str]]:
         "currency_code": frozenset(c.alpha_3 for c in pycountry.currencies),
         "currency_name": frozenset(c.name.casefold() for c in pycountry.currencies),
         "language_code": frozenset(languages),
-        "language_name": frozenset(w for x in pycountry.languages if hasattr(x, "alpha_2") for w in re.split(r"[;,] ?", x.name.casefold())) | {"mandarin"},
+        "language_name": frozenset(w for x in pycountry.languages if hasattr(x,
+        "alpha_2") for w in re.split(r"[;,] ?", x.name.casefold())) | {"mandarin"},
         "timezone": frozenset(zoneinfo.available_timezones()),
     }
 

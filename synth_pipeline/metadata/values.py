@@ -6,7 +6,6 @@ decision is weighed in `evidence`.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 DISTINCT_LOOKED_AT = 120
 _LONGEST = 400
+_FIRST_LOOK = 10
 _PLACEHOLDERS = frozenset("n/a na none null nil unknown - -- ? . tbd tba missing undefined x xxx not available not applicable".split()) | {"not available", "not applicable"}
 
 
@@ -45,7 +45,6 @@ class Facts:
     length: float = 0.0
     longest: int = 0
     words: float = 0.0
-    blank: int = 0
     _shares: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -84,6 +83,15 @@ class Facts:
         if kind not in self._shares:
             self._shares[kind] = validators.share(kind, self.values)
         return self._shares[kind]
+
+    def hardly(self, kind: str) -> bool:
+        """Whether a first look at a few values shows that `kind` is out of the question."""
+        if kind in self._shares:
+            return self._shares[kind] < 0.2
+        if len(self.values) <= _FIRST_LOOK:
+            return False
+        step = len(self.values) // _FIRST_LOOK
+        return validators.share(kind, self.values[::step][:_FIRST_LOOK]) < 0.2
 
     def between(self, low: float, high: float) -> float:
         """The share of the numbers in [low, high]."""
@@ -134,32 +142,28 @@ def _of_numbers(flat: Any) -> Facts:
 
 
 def _of_text(flat: Any) -> Facts:
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     present = flat.drop_null()
     try:
-        counted = present.value_counts()
-        texts, counts = counted.field(0).to_pylist(), counted.field(1).to_pylist()
+        counted = pc.utf8_trim_whitespace(present).value_counts()
     except (UnicodeDecodeError, ValueError):
         # Bytes that are no UTF-8 in a text column.
-        tally = Counter(b.decode("utf-8", "replace") for b in present.cast("binary").to_pylist())
-        texts, counts = list(tally), list(tally.values())
-    merged: dict[str, int] = {}
-    for text, count in zip(texts, counts, strict=True):
-        plain = text.strip()
-        merged[plain] = merged.get(plain, 0) + count
-    blank = merged.pop("", 0)
-    filled = sum(merged.values())
+        texts = [b.decode("utf-8", "replace").strip() for b in present.cast("binary").to_pylist()]
+        counted = pa.array(texts, pa.string()).value_counts()
+    filled_ones = counted.filter(pc.not_equal(counted.field(0), ""))
+    keys, counts = filled_ones.field(0), np.asarray(filled_ones.field(1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    filled = int(counts.sum())
     if not filled:
-        return Facts(len(flat), 0, 0, blank=blank)
-    keys = list(merged)
-    weights = np.fromiter(merged.values(), dtype=np.float64)
-    lengths = np.fromiter((len(k) for k in keys), dtype=np.float64)
-    telling = [k for k in keys if k.casefold() not in _PLACEHOLDERS]
-    step = max(1, len(telling) // DISTINCT_LOOKED_AT)
-    looked = [k[:_LONGEST] for k in telling[::step][:DISTINCT_LOOKED_AT]]
+        return Facts(len(flat), 0, 0)
+    lengths = np.asarray(pc.utf8_length(keys).to_numpy(zero_copy_only=False), dtype=np.float64)
+    step = max(1, len(keys) // DISTINCT_LOOKED_AT)
+    picked = pc.utf8_slice_codeunits(keys.take(pa.array(np.arange(0, len(keys), step)[: DISTINCT_LOOKED_AT + 10])), 0, _LONGEST).to_pylist()
+    looked = [k for k in picked if k.casefold() not in _PLACEHOLDERS][:DISTINCT_LOOKED_AT]
     words = float(np.mean([len(k.split()) for k in looked])) if looked else 0.0
-    length = float((lengths * weights).sum() / weights.sum())
-    return Facts(len(flat), filled, len(keys), int(weights.max()), looked, length=length, longest=int(lengths.max()), words=words, blank=blank)
+    length = float((lengths * counts).sum() / filled)
+    return Facts(len(flat), filled, len(keys), int(counts.max()), looked, length=length, longest=int(lengths.max()), words=words)
 
 
 def decimals(found: Facts) -> int | None:
