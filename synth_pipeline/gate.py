@@ -38,7 +38,7 @@ def require_intact(report: IntegrityReport, what: str, *, structural_only: bool 
     """
     broken = sorted((r for r in report.results if r.violations), key=lambda r: -r.violations)
     fatal = [r for r in broken if stops(r, structural_only=structural_only, tolerated=tolerated)]
-    lines = [f"{_name(r)} ({r.violations:,} of {r.checked:,} rows)" for r in (fatal or broken)]
+    lines = [f"{r.rule.text} ({r.violations:,} of {r.checked:,} rows)" for r in (fatal or broken)]
     if fatal:
         more = f" … and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
         rules = "a rule" if len(lines) == 1 else f"{len(lines)} rules"
@@ -52,13 +52,12 @@ def stops(result: RuleResult, *, structural_only: bool = False, tolerated: Colle
         return False
     if result.rule.kind in _STRUCTURAL:
         return True
-    return not (structural_only or (result.rule.kind == "value_domains" and _name(result) in tolerated))
+    return not (structural_only or (result.rule.kind == "value_domains" and result.rule.text in tolerated))
 
 
-def broken_domains(report: IntegrityReport) -> list[str]:
+def broken_domains(working: DatabaseSchema, bundle: TableBundle) -> list[str]:
     """The lengths, enums and ranges that rows break; a server that does not enforce them holds such rows."""
-    return [_name(r) for r in report.of("value_domains") if r.violations]
+    from synth_pipeline.integrity import derive_rules, evaluate
 
-
-def _name(result: RuleResult) -> str:
-    return f"{result.rule.table}: {result.rule.text}"
+    rules = tuple(r for r in derive_rules(working) if r.kind == "value_domains")
+    return [r.rule.text for r in evaluate(bundle, rules, working).results if r.violations]

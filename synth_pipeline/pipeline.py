@@ -20,7 +20,7 @@ from synth_pipeline.gate import check, require_intact
 from synth_pipeline.locking import source_lock
 from synth_pipeline.progress import Progress, Silent
 from synth_pipeline.selection import working_schema
-from synth_pipeline.stages import declared, export, fit, infer, plan, reflect, report, require_target, sample, subset
+from synth_pipeline.stages import declared, export, fit, infer, plan, reflect, report, require_synthesizer, require_target, sample, subset
 from synth_pipeline.summary import RunSummary, StageSummary, TableSummary
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class _Run:
             self.summary.warnings.append("Nothing was exported: the configuration has no `export`.")
             verbs = verbs[:-1]
         self._require_earlier(verbs[0])
+        if "fit" in verbs:
+            require_synthesizer(self.config)
         if "export" in verbs and verbs[0] not in ("reflect", "infer"):
             self._require_target()
         for verb in verbs:
@@ -181,6 +183,8 @@ class _Run:
             integrity=self.integrity, facts={"seconds": seconds},
         )  # fmt: skip
         self.summary.quality, self.summary.privacy = made.quality, made.privacy
+        verdict = made.figures["verdict"]
+        self.summary.grade, self.summary.findings = verdict["quality"]["grade"], [f["text"] for f in verdict["first"]]
         self.summary.failed_checks = [str(c) for c in made.failed_checks]
         self.summary.failed = bool(made.failed_checks) and self.config.checks.severity == "error"
         return self.synthetic.total_rows, "rows"

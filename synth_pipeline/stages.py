@@ -153,7 +153,7 @@ def sample(
             "subset": {"seed": config.subset.seed, "rows": subset.bundle.total_rows, "content_hash": subset.bundle.content_hash},
             "synthesizer": {"name": config.synthesizer.name, "seed": config.synthesizer.seed, **fitted.info},
             "privacy": config.privacy.level,
-            "broken_in_source": broken_domains(check(working, None, subset.bundle)),
+            "broken_in_source": broken_domains(working, subset.bundle),
         }  # fmt: skip
         fitted.sample(request, writer, progress or Silent())
     return TableBundle.open(directory)
@@ -174,7 +174,9 @@ def report(
     made = build_report(
         working, metadata, subset.bundle.require(working, "subset"), synthetic.require(working, "sample"), subset.population,
         integrity=integrity or check(working, metadata, synthetic),
-        facts={"source": config.name, "description": config.description, **synthetic.info, **(facts or {})},
+        facts={
+            "source": config.name, "description": config.description, "preserve": list(config.tables.preserve), **synthetic.info, **(facts or {}),
+        },
         checks=config.checks, seed=config.sample.seed, progress=progress or Silent(),
     )  # fmt: skip
     made.save(directory)
@@ -207,6 +209,13 @@ def export(
     result = export_database(reflected, working, synthetic, config.export, source_identity=identity, progress=progress or Silent())
     stored.save_export(dataclasses.asdict(result), directory)
     return result
+
+
+def require_synthesizer(config: SourceConfig) -> None:
+    """Refuses, before any work is done, a synthesizer that does not exist or whose package is not installed."""
+    from synth_pipeline.synthesis.registry import synthesizer
+
+    synthesizer(config.synthesizer.name)
 
 
 def require_target(config: SourceConfig, reflected: DatabaseSchema, working: DatabaseSchema) -> None:

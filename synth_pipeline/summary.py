@@ -32,9 +32,10 @@ class RunSummary:
     """What one run did.
 
     Attributes:
-        quality: the overall score in 0..1, None where no report was made.
+        quality: the overall score in 0..1 and `grade`, its word; None where no report was made.
         integrity: rules checked on the synthetic tables, and how many are broken.
         privacy: the report's own figures.
+        findings: what is least like the source, worst first, one line each.
         failed_checks: quality and privacy checks below their thresholds, one readable line each.
         failed: whether those stop the export and make the command fail (`checks.severity: error`).
         target: where the database was written, password masked.
@@ -46,8 +47,10 @@ class RunSummary:
     stages: list[StageSummary] = field(default_factory=list)
     tables: list[TableSummary] = field(default_factory=list)
     quality: float | None = None
+    grade: str | None = None
     integrity: dict[str, int] | None = None
     privacy: dict[str, Any] | None = None
+    findings: list[str] = field(default_factory=list)
     failed_checks: list[str] = field(default_factory=list)
     failed: bool = False
     report: str | None = None

@@ -46,13 +46,17 @@ def show_summary(summary: RunSummary) -> None:
 
     facts = _table("", "", header=False)
     facts.columns[1].justify = "left"
+    facts.columns[1].no_wrap = False
     if summary.quality is not None:
-        facts.add_row("quality", _marked(f"{100 * summary.quality:.1f} %", not summary.failed_checks, warn=not summary.failed))
+        score = f"{100 * summary.quality:.1f} %{f' ({summary.grade})' if summary.grade else ''}"
+        facts.add_row("quality", _marked(score, not summary.failed_checks, warn=not summary.failed))
     if summary.integrity is not None:
         kept, rules = summary.integrity["rules"] - summary.integrity["broken"], summary.integrity["rules"]
         facts.add_row("integrity", _marked(f"{kept:,} of {rules:,} rules kept by every row", kept == rules, warn=True))
     if summary.privacy:
         facts.add_row("privacy", _text(_privacy(summary.privacy)))
+    for number, finding in enumerate(summary.findings):
+        facts.add_row("" if number else "look at", _text(finding))
     for check in summary.failed_checks:
         facts.add_row("check", _marked(check, False, warn=not summary.failed))
     if summary.report:
@@ -100,8 +104,13 @@ def show_plan(plan: SubsetPlan) -> None:
 
 
 def _privacy(figures: dict[str, Any]) -> str:
-    numbers = {k: v for k, v in figures.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items()) or "see the report"
+    """The verdict in words; of rows that say nothing, half lie nearer to a training row than to one held out."""
+    parts = [str(figures.get("level") or "not measured")]
+    if figures.get("nearer_max") is not None:
+        parts.append(f"at most {100 * figures['nearer_max']:.0f} % of a table nearer to training rows than to held-out rows (50 % is none the wiser)")
+    if figures.get("replayed"):
+        parts.append(f"{figures['replayed']:,} rows repeat a personal value")
+    return "; ".join(parts)
 
 
 def _console() -> Console:
