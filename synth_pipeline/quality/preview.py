@@ -68,7 +68,7 @@ def joined_preview(frame: Frame, synthetic: TableBundle, fk_id: str, masked: Map
     for table, keys, rows in ((fk.table, fk.columns, picked), (fk.parent, fk.parent_columns, [int(links[i]) for i in picked])):
         definition, features = frame.schema.table(table), frame.tables[table].features
         extra = [c.name for c in definition.stored_columns if c.name in features and c.name not in keys]
-        names = [*dict.fromkeys([*(definition.primary_key if table == fk.table else ()), *keys]), *extra]
+        names = list(dict.fromkeys([*(definition.primary_key if table == fk.table else ()), *keys, *extra]))
         names = [n for n in names if n in {c.name for c in definition.stored_columns}][: JOINED_COLUMNS + len(keys) - 1]
         sides.append((names, _cells(synthetic, table, names, rows, masked)))
     (left, a), (right, b) = sides
