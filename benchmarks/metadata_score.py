@@ -88,7 +88,8 @@ def edges(gold: dict[str, Any], found: dict[str, Any]) -> tuple[int, int, int]:
 
     true = {(r["parent"], listed(r["parent_columns"]), r["child"], listed(r["child_columns"])) for r in gold["relationships"]}
     have = {
-        (r["parent_table_name"], listed(r["parent_primary_key"]), r["child_table_name"], listed(r["child_foreign_key"])) for r in found["relationships"]
+        (r["parent_table_name"], listed(r["parent_primary_key"]), r["child_table_name"], listed(r["child_foreign_key"]))
+        for r in found["relationships"]
     }
     return len(true), len(have), len(true & have)
 
@@ -124,7 +125,12 @@ def main() -> None:
     for method in ("inferred", "keys stripped", "SDV"):
         mine = [r for r in rows if r["method"] == method]
         rows.append(
-            {"database": "mean", "method": method, "failed": [], **{k: sum(r[k] for r in mine) / len(mine) for k in ("score", "columns", "keys", "relationships", "seconds")}}
+            {
+                "database": "mean",
+                "method": method,
+                "failed": [],
+                **{k: sum(r[k] for r in mine) / len(mine) for k in ("score", "columns", "keys", "relationships", "seconds")},
+            }
         )
     stripped = {"recall": totals[2] / totals[0], "precision": totals[2] / totals[1]}
     if arguments.json:
@@ -133,7 +139,9 @@ def main() -> None:
     print(f"{'database':<12}{'method':<15}{'score':>7}{'columns':>9}{'keys':>7}{'relations':>11}{'seconds':>9}")
     for r in rows:
         note = f"  fails on {', '.join(r['failed'])}" if r["failed"] else ""
-        print(f"{r['database']:<12}{r['method']:<15}{r['score']:>7.3f}{r['columns']:>9.3f}{r['keys']:>7.3f}{r['relationships']:>11.3f}{r['seconds']:>9.2f}{note}")
+        print(
+            f"{r['database']:<12}{r['method']:<15}{r['score']:>7.3f}{r['columns']:>9.3f}{r['keys']:>7.3f}{r['relationships']:>11.3f}{r['seconds']:>9.2f}{note}"
+        )
     print(f"\nundeclared relationships, all databases: recall {stripped['recall']:.3f}, precision {stripped['precision']:.3f}")
 
 

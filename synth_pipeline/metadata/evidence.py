@@ -40,7 +40,8 @@ _ALONE = {
 # Lists of names never hold all names: half of the values is much, and none of them is no veto.
 _OPEN = frozenset("name first_name last_name street_address company administrative_unit country language_name".split())
 _NO_VETO = frozenset("name first_name last_name street_address company language_name user_name file_path password currency_name".split())
-_SHAPES = {"uuid4": ("id", 9.0, "UUIDs"), "ulid": ("id", 8.0, "ULIDs"), "sha256": ("id", 7.0, "hexadecimal digests"), "json": ("unknown", 9.0, "JSON documents"),
+_SHAPES = {"uuid4": ("id", 9.0, "UUIDs"), "ulid": ("id", 8.0, "ULIDs"), "sha256": ("id", 7.0, "hexadecimal digests"), "json": ("unknown", 9.0,
+"JSON documents"),
            "xml": ("unknown", 9.0, "XML documents"), "imei": ("id", 4.0, "device numbers")}  # fmt: skip
 # Characters without which a validator cannot succeed: whether it is worth running on unnamed columns.
 _NEEDS = {
@@ -48,13 +49,16 @@ _NEEDS = {
     "hostname": ".", "user_agent_string": "/", "name": " ",
 }  # fmt: skip
 _LENGTHS = {
-    "isbn13": (9, 17), "ean13": (8, 14), "vin": (17, 17), "iban": (15, 42), "swift": (8, 11), "credit_card_number": (13, 23), "ssn": (11, 11), "ulid": (26, 26),
-    "uuid4": (32, 38), "sha256": (32, 128), "imei": (14, 20), "ipv4_address": (7, 18), "ipv6_address": (2, 43), "mac_address": (12, 17), "color": (4, 9),
+    "isbn13": (9, 17), "ean13": (8, 14), "vin": (17, 17), "iban": (15, 42), "swift": (8, 11), "credit_card_number": (13, 23), "ssn": (11, 11),
+    "ulid": (26, 26),
+    "uuid4": (32, 38), "sha256": (32, 128), "imei": (14, 20), "ipv4_address": (7, 18), "ipv6_address": (2, 43), "mac_address": (12, 17),
+    "color": (4, 9),
     "country_code": (2, 3), "state_abbr": (2, 3), "currency_code": (3, 3), "language_code": (2, 7), "phone_number": (7, 30), "prefix": (2, 12),
 }  # fmt: skip
 _WORDLIKE = frozenset("first_name last_name name city country job administrative_unit language_name currency_name prefix".split())
 _BOOLEANS = tuple(
-    frozenset(pair.split("/")) for pair in "y/n,yes/no,true/false,t/f,1/0,on/off,j/n,ja/nein,s/n,si/no,sí/no,oui/non,o/n,sim/não,wahr/falsch,enabled/disabled".split(",")
+    frozenset(pair.split("/")) for pair in "y/n,yes/no,true/false,t/f,1/0,on/off,j/n,ja/nein,s/n,si/no,sí/no,oui/non,o/n,sim/não,wahr/falsch,"
+    "enabled/disabled".split(",")
 )  # fmt: skip
 _SCALES = tuple(frozenset(s.split(",")) for s in lex.SCALES)
 
@@ -160,7 +164,11 @@ def _hard_facts(column: Column, name: Name, facts: Facts, domain: Domain | None)
 
 
 def _weigh_numbers(ballot: _Ballot, column: Column, name: Name, facts: Facts) -> str | None:
-    whole = column.type.kind == "integer" or (column.type.kind == "decimal" and not column.type.scale and (facts.integral or facts.is_empty)) or facts.integral
+    whole = (
+        column.type.kind == "integer"
+        or (column.type.kind == "decimal" and not column.type.scale and (facts.integral or facts.is_empty))
+        or facts.integral
+    )
     ballot.add("numerical", 2.5 if whole else 4.0, f"the type is {column.native_type or column.type.kind}")
     if re.match(r"bool", column.native_type, re.I) and not facts.is_empty and facts.distinct <= 10:
         sdtype = "boolean" if facts.between(0, 1) == 1.0 else "categorical"
@@ -339,7 +347,9 @@ def _weigh_shape(ballot: _Ballot, name: Name, facts: Facts) -> None:
     if facts.distinct <= 2 and not name.is_measure and lower and any(lower <= pair for pair in _BOOLEANS) and (facts.distinct == 2 or name.is_flag):
         ballot.add("boolean", 6.0, "the values are two opposites")
     if facts.numeric_text >= 0.95 and not facts.leading_zeros:
-        ballot.add("numerical", 4.5 if name.is_measure else 1.0, "the texts are numbers" + (f" and {name.head!r} measures" if name.is_measure else ""))
+        ballot.add(
+            "numerical", 4.5 if name.is_measure else 1.0, "the texts are numbers" + (f" and {name.head!r} measures" if name.is_measure else "")
+        )
     _weigh_categories(ballot, name, facts, lower)
     _weigh_ids(ballot, name, facts)
     if facts.words >= 4 and facts.distinct > 2:

@@ -11,8 +11,9 @@ from typing import Literal
 from synth_pipeline.metadata.model import ColumnGroup, ColumnMetadata
 from synth_pipeline.metadata.names import Name
 
-_ADDRESS = frozenset("street_address address secondary_address building_number city administrative_unit state state_abbr postcode country "
-    "country_code".split())
+_ADDRESS = frozenset(
+    "street_address address secondary_address building_number city administrative_unit state state_abbr postcode country country_code".split()
+)
 _GPS = frozenset({"latitude", "longitude"})
 _PERSON = frozenset("prefix first_name last_name name suffix user_name email".split())
 

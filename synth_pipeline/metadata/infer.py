@@ -26,7 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Probes", "infer"]
 
-_KEY_KINDS = ("email", "user_name", "phone_number", "name", "country_code", "ssn", "credit_card_number", "iban", "vin", "passport_number", "license_plate")
+_KEY_KINDS = (
+    "email",
+    "user_name",
+    "phone_number",
+    "name",
+    "country_code",
+    "ssn",
+    "credit_card_number",
+    "iban",
+    "vin",
+    "passport_number",
+    "license_plate",
+)
 _KEPT_AS = frozenset({"email", "user_name", "phone_number", "name", "country_code"})
 """Of the kinds that a natural key can be, those that a provider makes; the rest stay ids with a shape."""
 
@@ -78,7 +90,9 @@ def infer(
     for table in schema.tables:
         facts.setdefault(table.id, {c.name: values.Facts() for c in table.columns})
     asked: Probes = probes if probes is not None else k.SampleProbes(held)
-    work = _Work(schema, Names(schema), facts, {t.id: t.primary_key for t in schema.tables}, {t.id: checks.domains(t, schema.dialect) for t in schema.tables})
+    work = _Work(
+        schema, Names(schema), facts, {t.id: t.primary_key for t in schema.tables}, {t.id: checks.domains(t, schema.dialect) for t in schema.tables}
+    )
     review: list[ReviewItem] = []
     key_reasons = _infer_keys(work, asked, review)
     inferred, doubtful = references.guess_references(schema, work.primary, work.names, facts, asked)
@@ -202,7 +216,11 @@ def _regex(work: _Work, where: Where, *, literals: bool) -> str | None:
 
 
 def _settle_class(
-    work: _Work, members: frozenset[Where], below: Mapping[Where, Relationship], guesses: Mapping[str, k.KeyGuess], columns: dict[Where, ColumnMetadata]
+    work: _Work,
+    members: frozenset[Where],
+    below: Mapping[Where, Relationship],
+    guesses: Mapping[str, k.KeyGuess],
+    columns: dict[Where, ColumnMetadata],
 ) -> None:
     """One sdtype for columns that hold the same key: that of the column where the key originates."""
     order = sorted(members, key=lambda m: (m in below, -work.facts[m[0]][m[1]].filled, m))
@@ -270,7 +288,9 @@ def _mark_personal(work: _Work, table: Table, columns: dict[Where, ColumnMetadat
         columns[where] = old.model_copy(update={"pii": True, "regex_format": regex, "locale": old.locale or locale_of(facts.values), "values": None})
 
 
-def _apply_overrides(work: _Work, classes: Iterable[frozenset[Where]], overrides: Mapping[str, ColumnConfig], columns: dict[Where, ColumnMetadata]) -> None:
+def _apply_overrides(
+    work: _Work, classes: Iterable[frozenset[Where]], overrides: Mapping[str, ColumnConfig], columns: dict[Where, ColumnMetadata]
+) -> None:
     """The user's word, for the column and for the columns that hold the same key, unless they have a word of their own."""
     by_name = {f"{t.id}.{c}": (t.id, c) for t in work.schema.tables for c in t.column_names}
     spoken = {by_name[w] for w in overrides}

@@ -151,7 +151,9 @@ def guess_primary_key(
     for score, _, name in sorted(scored)[:3]:
         if probes.is_unique(table, (name,)):
             seen = facts[name].rows >= 3
-            return KeyGuess((name,), min(0.98, (0.9 if seen else 0.8) - 0.02 * score / 2), "named as a key" + (", and no value repeats" if seen else ""))
+            return KeyGuess(
+                (name,), min(0.98, (0.9 if seen else 0.8) - 0.02 * score / 2), "named as a key" + (", and no value repeats" if seen else "")
+            )
     return _guess_composite(schema, table, names, facts, probes, [c for c in table.columns if eligible(c)])
 
 

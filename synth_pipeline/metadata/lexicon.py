@@ -78,11 +78,13 @@ PLACES = {
 }  # fmt: skip
 """What a bare `name` is, by the noun of its table or the word before it."""
 
-ROLE_PARENTS = frozenset("manager supervisor boss agent representative owner head lead leader director chief mentor officer assistant approver "
-    "reviewer".split())
+ROLE_PARENTS = frozenset(
+    "manager supervisor boss agent representative owner head lead leader director chief mentor officer assistant approver reviewer".split()
+)
 """Roles that a row of a person table fills: `manager_id` points at employees where there is no table of managers."""
 
-SATELLITES = frozenset("info information detail text profile extension extra data demo meta metadata attribute history log audit archive translation setting note item "
+SATELLITES = frozenset("info information detail text profile extension extra data demo meta metadata attribute history log audit archive "
+    "translation setting note item "
                        "line summary stat statistic map mapping link xref backup copy tmp temp staging".split())  # fmt: skip
 """Table words that mark a table as hanging on another: `pub_info` does not own `pub_id`, publishers do."""
 
@@ -90,11 +92,11 @@ KEY_HEADS = frozenset("id ids key code number uuid guid oid pk fk reference iden
 FLAG_HEADS = frozenset("flag enabled active deleted verified confirmed discontinued visible locked archived approved cancelled canceled paid "
                        "published required optional default hidden available blocked subscribed completed finished closed".split())  # fmt: skip
 FLAG_PREFIXES = frozenset("is has can was should allow allows use uses did does needs enable".split())
-CATEGORY_HEADS = frozenset("type status kind category class flag group mode method state stage phase gender sex color colour size unit segment tier source channel reason "
+CATEGORY_HEADS = frozenset("type status kind category class flag group mode method state stage phase gender sex color colour size unit segment "
+    "tier source channel reason "
                            "format level role scope protocol action direction severity outcome result terms genre biotype "
                            "strand".split())  # fmt: skip
-ORDINAL_HEADS = frozenset("rank rating stars grade level priority severity tier ranking ord order ordinal score stage step position "
-    "sequence".split())
+ORDINAL_HEADS = frozenset("rank rating stars grade level priority severity tier ranking ord order ordinal score stage step position sequence".split())
 MEASURE_HEADS = frozenset(
     "amount price cost total subtotal sum quantity count balance salary wage income revenue profit fee rate percent ratio weight height width "
     "depth "
@@ -103,9 +105,11 @@ MEASURE_HEADS = frozenset(
     "rating "
     "year month day hour minute second version altitude elevation sales advance index deposit payment".split()
 )
-TIME_HEADS = frozenset("date time datetime timestamp at on created updated modified day moment deadline since until expires expiry epoch unix when birth "
+TIME_HEADS = frozenset("date time datetime timestamp at on created updated modified day moment deadline since until expires expiry epoch unix "
+    "when birth "
                        "expiration login seen ymd dttm".split())  # fmt: skip
-TEXT_HEADS = frozenset("description notes note comment comments text remark remarks bio biography message body content summary abstract review feedback "
+TEXT_HEADS = frozenset("description notes note comment comments text remark remarks bio biography message body content summary abstract review "
+    "feedback "
                        "memo instruction instructions details detail story caption about history info information title label subject headline "
                        "license terms reply answer question".split())  # fmt: skip
 PERSON_TEXT = frozenset("note notes bio biography comment comments remark remarks about history diagnosis memo".split())
@@ -148,7 +152,8 @@ PHRASES = _table(
     ("suffix", "name suffix", _STRONG),
     ("user_name", "user name,login,login name,user login,screen name,handle,nick,account name,user handle", _STRONG),
     ("user_name", "created by,updated by,modified by,last modified by,deleted by,entered by,changed by,approved by", _WEAK),
-    ("password", "password,password hash,hashed password,password digest,passphrase,pin,pin code,secret,api key,access token,auth token,password salt,"
+    ("password", "password,password hash,hashed password,password digest,passphrase,pin,pin code,secret,api key,access token,auth token,password "
+    "salt,"
                  "secret key,private key,refresh token,encrypted password", _STRONG),
     ("email", "email,mail,e mail,email address,mail address,e mail address,electronic mail,email electronic", _STRONG),
     ("phone_number", "phone,mobile,cell,cell phone,mobile phone,fax,phone number,mobile number,fax number,cell number,contact number,whatsapp,"
@@ -168,7 +173,8 @@ PHRASES = _table(
     ("postcode", "zip,postal code,zip code,post code,postal,post,cap,eircode,pin code postal", _STRONG),
     ("latitude", "latitude,geo latitude", _STRONG),
     ("longitude", "longitude,geo longitude", _STRONG),
-    ("company", "company,employer,organization,business name,company name,firm,manufacturer,vendor,supplier,publisher,brand,corporation,institution", _FAIR),
+    ("company", "company,employer,organization,business name,company name,firm,manufacturer,vendor,supplier,publisher,brand,corporation,"
+    "institution", _FAIR),
     ("job", "job title,job,occupation,profession,position title,contact title,job description,designation,job name,job position", _STRONG),
     ("ssn", "ssn,social security number,social security,national id,national insurance number,nino,nif,dni,nie,cpf,cnp,pesel,tax id,tin,tax number,"
             "personal number,personal id,sin,bsn,aadhaar,national number,taxpayer id,curp,codice fiscale,steuer id,fiscal code", _STRONG),

@@ -22,10 +22,13 @@ Entity = Literal["person", "organisation", "place", "thing"]
 
 _PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 _ORDINALS = {"2": "second", "3": "third", "ii": "second", "two": "second", "three": "third"}
-_MODIFIERS = frozenset("home work primary secondary main alt alternate alternative other old new business private personal current previous raw original clean "
+_MODIFIERS = frozenset("home work primary secondary main alt alternate alternative other old new business private personal current previous raw "
+    "original clean "
                        "text string value field col column".split())  # fmt: skip
-_PARTY = frozenset("ship shipping billing bill delivery deliver recipient sender payee payer beneficiary customer client buyer seller account "
-    "party counterparty".split())
+_PARTY = frozenset(
+    "ship shipping billing bill delivery deliver recipient sender payee payer beneficiary customer client buyer seller account "
+    "party counterparty".split()
+)
 _WHOLE = frozenset(
     "valid invalid void paid unpaid grid android hybrid solid fluid liquid acid rapid avoid candidate template mandate consolidate capacity "
     "velocity "
@@ -124,7 +127,9 @@ class Name:
 
     @property
     def is_measure(self) -> bool:
-        return bool(self.words) and (self.head in lex.MEASURE_HEADS or self.words[0] in ("number", "count", "total", "sum", "average", "maximum", "minimum", "percent"))
+        return bool(self.words) and (
+            self.head in lex.MEASURE_HEADS or self.words[0] in ("number", "count", "total", "sum", "average", "maximum", "minimum", "percent")
+        )
 
 
 @dataclass

@@ -115,7 +115,13 @@ def _name_score(name: Name, raw: str, table: Table, parent: Table, key: str, nam
         return (4.0 if sole else 2.2), f"{base[-1]!r} is a role of a person, and {parent.id} holds persons"
     if not name.is_key and words == about:
         return 3.5 - minus, f"it is named after {parent.id}"
-    if not name.is_key and len(words[0]) >= 4 and parent.id != table.id and about[-1].startswith(words[0]) and words[-1] in ("via", "by", "from", "to", "at"):
+    if (
+        not name.is_key
+        and len(words[0]) >= 4
+        and parent.id != table.id
+        and about[-1].startswith(words[0])
+        and words[-1] in ("via", "by", "from", "to", "at")
+    ):
         return 3.3 - minus, f"its name shares a stem with {parent.id}"
     return 0.0, ""
 
@@ -163,7 +169,9 @@ def _judge(
     return _relationship(table, candidate.columns, candidate.parent, candidate.parent_columns, 1.0 / (1.0 + math.exp(-odds)), reason), tested
 
 
-def _relationship(child: Table, columns: tuple[str, ...], parent: Table, parent_columns: tuple[str, ...], confidence: float, reason: str) -> Relationship:
+def _relationship(
+    child: Table, columns: tuple[str, ...], parent: Table, parent_columns: tuple[str, ...], confidence: float, reason: str
+) -> Relationship:
     return Relationship(
         id=f"{child.id}({','.join(columns)})->{parent.id}({','.join(parent_columns)})",
         parent_table_name=parent.id, parent_primary_key=parent_columns, child_table_name=child.id, child_foreign_key=columns,
@@ -182,7 +190,10 @@ def _composites(schema: DatabaseSchema, table: Table, primary: Mapping[str, tupl
         columns = tuple(by_name[c.casefold()].name for c in key)
         if set(columns) == set(primary[table.id]) or any(f.columns == columns for f in table.foreign_keys):
             continue
-        if not all(_same_family(table.column(a), parent.column(b)) or table.column(a).type == parent.column(b).type for a, b in zip(columns, key, strict=True)):
+        if not all(
+            _same_family(table.column(a), parent.column(b)) or table.column(a).type == parent.column(b).type
+            for a, b in zip(columns, key, strict=True)
+        ):
             continue
         answer = probes.inclusion(table, columns, parent, key)
         if answer.tested >= 5 and answer.found >= _INCLUDED * answer.tested:

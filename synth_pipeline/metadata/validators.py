@@ -24,7 +24,9 @@ _MAC = re.compile(r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}$|(?:[0-9a-f]{4}\.){2}[0-9a
 _SSN = re.compile(r"(?!000|666)\d{3}-(?!00)\d{2}-(?!0000)\d{4}$")
 _POSTCODE = re.compile(r"(?=[^0-9]*[0-9])[A-Z0-9]{1,6}(?:[ -][A-Z0-9]{1,5})?$", re.I)
 _PHONE = re.compile(r"[+(]?[\d][\d\s().\-/+#x]*(?:(?:ext|x)\.?\s?\d+)?$", re.I)
-_PHONE_SHAPED = re.compile(r"(?:\+\d{1,3}[\s.-]?)?(?:\(\d{1,5}\)[\s.-]?\d{2,4}[\s.-]\d{3,4}|\d{3}[.\s-]\d{3}[.\s-]\d{4})(?:\s?(?:x|ext\.?)\s?\d+)?$|\+\d[\d\s().-]{7,18}$")
+_PHONE_SHAPED = re.compile(
+    r"(?:\+\d{1,3}[\s.-]?)?(?:\(\d{1,5}\)[\s.-]?\d{2,4}[\s.-]\d{3,4}|\d{3}[.\s-]\d{3}[.\s-]\d{4})(?:\s?(?:x|ext\.?)\s?\d+)?$|\+\d[\d\s().-]{7,18}$"
+)
 _FILE = re.compile(r"[^/\\:*?\"<>|\n]{1,200}\.[A-Za-z][A-Za-z0-9]{1,4}$")
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][^/\\\n]+){1,}[/\\]?$")
 _MIME = re.compile(r"(?:application|audio|font|image|message|model|multipart|text|video)/[\w.+-]+$")
@@ -36,7 +38,8 @@ _USER = re.compile(r"[A-Za-z][\w.-]{1,39}$")
 _PREFIX = frozenset("mr mrs ms miss mx dr prof sir madam dame herr frau m mme mlle sr sra srta sig sigra mister lord lady rev hon".split())
 _STREET = re.compile(
     r"\b(?:st|street|ave?|avenue|avda|avenida|rd|road|blvd|boulevard|ln|lane|dr|drive|ct|court|way|sq|square|pl|place|plaza|hwy|highway|pkwy|parkway|terrace|"
-    r"circle|rue|calle|carrera|via|viale|piazza|rua|estrada|plac|ulica|ul|straat|laan|weg|platz|gasse|allee|kade|apt|suite|p\.?o\.? box)\b|stra(?:ß|ss)e|str\.|gatan|"
+    r"circle|rue|calle|carrera|via|viale|piazza|rua|estrada|plac|ulica|ul|straat|laan|weg|platz|gasse|allee|kade|apt|suite|p\.?o\.? box)\b|"
+    r"stra(?:ß|ss)e|str\.|gatan|"
     r"vägen|gade|vej|straat|laan",
     re.I,
 )
@@ -137,7 +140,21 @@ def _is_stdnum(module: str) -> Callable[[str], bool]:
     return test
 
 
-_NATIONAL = ("us.ssn", "us.itin", "es.dni", "es.nie", "br.cpf", "fr.nir", "it.codicefiscale", "pl.pesel", "se.personnummer", "nl.bsn", "ca.sin", "gb.nhs", "de.idnr")
+_NATIONAL = (
+    "us.ssn",
+    "us.itin",
+    "es.dni",
+    "es.nie",
+    "br.cpf",
+    "fr.nir",
+    "it.codicefiscale",
+    "pl.pesel",
+    "se.personnummer",
+    "nl.bsn",
+    "ca.sin",
+    "gb.nhs",
+    "de.idnr",
+)
 
 
 def _is_ssn(value: str) -> bool:
@@ -224,8 +241,8 @@ def _codes() -> dict[str, frozenset[str]]:
         "currency_code": frozenset(c.alpha_3 for c in pycountry.currencies),
         "currency_name": frozenset(c.name.casefold() for c in pycountry.currencies),
         "language_code": frozenset(languages),
-        "language_name": frozenset(w for x in pycountry.languages if hasattr(x,
-        "alpha_2") for w in re.split(r"[;,] ?", x.name.casefold())) | {"mandarin"},
+        "language_name": frozenset(w for x in pycountry.languages if hasattr(x, "alpha_2") for w in re.split(r"[;,] ?", x.name.casefold()))
+        | {"mandarin"},
         "timezone": frozenset(zoneinfo.available_timezones()),
     }
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 DISTINCT_LOOKED_AT = 120
 _LONGEST = 400
 _FIRST_LOOK = 10
-_PLACEHOLDERS = frozenset("n/a na none null nil unknown - -- ? . tbd tba missing undefined x xxx not available not applicable".split()) | {"not available", "not applicable"}
+_PLACEHOLDERS = frozenset("n/a na none null nil unknown - -- ? . tbd tba missing undefined x xxx not available not applicable".split()) | {
+    "not available",
+    "not applicable",
+}
 
 
 @dataclass

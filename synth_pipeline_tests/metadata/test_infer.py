@@ -62,7 +62,9 @@ def test_keys_and_relationships_are_found_where_none_is_declared(shared_data: Pa
         metadata = infer_file(strip_keys(shared_data / f"{name}.db", tmp_path / f"{name}.db"))
         keys += [set(metadata.tables[t].primary_key) == set(spec["primary_key"]) for t, spec in gold[name]["tables"].items()]
         true = {(r["child"], frozenset(r["child_columns"]), r["parent"], frozenset(r["parent_columns"])) for r in gold[name]["relationships"]}
-        have = {(r.child_table_name, frozenset(r.child_foreign_key), r.parent_table_name, frozenset(r.parent_primary_key)) for r in metadata.relationships}
+        have = {
+            (r.child_table_name, frozenset(r.child_foreign_key), r.parent_table_name, frozenset(r.parent_primary_key)) for r in metadata.relationships
+        }
         common, true_count, found_count = common + len(true & have), true_count + len(true), found_count + len(have)
     assert sum(keys) / len(keys) >= 0.95
     assert common / true_count >= 0.90
@@ -147,7 +149,11 @@ def test_two_keys_to_one_parent_and_a_self_reference_are_found_undeclared(tmp_pa
     }  # fmt: skip
     metadata = infer_file(build(tmp_path / "t.db", ddl, rows))
     links = {(r.child_table_name, r.child_foreign_key[0], r.parent_table_name) for r in metadata.relationships}
-    assert links == {("flight", "origin_airport_id", "airport"), ("flight", "destination_airport_id", "airport"), ("employee", "manager_id", "employee")}
+    assert links == {
+        ("flight", "origin_airport_id", "airport"),
+        ("flight", "destination_airport_id", "airport"),
+        ("employee", "manager_id", "employee"),
+    }
     assert all(r.source == "inferred" and r.confidence >= REVIEW_BELOW for r in metadata.relationships)
 
 
@@ -189,12 +195,34 @@ def test_a_hundred_tables_of_thirty_columns(tmp_path: Path) -> None:
 
 _NAMES = st.one_of(
     st.sampled_from(
-        ["id", "name", "email", "Phone", "ZIP", "state", "title", "address", "address2", "parent_id", "is_ok", "lat", "lng", "x of y", "ID", "_", "1", "größe"]
+        [
+            "id",
+            "name",
+            "email",
+            "Phone",
+            "ZIP",
+            "state",
+            "title",
+            "address",
+            "address2",
+            "parent_id",
+            "is_ok",
+            "lat",
+            "lng",
+            "x of y",
+            "ID",
+            "_",
+            "1",
+            "größe",
+        ]
     ),
     st.text(min_size=1, max_size=12),
 )
 _TYPES = st.one_of(
-    st.builds(LogicalType, st.sampled_from(["integer", "float", "boolean", "text", "binary", "date", "time", "datetime", "timestamp", "uuid", "json", "other"])),
+    st.builds(
+        LogicalType,
+        st.sampled_from(["integer", "float", "boolean", "text", "binary", "date", "time", "datetime", "timestamp", "uuid", "json", "other"]),
+    ),
     st.builds(LogicalType, st.just("decimal"), precision=st.integers(5, 20), scale=st.integers(0, 4)),
     st.just(LogicalType("enum", values=("a", "b"))),
 )
@@ -203,7 +231,9 @@ _TYPES = st.one_of(
 def _values(kind: LogicalType, draw: st.DrawFn, rows: int) -> pa.Array[Any]:
     arrow = arrow_type(kind)
     if pa.types.is_string(arrow):
-        items: st.SearchStrategy[Any] = st.one_of(st.text(max_size=30), st.sampled_from(["1999-01-01", "a@b.co", "12", "Y", "N", "{}", "[", "x" * 500, "0", "٣", "²", "+1 2"]))
+        items: st.SearchStrategy[Any] = st.one_of(
+            st.text(max_size=30), st.sampled_from(["1999-01-01", "a@b.co", "12", "Y", "N", "{}", "[", "x" * 500, "0", "٣", "²", "+1 2"])
+        )
     elif pa.types.is_binary(arrow):
         items = st.binary(max_size=9)
     elif pa.types.is_floating(arrow):
@@ -230,7 +260,8 @@ def _databases(draw: st.DrawFn) -> tuple[DatabaseSchema, list[TableProfile]]:
     for table_id in ids:
         names = draw(st.lists(_NAMES, max_size=5, unique=True))
         columns = tuple(
-            Column(n, draw(_TYPES), nullable=draw(st.booleans()), native_type=draw(st.sampled_from(["", "BOOLEAN", "bit(1)", "VARCHAR(3)"]))) for n in names
+            Column(n, draw(_TYPES), nullable=draw(st.booleans()), native_type=draw(st.sampled_from(["", "BOOLEAN", "bit(1)", "VARCHAR(3)"])))
+            for n in names
         )
         key = tuple(names[: draw(st.integers(0, min(2, len(names))))])
         foreign = ()
@@ -241,7 +272,15 @@ def _databases(draw: st.DrawFn) -> tuple[DatabaseSchema, list[TableProfile]]:
             foreign = (*foreign, ForeignKey(f"self_{table_id}", table_id, (names[-1],), table_id, (names[0],)))
         checks = tuple(Check(c) for c in draw(st.lists(st.sampled_from(['"id" > 3', "name IN ('a','b')", "((", "x = ANY (ARRAY['a'])"]), max_size=2)))
         tables.append(
-            Table(table_id, table_id, columns, primary_key=key, foreign_keys=foreign, checks=checks, unique_keys=(UniqueKey((names[0],)),) if names else ())
+            Table(
+                table_id,
+                table_id,
+                columns,
+                primary_key=key,
+                foreign_keys=foreign,
+                checks=checks,
+                unique_keys=(UniqueKey((names[0],)),) if names else (),
+            )
         )
         rows = draw(st.sampled_from([0, 1, 2, 8]))
         if draw(st.booleans()):

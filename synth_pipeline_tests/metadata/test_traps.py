@@ -68,7 +68,8 @@ _TRAPS: list[tuple[str, str, list[Any], str, set[str], bool]] = [
     ("name", "VARCHAR(60)", _many(lambda i: f"{('Maria', 'John', 'Anna', 'Peter')[i % 4]} {_WORDS[i % 16].title()}"), "customer", {"name"}, True),
     ("contact", "VARCHAR(60)", _many(lambda i: f"user{i}@example.com"), "thing", {"email"}, True),
     ("val", "VARCHAR(60)", _many(lambda i: f"10.0.{i % 200}.{i + 1}"), "log", {"ipv4_address"}, True),
-    ("account", "VARCHAR(34)", ["GB82WEST12345698765432", "DE89370400440532013000", "FR1420041010050500013M02606", "NL91ABNA0417164300"] * 3, "payee", {"iban"}, True),
+    ("account", "VARCHAR(34)", ["GB82WEST12345698765432", "DE89370400440532013000", "FR1420041010050500013M02606", "NL91ABNA0417164300"] * 3,
+    "payee", {"iban"}, True),
     ("size", "VARCHAR(8)", _many(lambda i: ("S", "M", "L", "XL")[i % 4]), "shirt", {"ordinal", "categorical"}, False),
     ("priority", "INTEGER", _many(lambda i: 1 + i % 5), "ticket", {"ordinal", "categorical"}, False),
     ("capacity", "INTEGER", _many(lambda i: 10 + i % 40), "room", {"numerical"}, False),
@@ -103,8 +104,20 @@ def test_a_date_that_reads_both_ways_goes_on_the_review_list(tmp_path: Path) -> 
 
 
 def test_two_languages_in_one_table(tmp_path: Path) -> None:
-    ddl = 'CREATE TABLE "Kunden" ("KundenNr" INTEGER PRIMARY KEY, "Nachname" TEXT, "Straße" TEXT, "PLZ" TEXT, "Ort" TEXT, telefono TEXT, fecha_nacimiento TEXT)'
-    rows = [(i, ("Müller", "Schmidt", "Weber")[i % 3], f"Bahnhofstraße {i}", f"{10115 + i}", ("Berlin", "Köln")[i % 2], f"+49 30 12345{i:02d}", "1980-01-02") for i in range(40)]
+    ddl = 'CREATE TABLE "Kunden" ("KundenNr" INTEGER PRIMARY KEY, "Nachname" TEXT, "Straße" TEXT, "PLZ" TEXT,
+    "Ort" TEXT, telefono TEXT, fecha_nacimiento TEXT)'
+    rows = [
+        (
+            i,
+            ("Müller", "Schmidt", "Weber")[i % 3],
+            f"Bahnhofstraße {i}",
+            f"{10115 + i}",
+            ("Berlin", "Köln")[i % 2],
+            f"+49 30 12345{i:02d}",
+            "1980-01-02",
+        )
+        for i in range(40)
+    ]
     columns = infer_file(build(tmp_path / "t.db", ddl, {"Kunden": rows})).tables["Kunden"].columns
     assert {c: m.sdtype for c, m in columns.items()} == {
         "KundenNr": "id", "Nachname": "last_name", "Straße": "street_address", "PLZ": "postcode", "Ort": "city", "telefono": "phone_number",
@@ -146,12 +159,14 @@ def test_checks_give_values_and_bounds(tmp_path: Path) -> None:
 
 
 def test_groups_keep_billing_and_shipping_apart(tmp_path: Path) -> None:
-    ddl = """CREATE TABLE orders (id INTEGER PRIMARY KEY, billing_street TEXT, billing_city TEXT, billing_zip TEXT, shipping_street TEXT, shipping_city TEXT,
+    ddl = """CREATE TABLE orders (id INTEGER PRIMARY KEY, billing_street TEXT, billing_city TEXT, billing_zip TEXT, shipping_street TEXT,
+             shipping_city TEXT,
              shipping_zip TEXT, lat REAL, lng REAL)"""
     row = ("1 Main St", "Oslo", "0150", "2 Oak Ave", "Bergen", "5003", 59.9, 10.7)
     groups = infer_file(build(tmp_path / "t.db", ddl, {"orders": [(i, *row) for i in range(9)]})).tables["orders"].groups
     assert [(g.kind, g.columns) for g in groups] == [
-        ("address", ("billing_street", "billing_city", "billing_zip")), ("address", ("shipping_street", "shipping_city", "shipping_zip")), ("gps", ("lat", "lng")),
+        ("address", ("billing_street", "billing_city", "billing_zip")), ("address", ("shipping_street", "shipping_city", "shipping_zip")), ("gps",
+        ("lat", "lng")),
     ]  # fmt: skip
 
 
