@@ -51,6 +51,7 @@ class Roles:
         copyable: made columns that may turn out to be copies of a parent's column.
         kinds: for made columns how: constant, surrogate, shape, personal, text, opaque.
         unique: columns that are a key by themselves.
+        places: drawn columns that hold parts of a place.
     """
 
     foreign: set[str] = field(default_factory=set)
@@ -59,6 +60,7 @@ class Roles:
     copyable: list[str] = field(default_factory=list)
     kinds: dict[str, str] = field(default_factory=dict)
     unique: set[str] = field(default_factory=set)
+    places: set[str] = field(default_factory=set)
 
 
 def assign_roles(frame: Frame, schema: DatabaseSchema, meta: TableMetadata) -> Roles:
@@ -75,6 +77,8 @@ def assign_roles(frame: Frame, schema: DatabaseSchema, meta: TableMetadata) -> R
         kind = _kind(frame, column, meta, column.name in roles.unique)
         if kind == "drawn":
             roles.drawn.append(column.name)
+            if meta.columns[column.name].sdtype in _PLACES:
+                roles.places.add(column.name)
             continue
         roles.made.append(column.name)
         roles.kinds[column.name] = kind
@@ -92,7 +96,9 @@ def _kind(frame: Frame, column: Column, meta: TableMetadata, unique: bool) -> st
     if known == 0:
         return "constant"
     distinct = pc.count_distinct(values, mode="only_valid").as_py()
-    if about.pii and not pa.types.is_temporal(kind) and not pa.types.is_boolean(kind):
+    # Personal fractions (a latitude) are drawn between donors; a code or a number keeps only its number of digits.
+    fraction = pa.types.is_decimal(kind) and kind.scale > 0 or pa.types.is_floating(kind) and not _all_whole(values)
+    if about.pii and not pa.types.is_temporal(kind) and not pa.types.is_boolean(kind) and not fraction:
         return "personal" if not pa.types.is_binary(kind) else "opaque"
     if unique or about.sdtype == "id" and distinct > 0.95 * known and known > 20:
         if whole or pa.types.is_decimal(kind) and kind.scale == 0 or pa.types.is_floating(kind) and column.identity:

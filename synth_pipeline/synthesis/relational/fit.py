@@ -23,7 +23,7 @@ from synth_pipeline.synthesis.relational.frame import Frame, Group, fit_codec, p
 from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_blocks
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, DrawnColumn, MeanModel, TableModel, opening_context
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Base, find_rules
+from synth_pipeline.synthesis.relational.rules import Base, equal_rows, find_rules
 from synth_pipeline.synthesis.relational.structure import TablePlan, plan_tables
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Privacy, Variable, fit_variable
@@ -81,14 +81,15 @@ class _Fit:
             counted = core & ~held
             train = counted if counted.any() else ~held if (~held).any() else np.ones(rows.num_rows, dtype=bool)
             self.frames[table.id] = Frame(table, rows, train, counted)
-        distinct = {}
+        distinct, absent = {}, {}
         for fk in self.schema.foreign_keys:
             frame = self.frames[fk.table]
             frame.parents[fk.id] = index = parents_of(frame.data, fk, self.frames[fk.parent].data)
             distinct[fk.id] = len(np.unique(index[index >= 0]))
+            absent[fk.id] = float((index < 0).mean()) if len(index) else 0.0
         rows = {t: f.rows for t, f in self.frames.items()}
         self.reference = self._reference_tables()
-        self.plans = plan_tables(self.schema, rows, distinct, self.reference)
+        self.plans = plan_tables(self.schema, rows, distinct, absent, self.reference)
         for plan in self.plans:
             # Keys whose children are counted with the parent; lookups and copied tables need none.
             for fk in (*([plan.owner] if plan.owner else []), *plan.links, *plan.deferred):
@@ -194,13 +195,17 @@ class _Fit:
     def _columns(self, plan: TablePlan, model: TableModel, frame: Frame, context: Context, parents: list[ForeignKey]) -> None:
         roles = self.roles[plan.table]
         owned = [p.owner for p in self.plans if p.owner is not None and p.owner.parent == plan.table]
-        rules = model.rules = find_rules(frame, self.frames, parents, owned, roles.drawn, [*roles.drawn, *roles.copyable])
+        rules = model.rules = find_rules(
+            frame, self.frames, parents, owned, roles.drawn, [*roles.drawn, *roles.copyable], [c for c in roles.drawn if c in roles.places]
+        )
         exact = rules.exact()
         frame.late = set(rules.totals)
         for column in exact & set(frame.codecs):
             model.exact[column] = frame.codecs[column]
         model.order = _column_order(roles.drawn, model, exact)
         for column in model.order:
+            if column in rules.sticky:
+                self._sticky(model, frame, context, column)
             if column in rules.determined:
                 source = frame.x[rules.determined[column]]
                 unique, first = np.unique(np.where(np.isnan(source), np.inf, source), return_index=True)
@@ -215,6 +220,8 @@ class _Fit:
         for column in roles.made:
             if column in rules.copied:
                 continue
+            if column in rules.sticky:
+                self._sticky(model, frame, context, column)
             nulls = frame.data.column(column).null_count
             absent = None
             if 0 < nulls < frame.rows:
@@ -222,6 +229,15 @@ class _Fit:
                 absent = self._variable(frame, context, x, ("absent", column), codes=1)
             meta = self.data.metadata.tables[plan.table]
             model.made[column] = make_column(frame, column, roles, meta, absent, stream(self.seed, plan.table, "make", column))
+
+    def _sticky(self, model: TableModel, frame: Frame, context: Context, column: str) -> None:
+        """Whether a row repeats its parent's value; those before are known, as addresses are repeated as a whole."""
+        copy = model.rules.sticky[column]
+        fk = next(f for f in frame.table.foreign_keys if f.id == copy.key)
+        index = frame.parents[fk.id]
+        same = np.where(index >= 0, equal_rows(frame.data.column(column), self.frames[fk.parent].data.column(copy.column), index), False)
+        model.sticky[column] = self._variable(frame, context, same.astype(float), ("sticky", column))
+        context.add([Feature(f"s.{column}")], {f"s.{column}": same.astype(np.uint8)})
 
     def _drawn(self, model: TableModel, frame: Frame, context: Context, column: str) -> None:
         codec, x = frame.codecs[column], frame.x[column]
@@ -240,16 +256,19 @@ class _Fit:
             model.drawn[column] = DrawnColumn(codec, variable)
             return
         distance = x - self._base_values(frame, base, column)
-        first = None
+        first = span = None
         if base.kind == "previous" and frame.group is not None:
             opening = train[frame.group.position[train] == 0]
             start = x - self._base_values(frame, base.first, column) if base.first is not None else x
             first = self._variable(frame, context, start, ("first", column), rows=opening, smooth=True)
+            if _irregular(frame.group, distance):
+                longer = opening[frame.group.size[opening] > 1]
+                span = self._variable(frame, context, frame.group.last(x) - x, ("span", column), rows=longer, smooth=True)
             train = train[frame.group.position[train] > 0]
         elif frame.table.column(column).nullable is False:
             train = train[np.isfinite(distance[train])]
         variable = self._variable(frame, context, distance, ("column", column), rows=train, smooth=True)
-        model.drawn[column] = drawn = DrawnColumn(codec, variable, first, bin_edges(distance))
+        model.drawn[column] = drawn = DrawnColumn(codec, variable, first, span, bin_edges(distance))
         name = f"d.{column}"
         feature, values = [Feature(name)], {name: digitize(distance, drawn.edges if drawn.edges is not None else np.empty(0))}
         context.add(feature, values)
@@ -380,6 +399,15 @@ def _ranking(frame: Frame) -> str | None:
             if (x[order][1:] != x[order][:-1])[same].mean() > 0.3:
                 return column
     return None
+
+
+def _irregular(group: Group, steps: np.ndarray) -> bool:
+    """Whether steps between siblings vary so much that their sum would wander: their spread is near their mean, or above."""
+    known = np.isfinite(steps)
+    middle = steps[known]
+    if not len(middle) or middle.mean() <= 0:
+        return False
+    return bool(middle.std() / middle.mean() > 0.3 and np.unique(middle, return_counts=True)[1].max() < 0.5 * len(middle))
 
 
 def _column_order(drawn: Collection[str], model: TableModel, exact: Collection[str]) -> list[str]:

@@ -67,11 +67,33 @@ class Group:
         # Microseconds summed over all groups leave the exact range of a double; the group's own sum does not.
         ordered = np.where(self.position == 0, 0.0, steps)[self.order].astype(np.longdouble)
         total = np.cumsum(ordered)
-        starts = np.flatnonzero(self.position[self.order] == 0)
-        sizes = np.diff(np.r_[starts, len(ordered)])
+        _, starts, sizes = self._edges(len(ordered))
         out = np.empty(len(ordered))
         out[self.order] = (total - np.repeat(total[starts], sizes)).astype(float) + np.repeat(first[self.order][starts], sizes)
         return out
+
+    def stretch(self, x: np.ndarray, span: np.ndarray) -> np.ndarray:
+        """Moves the siblings between the first and the last so that the last lies `span` (of the first's row) from the first."""
+        order, starts, sizes = self._edges(len(x))
+        ordered = x[order]
+        first, reach = ordered[starts], ordered[starts + sizes - 1] - ordered[starts]
+        place = (np.arange(len(x)) - np.repeat(starts, sizes)) / np.maximum(np.repeat(sizes, sizes) - 1, 1)
+        wide, known = np.repeat(reach, sizes), np.repeat(span[order][starts], sizes)
+        share = np.where(wide > 0, (ordered - np.repeat(first, sizes)) / np.where(wide > 0, wide, 1), place)
+        out = np.empty(len(x))
+        out[order] = np.where(np.isfinite(known), np.repeat(first, sizes) + share * known, ordered)
+        return out
+
+    def last(self, x: np.ndarray) -> np.ndarray:
+        """The value of the last sibling, for every row."""
+        order, starts, sizes = self._edges(len(x))
+        out = np.empty(len(x))
+        out[order] = np.repeat(x[order][starts + sizes - 1], sizes)
+        return out
+
+    def _edges(self, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        starts = np.flatnonzero(self.position[self.order] == 0)
+        return self.order, starts, np.diff(np.r_[starts, rows])
 
     def features(self) -> tuple[list[Feature], dict[str, np.ndarray]]:
         """Size of the group, place from the front and from the back."""

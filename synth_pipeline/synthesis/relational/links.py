@@ -103,6 +103,8 @@ def fit_blocks(
     if parents <= _FEW_PARENTS:
         model = LinkModel(blocks=max(1, parents))
         return None, model.block_of({}, degrees), max(1, parents)
+    if not len(rows):
+        return None, np.zeros(parents, dtype=np.int64), 1
     outputs = _child_means(index[rows], parents, features, {k: v[rows] for k, v in columns.items()})
     used = np.flatnonzero(degrees > 0)
     if outputs is None or len(used) < 40:

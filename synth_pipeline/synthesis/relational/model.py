@@ -80,12 +80,14 @@ class DrawnColumn:
         codec: how numbers become values.
         variable: of the value, or of the distance.
         first: for a column with the base `previous`: the variable of the first sibling.
+        span: for such a column whose steps are irregular: the distance from the first to the last sibling.
         edges: bins of the distance, as a feature of what comes later.
     """
 
     codec: Codec
     variable: Variable
     first: Variable | None = None
+    span: Variable | None = None
     edges: np.ndarray | None = None
 
 
@@ -110,6 +112,7 @@ class TableModel:
         depth: for a self reference the level of a row: 0 without a parent, NaN pointing to itself.
         order: the drawn and computed columns in the order in which they come.
         drawn, made, exact: columns by name; `exact` ones have a codec but no variable.
+        sticky: for a column that mostly repeats its parent's, whether it does (1) or not (0).
         maps: for a column that another one determines, (the source's values, its values).
         means: by (foreign key id, child column).
         ranking: column that puts siblings in order.
@@ -128,6 +131,7 @@ class TableModel:
     drawn: dict[str, DrawnColumn] = field(default_factory=dict)
     exact: dict[str, Codec] = field(default_factory=dict)
     made: dict[str, MadeColumn] = field(default_factory=dict)
+    sticky: dict[str, Variable] = field(default_factory=dict)
     maps: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     counts: dict[str, CountModel] = field(default_factory=dict)
     means: dict[tuple[str, str], MeanModel] = field(default_factory=dict)

@@ -22,6 +22,8 @@ from synth_pipeline.synthesis.relational.frame import Frame
 
 _SUPPORT = 20
 """Fewest rows on which a rule must hold."""
+_MOSTLY = 0.6
+"""Least share of rows that repeat the parent's value for it to be worth modelling."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Rules:
     """All rules of one table, by column."""
 
     copied: dict[str, Copied] = field(default_factory=dict)
+    sticky: dict[str, Copied] = field(default_factory=dict)
     determined: dict[str, str] = field(default_factory=dict)
     arithmetic: dict[str, Arithmetic] = field(default_factory=dict)
     totals: dict[str, Total] = field(default_factory=dict)
@@ -89,6 +92,8 @@ class Rules:
         """One readable line per rule; `parents` names the parent table of each foreign key id."""
         for c, copy in self.copied.items():
             yield f"{table}.{c} = {copy.column} of its {parents[copy.key]}"
+        for c, copy in self.sticky.items():
+            yield f"{table}.{c} mostly = {copy.column} of its {parents[copy.key]}"
         for c, source in self.determined.items():
             yield f"{table}.{source} determines {c}"
         for c, a in self.arithmetic.items():
@@ -116,6 +121,7 @@ def find_rules(
     children: list[ForeignKey],
     candidates: Collection[str],
     copyable: Collection[str],
+    places: Collection[str],
 ) -> Rules:
     """Finds the rules of one table.
 
@@ -125,14 +131,13 @@ def find_rules(
         parents: the foreign keys whose parents exist before the table's rows do.
         children: the foreign keys that own rows of other tables under this one.
         candidates: columns with values of their own, which rules may explain.
+        places: columns that hold parts of a place (city, state, country, postal code).
         copyable: columns (personal ones and text among them) that may be copies of a parent's column.
     """
     rules = Rules()
     for column in copyable:
-        copy = _copied(frame, frames, parents, column)
-        if copy is not None:
-            rules.copied[column] = copy
-    numbers = {c: codec for c in candidates if isinstance(codec := frame.codecs[c], NumberCodec) and c not in rules.copied}
+        _copies(frame, frames, parents, column, rules)
+    numbers = {c: codec for c in candidates if isinstance(codec := frame.codecs[c], NumberCodec) and c not in rules.copied and c not in rules.sticky}
     for column in numbers:
         first = _rank(frame, column)
         if first is not None:
@@ -149,8 +154,11 @@ def find_rules(
         arithmetic = _arithmetic(frame, column, codec, rules)
         if arithmetic is not None:
             rules.arithmetic[column] = arithmetic
+    for column, codec in numbers.items():
+        if column not in rules.exact():
+            _shift(frame, column, codec, rules)
     taken = rules.exact()
-    _determined(frame, [c for c in candidates if c not in taken], rules)
+    _determined(frame, [c for c in candidates if c not in taken and c not in rules.sticky], places, rules)
     # A column that determines another one must keep to the values that it has: no distances, no continuation.
     fixed = rules.exact() | set(rules.determined.values())
     _chains(frame, {c: k for c, k in numbers.items() if c not in fixed}, rules)
@@ -158,34 +166,51 @@ def find_rules(
     return rules
 
 
-def _copied(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], column: str) -> Copied | None:
+def _copies(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], column: str, rules: Rules) -> None:
+    """A parent's column that this one repeats, always or mostly, and far more often than chance would have it."""
     mine = frame.data.column(column)
-    found: list[tuple[bool, Copied]] = []
+    found: list[tuple[float, bool, Copied]] = []
     for fk in parents:
         index = frame.parents[fk.id]
         rows = np.flatnonzero(index >= 0)
-        if len(rows) < _SUPPORT or len(rows) < 0.9 * frame.rows or len(rows) != frame.rows and mine.null_count == 0:
+        if len(rows) < _SUPPORT or len(rows) < 0.9 * frame.rows or pa.types.is_binary(mine.type):
             continue
-        above = frames[fk.parent].data
-        for name in above.column_names:
-            theirs = above.column(name)
-            if theirs.type != mine.type or name in fk.parent_columns or name in frames[fk.parent].late or pa.types.is_binary(mine.type):
+        above = frames[fk.parent]
+        for name in above.data.column_names:
+            theirs = above.data.column(name)
+            if theirs.type != mine.type or name in fk.parent_columns or name in above.late:
                 continue
-            if _equal(mine, theirs, rows[:50], index[rows[:50]]) and _equal(mine, theirs, rows, index[rows]) and _varies(theirs):
-                found.append((name.lower() in column.lower(), Copied(fk.id, name)))
-    return max(found, key=lambda f: f[0])[1] if found else None
+            if _equal(mine, theirs, rows[:100], index[rows[:100]]).mean() < _MOSTLY:
+                continue
+            same = _equal(mine, theirs, rows, index[rows])
+            share = float(same.mean())
+            chance = _chance(theirs.take(pa.array(index[rows])))
+            if share >= _MOSTLY and (share - chance) * len(rows) >= _SUPPORT and share > 2 * chance:
+                found.append((share, name.lower() in column.lower(), Copied(fk.id, name)))
+            elif share == 1.0 and (1 - chance) * len(rows) >= _SUPPORT:
+                found.append((share, name.lower() in column.lower(), Copied(fk.id, name)))
+    if not found:
+        return
+    share, _, copy = max(found, key=lambda f: f[:2])
+    always = share == 1.0 and (len(np.flatnonzero(frame.parents[copy.key] >= 0)) == frame.rows or mine.null_count > 0)
+    (rules.copied if always else rules.sticky)[column] = copy
 
 
-def _equal(mine: pa.ChunkedArray, theirs: pa.ChunkedArray, rows: np.ndarray, above: np.ndarray) -> bool:
+def _equal(mine: pa.ChunkedArray, theirs: pa.ChunkedArray, rows: np.ndarray, above: np.ndarray) -> np.ndarray:
     a, b = mine.take(pa.array(rows)), theirs.take(pa.array(above))
-    if a.null_count != b.null_count:
-        return False
     same = pc.or_(pc.fill_null(pc.equal(a, b), False), pc.and_(a.is_null(), b.is_null()))
-    return bool(pc.all(same).as_py())
+    return np.asarray(same.to_numpy(), dtype=bool)
 
 
-def _varies(values: pa.ChunkedArray) -> bool:
-    return pc.count_distinct(values, mode="only_valid").as_py() > 2
+def equal_rows(mine: pa.ChunkedArray, theirs: pa.ChunkedArray, index: np.ndarray) -> np.ndarray:
+    """Whether each row's value is that of its parent; rows without a parent are compared with the first one. Bool (n,)."""
+    return _equal(mine, theirs, np.arange(len(index)), np.maximum(index, 0)) if len(theirs) else np.zeros(len(index), dtype=bool)
+
+
+def _chance(values: pa.ChunkedArray) -> float:
+    """How often two rows agree by chance."""
+    counts = np.asarray(values.value_counts().field("counts").to_numpy(), dtype=float)
+    return float(((counts / counts.sum()) ** 2).sum()) if len(counts) else 1.0
 
 
 def _rank(frame: Frame, column: str) -> float | None:
@@ -216,6 +241,8 @@ def _total(frame: Frame, frames: Mapping[str, Frame], children: list[ForeignKey]
         numbers = [c for c, k in child.codecs.items() if isinstance(k, NumberCodec) and not pa.types.is_temporal(k.type)]
         options: list[tuple[str, ...]] = [(), *((c,) for c in numbers), *((a, b) for i, a in enumerate(numbers) for b in numbers[:i])]
         inside = index >= 0
+        if (np.bincount(index[inside]) > 1).sum() < _SUPPORT:
+            continue  # one child each: it is the child that copies
         for factors in options:
             value = np.ones(child.rows)
             for name in factors:
@@ -262,7 +289,19 @@ def apply_arithmetic(op: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a * b if op == "*" else a + b if op == "+" else a - b
 
 
-def _determined(frame: Frame, candidates: list[str], rules: Rules) -> None:
+def _shift(frame: Frame, column: str, codec: NumberCodec, rules: Rules) -> None:
+    """A constant distance from a column before it."""
+    for other, kind in frame.codecs.items():
+        if other == column:
+            return
+        if isinstance(kind, NumberCodec) and kind.comparable(codec) and other not in rules.totals:
+            for _, base in _distance(frame.x[column], frame.x[other] * (kind.unit / codec.unit), Base("own", other), codec):
+                if base.shift is not None:
+                    rules.bases[column] = base
+                    return
+
+
+def _determined(frame: Frame, candidates: list[str], places: Collection[str], rules: Rules) -> None:
     """Functional dependencies between single columns, with more support than chance would give."""
     codes: dict[str, np.ndarray] = {}
     for c in candidates:
@@ -279,7 +318,9 @@ def _determined(frame: Frame, candidates: list[str], rules: Rules) -> None:
             if source == target or source in rules.determined or target in rules.determined.values() or sizes[source] < sizes[target]:
                 continue
             repeats = frame.rows - sizes[source]
-            if repeats * surprise < 2 * _SUPPORT or sizes[source] > 0.8 * frame.rows:
+            chance = repeats * surprise < 2 * _SUPPORT or sizes[source] > 0.8 * frame.rows
+            # That a city lies in one country needs no proof by numbers.
+            if chance and not (source in places and target in places):
                 continue
             pairs = np.unique(codes[source].astype(np.int64) * sizes[target] + codes[target])
             if len(pairs) == sizes[source] and (best is None or sizes[source] < best[0]):
@@ -306,7 +347,7 @@ def _chains(frame: Frame, numbers: Mapping[str, NumberCodec], rules: Rules) -> N
 
 def _bases(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], numbers: Mapping[str, NumberCodec], rules: Rules) -> None:
     """For each number the base that leaves least spread, where the distance has a sign or becomes much smaller."""
-    later = {*numbers, *rules.chains, *rules.totals}
+    later = {*numbers, *rules.chains, *rules.totals, *rules.bases}
     done = [c for c, k in frame.codecs.items() if isinstance(k, NumberCodec) and c not in later]
     for column, codec in numbers.items():
         x = frame.x[column]

@@ -279,7 +279,10 @@ class Sampler:
         if not self.schema.table(table).column(column).nullable and np.isnan(x).any():
             x = np.where(np.isnan(x), self._any_value(model, column, len(x), rng), x)
         exact = column in rules.exact() or column in rules.chains
+        repeats = self._repeats(model, state, column, rng) if column in rules.sticky else None
         state.arrays[column] = codec.exact(x, np.isnan(x)) if number is not None and exact and number.digits is not None else codec.decode(x)
+        if repeats is not None:
+            self._stick(model, state, column, repeats)
         state.x[column] = x = codec.encode(state.arrays[column])
         features, columns = codec.features(f"c.{column}", x)
         state.context.add(features, columns)
@@ -302,6 +305,8 @@ class Sampler:
                 start = self._base(model, state, base.first, column)
                 first = np.where(np.isfinite(start), start + first, np.nan)
             value = state.group.accumulate(first, np.clip(np.nan_to_num(x), base.least, base.most))
+            if drawn.span is not None:
+                value = state.group.stretch(value, drawn.span.draw(state.context.columns, state.rows, rng))
             distance = np.where(state.group.position > 0, x, np.nan)
         else:
             distance = np.clip(x, base.least, base.most)
@@ -331,6 +336,22 @@ class Sampler:
             other, x = found, parent.x[base.column]
         return np.where(index >= 0, x[np.maximum(index, 0)], np.nan) * (other.unit / codec.unit) if len(x) else np.full(state.rows, np.nan)
 
+    def _repeats(self, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
+        """Which rows repeat their parent's value of the column."""
+        same = np.nan_to_num(model.sticky[column].draw(state.context.columns, state.rows, rng)) > 0.5
+        same &= state.parents[model.rules.sticky[column].key] >= 0
+        state.context.add([Feature(f"s.{column}")], {f"s.{column}": same.astype(np.uint8)})
+        return same
+
+    def _stick(self, model: TableModel, state: State, column: str, repeats: np.ndarray) -> None:
+        copy = model.rules.sticky[column]
+        fk = next(f for f in self._foreign_keys(model) if f.id == copy.key)
+        above = self._value(fk.parent, copy.column)
+        if not self.schema.table(model.plan.table).column(column).nullable:
+            repeats = repeats & np.asarray(above.is_valid())[np.maximum(state.parents[fk.id], 0)]
+        index = np.where(repeats, len(state.arrays[column]) + state.parents[fk.id], np.arange(state.rows))
+        state.arrays[column] = pa.concat_arrays([state.arrays[column], above]).take(pa.array(index))
+
     def _plain(self, model: TableModel, state: State, column: str) -> np.ndarray:
         codec = model.codec(column)
         return state.x[column] * (codec.unit if isinstance(codec, NumberCodec) else 1.0)
@@ -354,6 +375,7 @@ class Sampler:
         for column in made:
             item, rng = model.made[column], stream(self.seed, table.id, "make", column)
             present = np.ones(state.rows, dtype=bool)
+            repeats = self._repeats(model, state, column, rng) if column in model.rules.sticky else None
             if item.absent is not None:
                 present = np.isfinite(item.absent.draw(state.context.columns, state.rows, rng))
             row = {}
@@ -365,6 +387,8 @@ class Sampler:
                 rank[np.argsort(state.x[model.key_by], kind="stable")] = np.arange(state.rows)
             kind = table.column(column).type
             state.arrays[column] = make_values(item, arrow_type(kind), state.rows, row, present, rng, rank, kind.bits)
+            if repeats is not None:
+                self._stick(model, state, column, repeats)
         for column in model.rules.copied:
             if column not in state.arrays:
                 self._copy(model, state, column)

@@ -14,6 +14,8 @@ from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
 
 _ENTITY_ROWS = 30
 """Parents that are fewer than this do not own: their children would be one large group."""
+_SELDOM = 0.05
+"""An owner may be missing in this share of the rows."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,16 @@ class TablePlan:
     deferred: tuple[ForeignKey, ...] = ()
 
 
-def plan_tables(schema: DatabaseSchema, rows: Mapping[str, int], distinct: Mapping[str, int], reference: Collection[str]) -> list[TablePlan]:
+def plan_tables(
+    schema: DatabaseSchema, rows: Mapping[str, int], distinct: Mapping[str, int], absent: Mapping[str, float], reference: Collection[str]
+) -> list[TablePlan]:
     """The tables in the order of generation.
 
     Args:
         schema: the working schema.
         rows: rows per table.
         distinct: for each foreign key (by id) how many different parents its rows have.
+        absent: for each foreign key the share of its rows without a parent.
         reference: tables whose rows are copied.
     """
     plans = []
@@ -46,7 +51,7 @@ def plan_tables(schema: DatabaseSchema, rows: Mapping[str, int], distinct: Mappi
             deferred = tuple(fk for fk in keys if fk not in ready)
             lookups = tuple(fk for fk in ready if fk.parent in reference)
             rest = [fk for fk in ready if fk not in lookups]
-            owner = None if table_id in reference else _owner(schema, table, rest, rows, distinct)
+            owner = None if table_id in reference else _owner(table, rest, rows, distinct, absent)
             plans.append(TablePlan(table_id, owner, lookups, tuple(fk for fk in rest if fk is not owner), deferred))
             done.add(table_id)
     return plans
@@ -67,7 +72,9 @@ def _break_cycle(schema: DatabaseSchema, group: list[str]) -> list[str]:
     return order
 
 
-def _owner(schema: DatabaseSchema, table: Table, keys: list[ForeignKey], rows: Mapping[str, int], distinct: Mapping[str, int]) -> ForeignKey | None:
+def _owner(
+    table: Table, keys: list[ForeignKey], rows: Mapping[str, int], distinct: Mapping[str, int], absent: Mapping[str, float]
+) -> ForeignKey | None:
     """The key whose parents best explain why the rows are there.
 
     Parents must be entities (not two stores), and have a child each on average (an order has lines; most products have
@@ -79,7 +86,7 @@ def _owner(schema: DatabaseSchema, table: Table, keys: list[ForeignKey], rows: M
         parents = rows.get(fk.parent, 0)
         groups = parents >= _ENTITY_ROWS and rows.get(table.id, 0) >= parents
         belongs = set(fk.columns) <= identity or (fk.on_delete or "").upper() == "CASCADE"
-        return groups, belongs, not schema.nullable(fk), distinct.get(fk.id, 0)
+        return groups, belongs, absent.get(fk.id, 0.0) < _SELDOM, distinct.get(fk.id, 0)
 
     candidates = [fk for fk in keys if distinct.get(fk.id, 0) > 0]
     return max(candidates, key=rank, default=None)

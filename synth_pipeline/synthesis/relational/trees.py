@@ -114,6 +114,8 @@ def grow(
         max_leaves: most leaves.
         min_gain: least gain of a split in units of residual variance.
     """
+    if len(structure) < 2 * min_rows:
+        features = []
     if len(structure) > _GROW_ROWS:
         structure = np.sort(rng.choice(structure, _GROW_ROWS, replace=False))
     y = outputs[structure]

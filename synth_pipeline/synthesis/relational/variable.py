@@ -16,6 +16,8 @@ from synth_pipeline.synthesis.relational.random import stratified
 from synth_pipeline.synthesis.relational.trees import Feature, Tree, grow
 
 _SMALL = 200
+_SHARED = 0.4
+"""Numbers with fewer distinct values than this share of the rows say nothing about a single row."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,9 @@ def fit_variable(
 
 
 def _reach(x: np.ndarray) -> float:
-    """How far apart neighbouring donors may lie to be interpolated: 0 for values that repeat (few distinct ones)."""
+    """How far apart neighbouring donors may lie to be interpolated: 0 for values that many rows share."""
     x = x[np.isfinite(x)]
-    if len(x) < 10 or len(np.unique(x)) <= max(20, 0.02 * len(x)):
+    if len(x) < 10 or len(np.unique(x)) <= max(20, _SHARED * len(x)):
         return 0.0
     low, high = np.quantile(x, [0.01, 0.99])
     return float(high - low) / 10
