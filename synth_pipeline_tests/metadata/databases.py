@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from synth_pipeline.metadata.infer import infer
 from synth_pipeline.metadata.model import SynthesisMetadata
 
 
-def build(path: Path, ddl: str, rows: Mapping[str, Sequence[Sequence[Any]]]) -> Path:
+def build(path: Path, ddl: str, rows: Mapping[str, Any]) -> Path:
     """Creates a database file."""
     connection = sqlite3.connect(path)
     connection.executescript(ddl)

@@ -264,7 +264,7 @@ def _databases(draw: st.DrawFn) -> tuple[DatabaseSchema, list[TableProfile]]:
             for n in names
         )
         key = tuple(names[: draw(st.integers(0, min(2, len(names))))])
-        foreign = ()
+        foreign: tuple[ForeignKey, ...] = ()
         if names and tables and tables[-1].columns and draw(st.booleans()):
             parent = draw(st.sampled_from([t for t in tables if t.columns]))
             foreign = (ForeignKey(f"fk_{table_id}", table_id, (names[-1],), parent.id, (parent.columns[0].name,)),)
@@ -289,7 +289,7 @@ def _databases(draw: st.DrawFn) -> tuple[DatabaseSchema, list[TableProfile]]:
     return DatabaseSchema("sqlite", tuple(tables)), profiles
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(_databases())
 def test_inference_never_fails(database: tuple[DatabaseSchema, list[TableProfile]]) -> None:
     """Empty tables, no columns, all NULL, one row, bytes, odd names: every column gets an sdtype, and SDV's form validates."""

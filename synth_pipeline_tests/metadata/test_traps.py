@@ -104,8 +104,8 @@ def test_a_date_that_reads_both_ways_goes_on_the_review_list(tmp_path: Path) -> 
 
 
 def test_two_languages_in_one_table(tmp_path: Path) -> None:
-    ddl = 'CREATE TABLE "Kunden" ("KundenNr" INTEGER PRIMARY KEY, "Nachname" TEXT, "Straße" TEXT, "PLZ" TEXT,
-    "Ort" TEXT, telefono TEXT, fecha_nacimiento TEXT)'
+    ddl = """CREATE TABLE "Kunden" ("KundenNr" INTEGER PRIMARY KEY, "Nachname" TEXT, "Straße" TEXT, "PLZ" TEXT, "Ort" TEXT, telefono TEXT,
+             fecha_nacimiento TEXT)"""
     rows = [
         (
             i,
