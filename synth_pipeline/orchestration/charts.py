@@ -1,76 +1,67 @@
-"""Small charts for the UI: SVG drawings as data: URIs inside Markdown, which Dagster's page shows and no network is asked for.
+"""Small charts for the UI: SVG drawings as data: URIs inside Markdown, for which a browser asks no network.
 
-They are drawn in colours that read on a light and on a dark page, and hold names and counts only. What is drawn, and
-where it is shown, is the business of `presentation`.
+Dagster shows Markdown in place only below 1,000 characters and behind a click from there on, so a chart draws as many
+rows as fit. Colours read on a light and on a dark page. What is drawn is the business of `presentation`; the exact
+figures stand in the tables beside a chart.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from html import escape
+from urllib.parse import quote
 
-INK, GRID = "#7d8590", "#7d859040"
-COLOURS = ("#4f81e5", "#f0883e", "#2da44e")
-_ROW, _LABEL, _BAR, _NUMBER = 18, 150, 300, 90
-_LABEL_LETTERS = 22
+LIMIT = 1_000
+COLOURS = ("#48e", "#f83")
+_INK = "#788"
+_ROW, _LABEL, _BAR = 14, 114, 240
+_LETTERS = 17
 
 
-def bars(
-    rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str], *, maximum: float | None = None, number: str = "{:,.0f}", most: int = 24
-) -> str:
-    """Horizontal bars, one group a row; an empty string where there is nothing to draw.
+def bars(rows: Sequence[tuple[str, Sequence[float]]], series: Sequence[str], *, maximum: float | None = None) -> str:
+    """Horizontal bars, one group a row, shorter than `LIMIT`; an empty string where there is nothing to draw.
 
     Args:
-        rows: a label and one value per series; None-free, not negative.
-        series: names of the series, shown above the bars where there are several.
+        rows: a label and one value per series, not negative; the most telling first, for the last may not fit.
+        series: one name or two, in the order of the values.
         maximum: the value of a full bar; the largest value by default.
-        number: how a value is written beside its bar.
-        most: rows drawn at most; the rest is counted below.
 
     Returns:
         A Markdown image.
     """
-    shown = rows[:most]
-    if not shown:
-        return ""
-    full = maximum or max(max(values) for _, values in rows) or 1.0
-    thick = (_ROW - 4) / len(series)
-    parts, y = [], 4.0
-    if len(series) > 1:
-        x = float(_LABEL)
-        for name, colour in zip(series, COLOURS, strict=False):
-            parts.append(f'<rect x="{x:.0f}" y="{y + 2:.0f}" width="9" height="9" fill="{colour}"/>' + _text(x + 13, y + 10, name))
-            x += 24 + 6.4 * len(name)
-        y += 20
-    for label, values in shown:
-        name = label if len(label) <= _LABEL_LETTERS else label[: _LABEL_LETTERS - 1] + "…"
-        parts.append(_text(_LABEL - 8, y + 12, name, anchor="end"))
-        for i, value in enumerate(values):
-            width = max(1.0 if value else 0.0, _BAR * min(value / full, 1.0))
-            parts.append(
-                f'<rect x="{_LABEL}" y="{y + 2 + i * thick:.1f}" width="{width:.1f}" height="{thick - 0.5:.1f}" rx="1.5" fill="{COLOURS[i % 3]}"/>'
-            )
-        written = " · ".join(number.format(v) for v in values)
-        parts.append(_text(_LABEL + _BAR + 8, y + 12, written))
-        y += _ROW
-    if len(rows) > most:
-        parts.append(_text(_LABEL, y + 12, f"… and {len(rows) - most:,} more"))
-        y += _ROW
-    wide = _LABEL + _BAR + _NUMBER + (60 if len(series) > 1 else 0)
-    axis = f'<path d="M{_LABEL} 4V{y:.0f}" stroke="{GRID}"/>'
-    return _image(wide, y + 4, axis + "".join(parts), ", ".join(series))
+    full = maximum or max((max(values) for _, values in rows), default=0.0) or 1.0
+    low, high = 0, len(rows)
+    while low < high:  # the longest drawing that fits
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if len(_drawn(rows, middle, series, full)) < LIMIT else (low, middle - 1)
+    return _drawn(rows, low, series, full) if low else ""
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start") -> str:
-    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" fill="{INK}">{escape("".join(c if c.isprintable() else "?" for c in text))}</text>'
-
-
-def _image(width: float, height: float, body: str, title: str) -> str:
+def _drawn(rows: Sequence[tuple[str, Sequence[float]]], count: int, series: Sequence[str], full: float) -> str:
+    thick = 9 if len(series) == 1 else 4
+    parts = [_text(label, _ROW * i + 11) for i, (label, _) in enumerate(rows[:count])]
+    y = _ROW * count + 11
+    for number, colour in zip(range(len(series)), COLOURS, strict=False):
+        offset = 7 if len(series) == 1 else 5 + 5 * number
+        widths = [round(_BAR * min(values[number] / full, 1.0)) for _, values in rows[:count]]
+        steps = "".join(f"M5 {_ROW * i + offset}h{width}" for i, width in enumerate(widths) if width)
+        parts.append(f"<path d='{steps or 'M0 0'}' stroke='{colour}'/>")
+        if len(series) > 1:
+            parts.append(f"<text x='{number * 110 + 90}' y='{y}' fill='{colour}'>{escape(series[number])}</text>")
+    if count < len(rows):
+        parts.append(f"<text y='{y}'>+ {len(rows) - count} more</text>")
+    height = y + 5 if len(series) > 1 or count < len(rows) else y - 7
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'font-family="system-ui,sans-serif" font-size="11">{body}</svg>'
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{_LABEL + _BAR + 9}' height='{height}' font-family='sans-serif' font-size='11'>"
+        f"<g transform='translate({_LABEL})' text-anchor='end' fill='{_INK}' stroke-width='{thick}'>{''.join(parts)}</g></svg>"
     )
-    encoded = base64.b64encode(svg.encode()).decode()
-    alt = escape(title).replace("[", "(").replace("]", ")")
-    return f"![{alt}](data:image/svg+xml;base64,{encoded})"
+    return f"![chart](<data:image/svg+xml,{quote(svg, safe=_SAFE)}>)"
+
+
+_SAFE = " '=/:;,.()-+!*~&"
+
+
+def _text(label: str, y: int) -> str:
+    printable = "".join(c if c.isprintable() else "?" for c in label)
+    short = printable if len(printable) <= _LETTERS else printable[: _LETTERS - 1] + "…"
+    return f"<text y='{y}'>{escape(short)}</text>"

@@ -186,7 +186,10 @@ def of_report(report: QualityReport, source: DatabaseSchema, page: Path, url: st
             if p["count"]
         ),
         "scores_by_table": chart(
-            [(name, (alone.get("score") or 0.0, across.get("score") or 0.0)) for name, (alone, across, _) in scores.items() if alone or across],
+            sorted(
+                ((name, (alone.get("score") or 0.0, across.get("score") or 0.0)) for name, (alone, across, _) in scores.items() if alone or across),
+                key=lambda row: min(row[1]),
+            ),
             ("table alone", "with ancestors"),
             maximum=100,
         ),
