@@ -39,7 +39,7 @@ def published_scores(frame: Frame) -> Published:
     from sdmetrics.reports.utils import DEFAULT_REAL_ASSOCIATION_THRESHOLD, DEFAULT_REAL_CORRELATION_THRESHOLD
 
     tables = [t for t in frame.tables.values() if t.real.rows and t.synthetic.rows]
-    exact = all(max(t.real.rows, t.synthetic.rows) <= EXACT_ROWS for t in tables)
+    exact = _fits(tables)
     metadata, keys = _metadata(frame, tables)
     sides = [{t.id: _table(frame, t, side, keys[t.id]) for t in tables} for side in ("real", "synthetic")]
     sampled = sides if exact else [{t.id: _sampled(frame, t.id, s[t.id]) for t in tables} for s in sides]
@@ -63,6 +63,10 @@ def published_scores(frame: Frame) -> Published:
             found[name] = _number(measure.get_score(real, synthetic, metadata))
     known_scores = [v for v in found.values() if v is not None]
     return Published(sum(known_scores) / len(known_scores) if known_scores else None, found, exact, sdmetrics.__version__)
+
+
+def _fits(tables: list[TableFrame]) -> bool:
+    return all(max(t.real.rows, t.synthetic.rows) <= EXACT_ROWS for t in tables)
 
 
 def _between(
@@ -115,7 +119,7 @@ def _table(frame: Frame, table: TableFrame, side: str, keys: list[str]) -> pd.Da
     for name, feature in table.features.items():
         values = source.values[name]
         if feature.kind == "category":
-            columns[name] = pd.Series(np.where(values == 0, None, "c" + values.astype(str).astype(object)), dtype=object)
+            columns[name] = pd.Series(np.where(values == 0, None, "c" + values.astype(str).astype(object)))
         else:
             columns[name] = pd.Series(values)
     columns["__row"] = pd.Series(np.arange(source.rows), dtype="float64")
