@@ -18,6 +18,8 @@ class Dialect:
         text_number: a number below 2^60 from the text {0}: the first 15 hexadecimal digits of its MD5 (SQLite: a
             function that the connector registers).
         key_relation: one bound JSON parameter {0}, an array of arrays, as a relation `j` with a row per inner array.
+        key_relation_end: what ends the relation's subquery where the columns that it is joined with have no index (SQLite:
+            a limit keeps it from being dissolved into the join, so that it gets an index of its own).
         key_item: item {0} of the inner array of a row of `j`.
         key_cast: the item {0} as the native type {1} of a column.
         binary_text: the bytes {0} as upper-case hexadecimal text.
@@ -33,7 +35,8 @@ class Dialect:
     as_bigint: str = "CAST({0} AS BIGINT)"
     as_text: str = "CAST({0} AS TEXT)"
     text_number: str = "text_number({0})"
-    key_relation: str = "json_each({0}) AS j LIMIT -1"  # a subquery with a limit is kept whole and can be indexed
+    key_relation: str = "json_each({0}) AS j"
+    key_relation_end: str = ""
     key_item: str = "json_extract(j.value, '$[{0}]')"
     key_cast: str = "{0}"
     binary_text: str = "hex({0})"
@@ -46,7 +49,7 @@ class Dialect:
         return f"{left}{name.replace(right, right * 2)}{right}"
 
 
-SQLITE = Dialect("sqlite", row_numbers=("rowid", "_rowid_", "oid"), no_row_number=r"\)[^)]*\bWITHOUT\s+ROWID\b[^)]*$")
+SQLITE = Dialect("sqlite", key_relation_end=" LIMIT -1", row_numbers=("rowid", "_rowid_", "oid"), no_row_number=r"\)[^)]*\bWITHOUT\s+ROWID\b[^)]*$")
 POSTGRESQL = Dialect(
     "postgresql",
     placeholder="%s",

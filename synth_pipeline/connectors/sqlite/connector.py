@@ -51,42 +51,47 @@ def same_file(path: Path, identity: str) -> bool:
         return False
 
 
-def open_read_only(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write.
+def open_database(path: Path, *, write: bool = False) -> sqlite3.Connection:
+    """A connection to a database that exists; unless `write`, one that cannot change it.
 
     Raises:
-        UnreachableError: there is no such file, or it may not be read.
+        UnreachableError: there is no such file, or it cannot be opened now.
         SourceError: it is not a SQLite database.
     """
     if not path.is_file():
         raise UnreachableError(f"There is no database file {path}.", "Check the path in the URL; a relative one starts at the working directory.")
     try:
-        connection = _connect(path)
+        connection = _connect(path, "rw" if write else "ro")
     except sqlite3.OperationalError as e:
         raise UnreachableError(f"The database file {path} cannot be opened: {e}.", "Check that it may be read.") from e
     connection.create_function("text_number", 1, _text_number, deterministic=True)
     try:
-        connection.execute("PRAGMA query_only = ON")
+        if not write:
+            connection.execute("PRAGMA query_only = ON")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.DatabaseError as e:
         connection.close()
-        if getattr(e, "sqlite_errorcode", None) == sqlite3.SQLITE_CANTOPEN:
+        code = getattr(e, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_READONLY:
+            remedy = "Open it once with its own application, which rolls that transaction back."
+            raise UnreachableError(f"The database file {path} holds an unfinished transaction of a program that crashed.", remedy) from e
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM):
             raise UnreachableError(f"The database file {path} cannot be opened: {e}.", "Check that it and its folder may be read.") from e
         raise SourceError(f"The file {path} is not a SQLite database ({e}).", "Give the path of a SQLite database file.") from e
     return connection
 
 
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    options = f"mode={mode}"
+    if mode == "ro" and not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
+        options += "&immutable=1"  # a database in WAL mode cannot be opened where its shared memory file cannot be made
+    uri = f"file:{quote(str(path.absolute()))}?{options}"
+    return sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None, timeout=30)
+
+
 def _text_number(text: str | None) -> int | None:
     """The dialect's `text_number`: the first 15 hexadecimal digits of the MD5."""
     return None if text is None else int(hashlib.md5(str(text).encode(), usedforsecurity=False).hexdigest()[:15], 16)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    mode = "mode=ro"
-    if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
-        mode += "&immutable=1"  # a database in WAL mode cannot be opened where its shared memory file cannot be made
-    uri = f"file:{quote(str(path.absolute()))}?{mode}"
-    return sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None, timeout=30)
 
 
 class SQLiteConnector:
@@ -99,7 +104,7 @@ class SQLiteConnector:
             raise SourceError(f"SQLite {sqlite3.sqlite_version} is too old.", "Use a Python with SQLite 3.37 or newer.")
         self.path = path
         self.label = label or f"sqlite:///{path}"
-        self._connection = open_read_only(path)
+        self._connection = open_database(path)
 
     def identity(self) -> str:
         return file_identity(self.path)
@@ -126,10 +131,16 @@ class SQLiteConnector:
         return TableProfile(table.id, count, sample)
 
     def _spread(self, table: Table, rows: int, count: int) -> tuple[str, list[Any]]:
-        """A tail that picks rows at even distances: of the rank in smaller tables, of the rowid in larger ones."""
+        """A tail that picks rows at even distances: of the rank in smaller tables, of the rowid in larger ones.
+
+        Tables WITHOUT ROWID have no numbers to jump to: of a larger one the first rows by key are looked at.
+        """
         source, rowid = self.dialect.quote(table.name), reflect.rowid_name(table)
         if rowid is None:
-            return f"LIMIT {rows}", []
+            key = ", ".join(self.dialect.quote(c) for c in table.primary_key)
+            seen = min(count, _RANKED_ROWS)
+            ranked = f"SELECT {key}, row_number() OVER (ORDER BY {key}) AS n FROM {source} ORDER BY {key} LIMIT {seen}"
+            return f"WHERE ({key}) IN (SELECT {key} FROM ({ranked}) WHERE n * {rows} / {seen} <> (n - 1) * {rows} / {seen})", []
         if count <= _RANKED_ROWS:
             ids = [i for (i,) in self._connection.execute(f"SELECT {rowid} FROM {source} ORDER BY {rowid}")]
             picked = [ids[k * count // rows] for k in range(rows)]
@@ -155,7 +166,7 @@ class SQLiteConnector:
 
     @contextmanager
     def snapshot(self) -> Iterator[_Snapshot]:
-        connection = open_read_only(self.path)
+        connection = open_database(self.path)
         try:
             connection.execute("BEGIN")
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # the read lock is taken by the first read

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from synth_pipeline.connectors.base import Violation
 from synth_pipeline.connectors.dialects import SQLITE
 from synth_pipeline.connectors.sqlite import ddl, files, reflect, values
-from synth_pipeline.connectors.sqlite.connector import file_identity, open_read_only, same_file
+from synth_pipeline.connectors.sqlite.connector import file_identity, open_database, same_file
 from synth_pipeline.errors import ExportError, SourceError, UnreachableError
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class SQLiteTarget:
         return ddl.rename(sql, new_name)
 
     def _present(self) -> sqlite3.Connection:
-        """What lies at the path, read-only; a file that is no database is never written over."""
+        """What lies at the path, its journal rolled back; a file that is no database is never written over."""
         try:
-            return open_read_only(self.path)
+            return open_database(self.path, write=True)
         except (SourceError, UnreachableError) as e:
             remedy = "Remove the file, or choose another path for the export."
             raise ExportError(f"What lies at {self.path} is not written over: {e.problem}", remedy) from e
