@@ -66,11 +66,7 @@ class Closure:
 
     def _of_whole(self, fk: ForeignKey) -> set[Value]:
         """What a table that is taken whole refers to."""
-        table = self.schema.table(fk.table)
-        columns = [transport(self.reader, table.column(c), "t") for c in fk.columns]
-        where = " AND ".join(f"{self.reader.column('t', c)} IS NOT NULL" for c in fk.columns)
-        sql = f"SELECT DISTINCT {', '.join(columns)} FROM {self.reader.name(table)} AS t WHERE {where}"
-        return {row[0] if len(row) == 1 else row for row in self.reader.select(sql)}
+        return {row[0] if len(row) == 1 else row for row in self.reader.select(distinct_references(self.reader, self.schema, fk))}
 
     def _collect(self, fk: ForeignKey, start: int, end: int, wanted: set[Value]) -> None:
         """Adds the references of new rows that were not looked up yet."""
@@ -95,6 +91,14 @@ class Closure:
                 parents.add(row[1:], PULLED)
                 known[part[row[0]]] = parents.index[parents.shape.id_of(row[1:])]
         return len(parents.rows) - before
+
+
+def distinct_references(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> str:
+    """The statement for all that a table refers to by a key."""
+    table = schema.table(fk.table)
+    columns = [transport(reader, table.column(c), "t") for c in fk.columns]
+    where = " AND ".join(f"{reader.column('t', c)} IS NOT NULL" for c in fk.columns)
+    return f"SELECT DISTINCT {', '.join(columns)} FROM {reader.name(table)} AS t WHERE {where}"
 
 
 def link_arrays(closure: Closure, order: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,8 +73,9 @@ def choose_tree_keys(
 ) -> dict[str, ForeignKey]:  # fmt: skip
     """For each table at most one foreign key along which its rows belong to an entity of another table.
 
-    The configuration first; else a key that the row cannot do without (inside the primary key, NOT NULL, or ON DELETE
-    CASCADE), then one to a parent of many rows, then the one with the most children per parent. Never one to a table that
+    The configuration first; else a key that makes the row a part of its parent (inside the primary key, or ON DELETE
+    CASCADE), then one that it cannot do without, then one to a parent of many rows, then the one with the most children per
+    parent. Never one to a table that
     is taken whole or looks like a lookup (few rows and hardly a column of its own), and never one that closes a cycle.
     """
     chosen: dict[str, ForeignKey] = {}
@@ -90,10 +91,10 @@ def choose_tree_keys(
             continue
         table = schema.table(table_id)
 
-        def rank(fk: ForeignKey, table: Table = table) -> tuple[bool, bool, float, tuple[str, ...]]:
-            required = set(fk.columns) <= set(table.primary_key) or not schema.nullable(fk) or (fk.on_delete or "").upper() == "CASCADE"
+        def rank(fk: ForeignKey, table: Table = table) -> tuple[bool, bool, bool, float, tuple[str, ...]]:
+            part = set(fk.columns) <= set(table.primary_key) or (fk.on_delete or "").upper() == "CASCADE"
             many = rows[fk.parent] >= _MANY
-            return (not required, not many, -rows[table.id] / max(rows[fk.parent], 1), fk.columns)
+            return (not part, not part and schema.nullable(fk), not many, -rows[table.id] / max(rows[fk.parent], 1), fk.columns)
 
         for fk in sorted(stored_keys(schema, table_id), key=rank):
             unfit = fk.is_self_reference or fk.parent in whole or _looks_like_lookup(schema.table(fk.parent), rows[fk.parent])

@@ -52,7 +52,7 @@ class Shape:
     def _hash(self, seed: int) -> str:
         """The row's own hash: of its primary key, else of a unique key without NULLs, else of all columns."""
         columns = self._natural() or tuple(c.name for c in self.table.stored_columns)
-        parts = [(self.reader.column("t", c), self.table.column(c).type.kind == "integer") for c in columns]
+        parts = [(transport(self.reader, self.table.column(c), "t"), self.table.column(c).type.kind == "integer") for c in columns]
         return hash_expression(self.reader.dialect, parts, seed, self.table.id) if parts else "0"
 
     def _natural(self) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ class Shape:
     def by_address(self) -> str:
         """The tail that joins the key relation to the rows' addresses, in the order of the relation."""
         on = " AND ".join(f"{compared} = k.rfs_{i + 1}" for i, (_, compared, _) in enumerate(self._identity))
-        return f"JOIN {relation(self.reader, [kind for _, _, kind in self._identity])} ON {on} ORDER BY k.rfs_0"
+        return f"JOIN {relation(self.reader, [kind for _, _, kind in self._identity], indexed=True)} ON {on} ORDER BY k.rfs_0"
 
     def by_columns(self, columns: Sequence[str], *, head: str | None = None, conditions: Sequence[str] = (), tail: str = "") -> str:
         """The statement that joins the key relation to some columns; the ordinal of the key comes first in each row."""
@@ -85,7 +85,13 @@ class Shape:
         on = " AND ".join(f"{transport(self.reader, c, 't')} = k.rfs_{i + 1}" for i, c in enumerate(wanted))
         listed = self.listed if head is None else head
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return f"SELECT k.rfs_0, {listed} FROM {self.source} AS t JOIN {relation(self.reader, [native(c) for c in wanted])} ON {on}{where}{tail}"
+        keys = relation(self.reader, [native(c) for c in wanted], indexed=self._indexed(columns))
+        return f"SELECT k.rfs_0, {listed} FROM {self.source} AS t JOIN {keys} ON {on}{where}{tail}"
+
+    def _indexed(self, columns: Sequence[str]) -> bool:
+        """Whether an index starts with one of the columns."""
+        starts = [k[0] for k in self.table.keys] + [i.columns[0] for i in self.table.indexes if i.columns and i.where is None]
+        return any(c in starts for c in columns)
 
 
 class Found:
@@ -140,13 +146,16 @@ def native(column: Column) -> str:
     return "TEXT" if _is_bytes(column) else column.native_type or "TEXT"
 
 
-def relation(reader: Reader, kinds: Sequence[str]) -> str:
-    """The bound JSON parameter as a relation `k` with the ordinal `rfs_0` and the items `rfs_1` …, of the given native types."""
+def relation(reader: Reader, kinds: Sequence[str], *, indexed: bool) -> str:
+    """The bound JSON parameter as a relation `k` with the ordinal `rfs_0` and the items `rfs_1` …, of the given native types.
+
+    `indexed` says whether what it is joined with has an index.
+    """
     dialect = reader.dialect
     items = [dialect.as_bigint.format(dialect.key_item.format(0))]
     items += [dialect.key_cast.format(dialect.key_item.format(i + 1), kind) for i, kind in enumerate(kinds)]
     listed = ", ".join(f"{item} AS rfs_{i}" for i, item in enumerate(items))
-    return f"(SELECT {listed} FROM {dialect.key_relation.format(dialect.placeholder)}) AS k"
+    return f"(SELECT {listed} FROM {dialect.key_relation.format(dialect.placeholder)}{'' if indexed else dialect.key_relation_end}) AS k"
 
 
 def _is_bytes(column: Column) -> bool:

@@ -5,6 +5,7 @@ Each step is a module of its own; this one puts them in order and nothing else.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from synth_pipeline.subset.keys import DANGLING, folds, positions, stored_keys
 from synth_pipeline.subset.model import Subset, SubsetPlan
 from synth_pipeline.subset.plan import FEW_ROWS, make_plan
 from synth_pipeline.subset.population import count_rows, from_rows, measure
+from synth_pipeline.subset.preview import preview
 from synth_pipeline.subset.reader import Reader
 from synth_pipeline.subset.report import build_report
 from synth_pipeline.subset.rows import KEYS
@@ -80,15 +82,17 @@ def take_subset(
 def plan_subset(
     connector: Connector, schema: DatabaseSchema, options: SubsetConfig, preserve: Collection[str] = (), progress: Progress | None = None
 ) -> SubsetPlan:  # fmt: skip
-    """The plan alone: counts rows as `options.population` has it, and reads nothing else.
+    """The plan with its statements: counts rows as `options.population` has it, and reads nothing else.
 
     Raises:
         ConfigError: the options name a table or key that does not exist.
     """
     with connector.snapshot() as snapshot:
         reader = Reader(snapshot, connector.dialect, options.where)
-        rows = count_rows(reader, schema, exact=options.population == "exact", progress=progress or Silent())
-    return make_plan(schema, rows, options, preserve)
+        exact = options.population == "exact"
+        rows = count_rows(reader, schema, exact=exact, progress=progress or Silent())
+        plan = make_plan(schema, rows, options, preserve, exact=exact)
+        return dataclasses.replace(plan, statements=preview(reader, schema, plan, exact=exact))
 
 
 def verify(schema: DatabaseSchema, bundle: TableBundle) -> None:
