@@ -33,7 +33,7 @@ _ALONE = {
     "email": 9.0, "phone_number": 6.0, "ssn": 6.5, "credit_card_number": 8.5, "iban": 9.0, "swift": 3.0, "isbn13": 6.0, "ean13": 4.0, "vin": 4.0,
     "ipv4_address": 8.0, "ipv6_address": 8.0, "mac_address": 8.0, "url": 8.0, "file_name": 5.0, "file_path": 4.0, "mime_type": 8.0,
     "color": 6.0, "hostname": 4.0, "user_agent_string": 9.0, "country": 5.0, "country_code": 3.0, "administrative_unit": 2.0, "state_abbr": 3.5,
-    "currency_code": 3.0, "currency_name": 4.0, "language_name": 2.5, "language_code": 1.0, "timezone": 7.0, "prefix": 6.0, "name": 5.5,
+    "currency_code": 3.0, "currency_name": 4.0, "language_name": 2.5, "language_code": 1.0, "timezone": 7.0, "prefix": 6.0, "name": 6.5,
     "first_name": 3.0, "last_name": 2.5, "street_address": 5.5, "company": 3.5, "postcode": 0.0, "latitude": 0.0, "longitude": 0.0, "password": 0.0,
     "domain_name": 0.0, "user_name": 0.0,
 }  # fmt: skip
@@ -182,7 +182,7 @@ def _weigh_numbers(ballot: _Ballot, column: Column, name: Name, facts: Facts) ->
         ballot.add("id", 5.0, f"the name ends in {name.head!r}")
     elif name.is_key and (facts.is_unique and facts.filled >= 3 or facts.is_empty):
         ballot.add("id", 3.5, f"the name ends in {name.head!r} and no value repeats")
-    elif name.is_key and not name.is_measure:
+    elif name.is_key and not name.is_measure and name.head != "number":
         ballot.add("id", 1.5, f"the name ends in {name.head!r}")
         ballot.add("numerical", -1.0)
     if facts.is_empty:
@@ -344,7 +344,14 @@ def _weigh_shape(ballot: _Ballot, name: Name, facts: Facts) -> None:
     ballot.add("unknown", -1.0)
     ballot.add("text", 0.3)
     ballot.add("categorical", 0.3)
-    if facts.distinct <= 2 and not name.is_measure and lower and any(lower <= pair for pair in _BOOLEANS) and (facts.distinct == 2 or name.is_flag):
+    if (
+        facts.distinct <= 2
+        and not name.is_measure
+        and name.head != "version"
+        and lower
+        and any(lower <= pair for pair in _BOOLEANS)
+        and (facts.distinct == 2 or name.is_flag)
+    ):
         ballot.add("boolean", 6.0, "the values are two opposites")
     if facts.numeric_text >= 0.95 and not facts.leading_zeros:
         ballot.add(

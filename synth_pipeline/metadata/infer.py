@@ -6,7 +6,7 @@ evidence, then the user's overrides, which win over all, then what follows (pers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -173,12 +173,15 @@ def _decide_columns(
     for members in classes:
         _settle_class(work, members, below, guesses, columns)
     # What follows from the other columns of the table comes after all sdtypes are known.
+    keys = {member for c in classes for member in c}
     for table in work.schema.tables:
-        _mark_personal(work, table, columns)
+        _mark_personal(work, table, columns, keys)
     for members in classes:
         if any(columns[m].pii for m in members):
+            fullest = max(sorted(members), key=lambda m: work.facts[m[0]][m[1]].filled)
             for member in members:
-                columns[member] = columns[member].model_copy(update={"pii": True, "regex_format": _regex(work, member, literals=False)})
+                regex = _regex(work, fullest, literals=False) if columns[member].sdtype == "id" else None
+                columns[member] = columns[member].model_copy(update={"pii": True, "regex_format": regex})
     _apply_overrides(work, classes, overrides, columns)
     return columns
 
@@ -272,7 +275,7 @@ def _natural_kind(work: _Work, where: Where) -> str | None:
 _VALIDATED = frozenset(_KEY_KINDS) - {"passport_number", "license_plate"}
 
 
-def _mark_personal(work: _Work, table: Table, columns: dict[Where, ColumnMetadata]) -> None:
+def _mark_personal(work: _Work, table: Table, columns: dict[Where, ColumnMetadata], keys: Collection[Where]) -> None:
     contact = {c for c in table.column_names if columns[table.id, c].sdtype in privacy.CONTACT}
     for column in table.columns:
         where = (table.id, column.name)
@@ -281,6 +284,9 @@ def _mark_personal(work: _Work, table: Table, columns: dict[Where, ColumnMetadat
         personal = old.pii or privacy.is_personal(
             old.sdtype, work.names.column(*where), work.names.entity(table.id), opaque=opaque, contact_nearby=bool(contact - {column.name})
         )
+        # A number that every person has one of: of a passport, a driving licence, a membership.
+        numbered = old.sdtype == "id" and where not in keys and work.names.entity(table.id) == "person" and not column.identity
+        personal = personal or (numbered and 0 < work.facts[table.id][column.name].repeats < 1.2)
         if not personal:
             continue
         regex = _regex(work, where, literals=False) if old.sdtype == "id" else old.regex_format

@@ -26,7 +26,7 @@ ABBREVIATIONS: dict[str, str] = {
     "curr": "currency", "ccy": "currency", "ean": "ean", "isbn": "isbn", "idx": "index", "grp": "group", "loc": "location", "trx": "transaction",
     "txn": "transaction", "trans": "transaction", "pos": "position", "rep": "representative", "spec": "specification", "std": "standard",
     "cc": "credit card", "ip": "ip", "url": "url", "www": "url", "website": "url", "homepage": "url", "hp": "url", "dlr": "dealer",
-    "md": "modified", "upd": "updated", "crt": "created", "lst": "last", "fst": "first",
+    "md": "modified", "upd": "updated", "crt": "created", "lst": "last", "fst": "first", "exp": "expiry",
 }  # fmt: skip
 
 TRANSLATIONS: dict[str, str] = {
@@ -103,7 +103,7 @@ MEASURE_HEADS = frozenset(
     "length size age duration distance speed temperature volume area average mean minimum maximum tax discount margin value budget freight royalty "
     "score points stock units hours minutes seconds days milliseconds bytes commission bonus tip credit debit low high range start end capacity "
     "rating "
-    "year month day hour minute second version altitude elevation sales advance index deposit payment".split()
+    "year month day hour minute second altitude elevation sales advance index deposit payment".split()
 )
 TIME_HEADS = frozenset("date time datetime timestamp at on created updated modified day moment deadline since until expires expiry epoch unix "
     "when birth "
@@ -143,6 +143,8 @@ def _table(*entries: tuple[str, str, float]) -> dict[tuple[str, ...], list[Meani
 
 PHRASES = _table(
     ("first_name", "first name,given name,fore name,christian name,middle name,maiden first name,nick name,preferred name", _STRONG),
+    ("first_name", "first", _FAIR),
+    ("last_name", "last", _FAIR),
     ("last_name", "last name,family name,sur name,second name,maiden name", _STRONG),
     ("name", "full name,person name,display name,legal name,contact name,real name,signatory,maiden,contact person,card holder,cardholder", _STRONG),
     (ENTITY_NAME, "name,names", _FAIR),
@@ -173,7 +175,8 @@ PHRASES = _table(
     ("postcode", "zip,postal code,zip code,post code,postal,post,cap,eircode,pin code postal", _STRONG),
     ("latitude", "latitude,geo latitude", _STRONG),
     ("longitude", "longitude,geo longitude", _STRONG),
-    ("company", "company,employer,organization,business name,company name,firm,manufacturer,vendor,supplier,publisher,brand,corporation,"
+    ("company", "merchant,retailer,insurer,company,employer,organization,business name,company name,firm,manufacturer,vendor,supplier,publisher,"
+    "brand,corporation,"
     "institution", _FAIR),
     ("job", "job title,job,occupation,profession,position title,contact title,job description,designation,job name,job position", _STRONG),
     ("ssn", "ssn,social security number,social security,national id,national insurance number,nino,nif,dni,nie,cpf,cnp,pesel,tax id,tin,tax number,"

@@ -171,7 +171,7 @@ class Names:
         words = self.table(table.id)
         head = next((w for w in reversed(words) if w not in lex.SATELLITES and not w.isdigit()), "")
         own = [self._expand(pieces(c.name), self._table_pieces[table.id]) for c in table.columns]
-        given = any(w[-2:] in (["first", "name"], ["last", "name"], ["birth", "date"]) for w in own)
+        given = (["first"] in own and ["last"] in own) or any(w[-2:] in (["first", "name"], ["last", "name"], ["birth", "date"]) for w in own)
         if given:
             return "person"
         if words[-1] in lex.SATELLITES and len(words) > 1:

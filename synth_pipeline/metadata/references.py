@@ -113,7 +113,7 @@ def _name_score(name: Name, raw: str, table: Table, parent: Table, key: str, nam
         staff = [t for t in persons if _staff(names.table(t))]
         sole = _staff(about) or len(persons) == 1 or (parent.id == table.id and not staff)
         return (4.0 if sole else 2.2), f"{base[-1]!r} is a role of a person, and {parent.id} holds persons"
-    if not name.is_key and words == about:
+    if not name.is_key and words[-len(about) :] == about:
         return 3.5 - minus, f"it is named after {parent.id}"
     if (
         not name.is_key
