@@ -223,7 +223,7 @@ def require_target(config: SourceConfig, reflected: DatabaseSchema, working: Dat
 
     Raises:
         ConfigError: the configuration names no target.
-        ExportError: the target is the source, is of another kind, or holds what `mode` forbids.
+        ExportError: the target is the source, is of another kind, cannot be written, or holds what `mode` forbids.
     """
     from synth_pipeline.connectors import open_target
     from synth_pipeline.export.plan import plan_export
@@ -232,7 +232,9 @@ def require_target(config: SourceConfig, reflected: DatabaseSchema, working: Dat
         raise ConfigError(f"{config.name}: there is no `export` in the configuration.", "Say where to write: export: {url: …}.")
     with _source(config) as connector:
         identity = connector.identity()
-    plan_export(reflected, working, open_target(config.export), config.export, source_identity=identity)
+    target = open_target(config.export)
+    plan_export(reflected, working, target, config.export, source_identity=identity)
+    target.require_writable()
 
 
 class _CutWriter(BundleWriter):

@@ -185,6 +185,14 @@ class Target(Protocol):
         """A native CREATE TABLE or CREATE INDEX statement with other names; `new_name` gives None for what stays."""
         ...
 
+    def require_writable(self) -> None:
+        """Checks that an export can begin, before the work that leads to it.
+
+        Raises:
+            ExportError: the folder, or the database, cannot be written.
+        """
+        ...
+
     def load(self, schema: DatabaseSchema, *, in_place: bool) -> AbstractContextManager[Load]:
         """Starts an export: aside, to be swapped in, or (`in_place`) within one transaction on what is there."""
         ...

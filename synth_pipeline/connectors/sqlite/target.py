@@ -64,6 +64,9 @@ class SQLiteTarget:
             remedy = "Remove the file, or choose another path for the export."
             raise ExportError(f"What lies at {self.path} is not written over: {e.problem}", remedy) from e
 
+    def require_writable(self) -> None:
+        files.make_folder(self.path)
+
     @contextmanager
     def load(self, schema: DatabaseSchema, *, in_place: bool) -> Iterator[_Load]:
         with _explained(self.path):
