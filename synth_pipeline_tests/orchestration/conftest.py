@@ -76,5 +76,10 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
+    with instance_in(tmp_path) as made:
         yield made
+
+
+def instance_in(folder: Path) -> dg.DagsterInstance:
+    """A Dagster instance that keeps its records in a folder and tells nobody."""
+    return dg.DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}})
