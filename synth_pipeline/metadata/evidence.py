@@ -20,7 +20,7 @@ from synth_pipeline.metadata import lexicon as lex
 if TYPE_CHECKING:
     from synth_pipeline.catalog.schema import Column
     from synth_pipeline.metadata.checks import Domain
-    from synth_pipeline.metadata.names import Entity, Name
+    from synth_pipeline.metadata.names import Name
     from synth_pipeline.metadata.values import Facts
 
 GENERIC = frozenset("numerical datetime categorical ordinal boolean id text unknown".split())
@@ -100,17 +100,16 @@ class _Ballot:
         return Decision(winner, 1.0 / total, reasons + others, ranked[1][0] if len(ranked) > 1 else None)
 
 
-def decide(column: Column, name: Name, facts: Facts, entity: Entity, domain: Domain | None) -> Decision:
+def decide(column: Column, name: Name, facts: Facts, domain: Domain | None) -> Decision:
     """What a column that is no key holds.
 
     Args:
         column: its declaration.
         name: its name as understood.
         facts: what its values show.
-        entity: what a row of the table is.
         domain: what CHECK constraints declare.
     """
-    hard = _hard_facts(column, name, facts, domain)
+    hard = _hard_facts(column, name, domain)
     if hard:
         return hard
     ballot = _Ballot()
@@ -122,7 +121,7 @@ def decide(column: Column, name: Name, facts: Facts, entity: Entity, domain: Dom
     elif facts.is_empty:
         _weigh_nothing(ballot, column, name)
     else:
-        fmt, ambiguous = _weigh_text(ballot, column, name, facts, entity)
+        fmt, ambiguous = _weigh_text(ballot, name, facts)
     found = ballot.decide()
     if found.sdtype == "datetime":
         found.datetime_format, found.ambiguous_date = fmt, ambiguous
@@ -136,7 +135,7 @@ def decide(column: Column, name: Name, facts: Facts, entity: Entity, domain: Dom
     return found
 
 
-def _hard_facts(column: Column, name: Name, facts: Facts, domain: Domain | None) -> Decision | None:
+def _hard_facts(column: Column, name: Name, domain: Domain | None) -> Decision | None:
     logical = column.type
     if logical.kind == "uuid":
         return Decision("id", _SURE, ["the type is UUID"], declared=True)
@@ -251,7 +250,7 @@ def _weigh_nothing(ballot: _Ballot, column: Column, name: Name) -> None:
         ballot.add("text", 1.0, "long texts fit in")
 
 
-def _weigh_text(ballot: _Ballot, column: Column, name: Name, facts: Facts, entity: Entity) -> tuple[str | None, bool]:
+def _weigh_text(ballot: _Ballot, name: Name, facts: Facts) -> tuple[str | None, bool]:
     for kind, (sdtype, weight, what) in _SHAPES.items():
         if name.says("password") or not facts.values or not _worth(kind, facts):
             continue

@@ -20,7 +20,7 @@ from synth_pipeline.metadata.names import Names
 from synth_pipeline.metadata.sdtypes import is_sdtype, locale_of
 
 if TYPE_CHECKING:
-    from synth_pipeline.catalog.schema import Column, DatabaseSchema, Table
+    from synth_pipeline.catalog.schema import Column, DatabaseSchema, ForeignKey, Table
     from synth_pipeline.connectors.base import TableProfile
     from synth_pipeline.progress import Progress
 
@@ -121,10 +121,7 @@ def _check_overrides(schema: DatabaseSchema, overrides: Mapping[str, ColumnConfi
             raise ConfigError(f"{override.sdtype!r}, given for {where}, is no sdtype.", closest(override.sdtype, common_sdtypes()))
 
 
-def _declared(fk: object) -> Relationship:
-    from synth_pipeline.catalog.schema import ForeignKey
-
-    assert isinstance(fk, ForeignKey)
+def _declared(fk: ForeignKey) -> Relationship:
     reason = "declared as a foreign key" if fk.declared else "given in the configuration"
     return Relationship(
         id=fk.id, parent_table_name=fk.parent, parent_primary_key=fk.parent_columns, child_table_name=fk.table, child_foreign_key=fk.columns,
@@ -187,9 +184,9 @@ def _decide_columns(
 
 
 def _decide_one(work: _Work, table: Table, column: Column) -> ColumnMetadata:
-    name, facts, entity = work.names.column(table.id, column.name), work.facts[table.id][column.name], work.names.entity(table.id)
+    name, facts = work.names.column(table.id, column.name), work.facts[table.id][column.name]
     domain = work.domains[table.id].get(column.name)
-    found = evidence.decide(column, name, facts, entity, domain)
+    found = evidence.decide(column, name, facts, domain)
     if found.sdtype == "administrative_unit" and facts.values and facts.share("state_abbr") >= 0.95 and facts.distinct >= 2:
         found.sdtype = "state_abbr"
     low, high = domain and domain.minimum, domain and domain.maximum

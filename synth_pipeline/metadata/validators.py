@@ -55,15 +55,11 @@ _US_STATES = frozenset(
     "AB BC MB NB NL NS NT NU ON PE QC SK YT NSW QLD VIC TAS ACT".split()
 )
 _OTHER_COUNTRY_NAMES = frozenset(
-    "usa us uk great britain england scotland wales northern ireland russia south korea north korea iran syria vietnam laos bolivia venezuela "
-    "tanzania moldova "
-    "czech republic ivory coast cape verde swaziland burma macedonia holland the netherlands palestine taiwan hong kong turkey kosovo "
-    "deutschland españa espana italia brasil france österreich schweiz nederland yugoslavia reunion".replace(" and ", " ").split()
-) | {
-    "united states", "united states of america", "great britain", "northern ireland", "south korea", "north korea", "czech republic",
-    "ivory coast", "cape verde",
-    "the netherlands", "hong kong", "holy see (vatican city state)", "saudi arabia", "new zealand", "south africa",
-}  # fmt: skip
+    "usa,us,u.s.a.,uk,great britain,britain,england,scotland,wales,northern ireland,russia,south korea,north korea,iran,syria,vietnam,laos,bolivia,"
+    "venezuela,tanzania,moldova,czech republic,ivory coast,cape verde,swaziland,burma,macedonia,north macedonia,holland,the netherlands,palestine,taiwan,"
+    "hong kong,turkey,kosovo,yugoslavia,deutschland,españa,espana,italia,brasil,österreich,schweiz,nederland,united states,"
+    "holy see (vatican city state)".split(",")
+)
 
 
 def _matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:
