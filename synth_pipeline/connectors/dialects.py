@@ -22,6 +22,7 @@ class Dialect:
             a limit keeps it from being dissolved into the join, so that it gets an index of its own).
         key_item: item {0} of the inner array of a row of `j`.
         key_cast: the item {0} as the native type {1} of a column.
+        key_casts: other casts of the item {0} for columns of some logical kinds.
         binary_text: the bytes {0} as upper-case hexadecimal text.
         row_numbers: the server's own names for a number of a row that holds within a snapshot; the first that no column
             bears is used.
@@ -39,6 +40,7 @@ class Dialect:
     key_relation_end: str = ""
     key_item: str = "json_extract(j.value, '$[{0}]')"
     key_cast: str = "{0}"
+    key_casts: tuple[tuple[str, str], ...] = ()
     binary_text: str = "hex({0})"
     row_numbers: tuple[str, ...] = ()
     no_row_number: str = ""
@@ -49,7 +51,13 @@ class Dialect:
         return f"{left}{name.replace(right, right * 2)}{right}"
 
 
-SQLITE = Dialect("sqlite", key_relation_end=" LIMIT -1", row_numbers=("rowid", "_rowid_", "oid"), no_row_number=r"\)[^)]*\bWITHOUT\s+ROWID\b[^)]*$")
+SQLITE = Dialect(
+    "sqlite",
+    key_relation_end=" LIMIT -1",
+    key_casts=(("integer", "CAST({0} AS INTEGER)"), ("text", "CAST({0} AS TEXT)")),
+    row_numbers=("rowid", "_rowid_", "oid"),
+    no_row_number=r"\)[^)]*\bWITHOUT\s+ROWID\b[^)]*$",
+)
 POSTGRESQL = Dialect(
     "postgresql",
     placeholder="%s",

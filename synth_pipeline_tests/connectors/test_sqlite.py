@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 
 from synth_pipeline.catalog.schema import Column, DatabaseSchema
 from synth_pipeline.catalog.types import LogicalType
-from synth_pipeline.config import Connection
+from synth_pipeline.config import Connection, ExportConfig
 from synth_pipeline.connectors import connect, masked, open_connector
 from synth_pipeline.connectors.sqlite import probe, values
 from synth_pipeline.connectors.sqlite.ddl import read_table, rename
 from synth_pipeline.errors import ConfigError, SourceError, UnreachableError
+from synth_pipeline.export import export_database
 from synth_pipeline_tests.export.hostile import build
+from synth_pipeline_tests.helpers import bundle_of
 
 
 def made(path: Path, script: str) -> Path:
@@ -239,6 +241,31 @@ def test_any_value_in_any_column_comes_back_with_its_storage_class(declared: str
     db.executemany(f"INSERT INTO d VALUES ({values.bind_expression(found)})", [(v,) for v in written])
     pairs = [db.execute(f"SELECT typeof(c), quote(c) FROM {t} ORDER BY rowid").fetchall() for t in "sd"]
     assert pairs[0] == pairs[1], found
+
+
+def test_text_that_is_no_utf_8_comes_back_byte_by_byte(tmp_path: Path) -> None:
+    source = made(
+        tmp_path / "s.db",
+        "CREATE TABLE t (a TEXT, b DATE, c TEXT); INSERT INTO t VALUES (CAST(x'ff6162' AS TEXT), CAST(x'fe' AS TEXT), 'ä'), ('ä', NULL, 'b')",
+    )
+    schema, bundle = bundle_of(source, tmp_path / "bundle")
+    assert bundle.read("t").column("a").to_pylist() == [b"\xffab", "ä".encode()]
+    config = ExportConfig(url=f"sqlite:///{tmp_path}/out.db")
+    export_database(schema, schema, bundle, config, source_identity="sqlite:/elsewhere")
+    pairs = []
+    for path in (source, tmp_path / "out.db"):
+        with closing(sqlite3.connect(path)) as db:
+            pairs.append(db.execute("SELECT hex(a), typeof(a), hex(b), typeof(b), c FROM t").fetchall())
+    assert pairs[0] == pairs[1]
+
+
+def test_text_that_cannot_be_read_is_not_repeated(tmp_path: Path) -> None:
+    source = made(tmp_path / "s.db", "CREATE TABLE t (a); INSERT INTO t VALUES (CAST(x'ff' || 'Jane Doe' AS TEXT)), (1)")
+    connector = connect(f"sqlite:///{source}")
+    with pytest.raises(SourceError, match="'t' holds text that is not UTF-8") as caught, connector.snapshot() as snapshot:
+        list(snapshot.rows(connector.reflect().table("t")))
+    assert "Jane" not in str(caught.value)
+    connector.close()
 
 
 def test_values_that_do_not_conform_above_the_full_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -52,7 +52,10 @@ def build(path: Path) -> Path:
             )  # fmt: skip
         db.executemany(
             "INSERT INTO child VALUES (?,?,?,?,?,?,?)",
-            [(i, i % 3, 3 * (i % 40 + 1), 3 * (i % 7 + 1) if i % 4 else None, None, i - 1 if i else None, (i - 1) % 3 if i else None) for i in range(60)],
+            [
+                (i, i % 3, 3 * (i % 40 + 1), 3 * (i % 7 + 1) if i % 4 else None, None, i - 1 if i else None, (i - 1) % 3 if i else None)
+                for i in range(60)
+            ],
         )
         db.execute("DELETE FROM log")
         db.execute("INSERT INTO log VALUES ('kept')")

@@ -114,7 +114,7 @@ class SQLiteConnector:
         try:
             return reflect.reflect(self._connection, values=values)
         except sqlite3.DatabaseError as e:
-            raise SourceError(f"The schema of {self.label} cannot be read: {e}.", "Check the file with `PRAGMA integrity_check`.") from e
+            raise _unreadable(f"The database {self.label}", e) from None
 
     def profile(self, table: Table, rows: int = PROFILE_ROWS) -> TableProfile:
         import pyarrow as pa
@@ -202,7 +202,7 @@ class _Snapshot:
             while fetched := cursor.fetchmany(batch):
                 yield _batch(wanted, list(zip(*fetched, strict=True))[: len(wanted)], lost)
         except sqlite3.DatabaseError as e:
-            raise SourceError(f"Table {table.id!r} cannot be read: {e}.", "Check the file with `PRAGMA integrity_check`.") from e
+            raise _unreadable(f"Table {table.id!r}", e) from None
         for name, count in lost.items():
             if not table.column(name).nullable:
                 raise SourceError(
@@ -215,12 +215,13 @@ class _Snapshot:
         yield from self._execute(sql, params)
 
     def _execute(self, sql: str, params: Sequence[Any]) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(sql, tuple(params))
-        except sqlite3.OperationalError as e:
-            if "UTF-8" in str(e):
-                raise SourceError(f"Text of the source is not UTF-8: {str(e)[:40]}.", "Correct it in the source.") from e
-            raise
+        return self._connection.execute(sql, tuple(params))
+
+
+def _unreadable(what: str, error: sqlite3.DatabaseError) -> SourceError:
+    if "UTF-8" in str(error):  # sqlite3 repeats the text that it cannot decode, which may be anybody's
+        return SourceError(f"{what} holds text that is not UTF-8.", "Correct it in the source, or exclude the table.")
+    return SourceError(f"{what} cannot be read: {error}.", "Check the file with `PRAGMA integrity_check`.")
 
 
 def _batch(columns: Sequence[Column], fetched: Sequence[Sequence[Any]], lost: Counter[str]) -> pa.RecordBatch:

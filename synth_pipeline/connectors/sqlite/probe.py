@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -105,7 +106,13 @@ def probe(connection: sqlite3.Connection, source: str, columns: Sequence[Column]
     found: list[Column] = []
     for start in range(0, len(columns), _COLUMNS_AT_ONCE):
         part = columns[start : start + _COLUMNS_AT_ONCE]
-        for column, seen in zip(part, _look(connection, source, part), strict=True):
+        looks = _look(connection, source, part)
+        texts = [c for c, seen in zip(part, looks, strict=True) if seen.texts]
+        garbled = set() if _readable(connection, source, texts) else {c.name for c in texts if not _readable(connection, source, [c])}
+        for column, seen in zip(part, looks, strict=True):
+            if column.name in garbled and seen.classes == {"text"}:
+                found.append(dataclasses.replace(column, type=LogicalType("binary"), storage="bytes"))
+                continue
             quoted = SQLITE.quote(column.name)
 
             def load(quoted: str = quoted) -> list[Any]:
@@ -113,6 +120,18 @@ def probe(connection: sqlite3.Connection, source: str, columns: Sequence[Column]
 
             found.append(resolve(column, seen, load))
     return tuple(found)
+
+
+def _readable(connection: sqlite3.Connection, source: str, columns: Sequence[Column]) -> bool:
+    """Whether all text of the columns is UTF-8, which SQLite does not check."""
+    names = ", ".join(SQLITE.quote(c.name) for c in columns)
+    try:
+        deque(connection.execute(f"SELECT {names} FROM {source}") if names else (), maxlen=0)
+    except sqlite3.OperationalError as e:
+        if "UTF-8" not in str(e):
+            raise
+        return False
+    return True
 
 
 def _look(connection: sqlite3.Connection, source: str, columns: Sequence[Column]) -> list[Seen]:
