@@ -56,8 +56,8 @@ _US_STATES = frozenset(
 )
 _OTHER_COUNTRY_NAMES = frozenset(
     "usa,us,u.s.a.,uk,great britain,britain,england,scotland,wales,northern ireland,russia,south korea,north korea,iran,syria,vietnam,laos,bolivia,"
-    "venezuela,tanzania,moldova,czech republic,ivory coast,cape verde,swaziland,burma,macedonia,north macedonia,holland,the netherlands,palestine,taiwan,"
-    "hong kong,turkey,kosovo,yugoslavia,deutschland,españa,espana,italia,brasil,österreich,schweiz,nederland,united states,"
+    "venezuela,tanzania,moldova,czech republic,ivory coast,cape verde,swaziland,burma,macedonia,north macedonia,holland,the netherlands,palestine,"
+    "taiwan,hong kong,turkey,kosovo,yugoslavia,deutschland,españa,espana,italia,brasil,österreich,schweiz,nederland,united states,"
     "holy see (vatican city state)".split(",")
 )
 
