@@ -19,6 +19,7 @@ from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.model import MadeColumn, Opaque, Surrogate
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.shapes import KeyShapes, scramble, shape_of
+from synth_pipeline.synthesis.relational.structure import decided_columns
 from synth_pipeline.synthesis.relational.text import TextModel
 from synth_pipeline.synthesis.relational.variable import Variable
 
@@ -67,9 +68,7 @@ def assign_roles(frame: Frame, schema: DatabaseSchema, meta: TableMetadata) -> R
     """Decides the part of every stored column."""
     table = frame.table
     roles = Roles()
-    for fk in table.foreign_keys:
-        if fk.parent in schema and fk.id in frame.parents:
-            roles.foreign |= set(fk.columns)
+    roles.foreign = decided_columns(schema, table)
     roles.unique = {k[0] for k in table.keys if len(k) == 1}
     for column in table.stored_columns:
         if column.name in roles.foreign:

@@ -24,7 +24,7 @@ from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, DrawnColumn, MeanModel, TableModel, opening_context
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Base, equal_rows, find_rules
-from synth_pipeline.synthesis.relational.structure import TablePlan, plan_tables
+from synth_pipeline.synthesis.relational.structure import TablePlan, plan_tables, usable_keys
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Privacy, Variable, fit_variable
 
@@ -82,7 +82,7 @@ class _Fit:
             train = counted if counted.any() else ~held if (~held).any() else np.ones(rows.num_rows, dtype=bool)
             self.frames[table.id] = Frame(table, rows, train, counted)
         distinct, absent = {}, {}
-        for fk in self.schema.foreign_keys:
+        for fk in (k for t in self.schema.tables for k in usable_keys(self.schema, t)):
             frame = self.frames[fk.table]
             frame.parents[fk.id] = index = parents_of(frame.data, fk, self.frames[fk.parent].data)
             distinct[fk.id] = len(np.unique(index[index >= 0]))

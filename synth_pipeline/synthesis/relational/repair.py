@@ -72,15 +72,15 @@ def number_candidates(codec: NumberCodec, x: np.ndarray) -> Callable[[int], Iter
     return near
 
 
-def choice_candidates(count: int, rng: np.random.Generator, weights: np.ndarray | None = None) -> Callable[[int], Iterator[float]]:
-    """Numbers below `count`: first by their weights, then all of them in random order."""
+def choice_candidates(options: np.ndarray, rng: np.random.Generator, weights: np.ndarray | None = None) -> Callable[[int], Iterator[float]]:
+    """Some of the numbers `options`: first by their `weights` (which are by number), then all of them in random order."""
     share = None
-    if weights is not None and weights.sum() > 0:
-        share = np.cumsum(weights) / weights.sum()
+    if weights is not None and weights[options].sum() > 0:
+        share = np.cumsum(weights[options]) / weights[options].sum()
 
     def pick(_: int) -> Iterator[float]:
         if share is not None:
-            yield from np.searchsorted(share, rng.random(20), side="right").clip(0, count - 1).astype(float).tolist()
-        yield from rng.permutation(count).astype(float).tolist()
+            yield from options[np.searchsorted(share, rng.random(20), side="right").clip(0, len(options) - 1)].astype(float).tolist()
+        yield from rng.permutation(options).astype(float).tolist()
 
     return pick

@@ -29,6 +29,7 @@ from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Base, apply_arithmetic
 from synth_pipeline.synthesis.relational.sizes import planned_rows
+from synth_pipeline.synthesis.relational.structure import anchored
 from synth_pipeline.synthesis.relational.trees import Feature
 
 
@@ -124,7 +125,10 @@ class Sampler:
             owner = self.states[plan.owner.parent]
             nulls = wanted if owner.rows == 0 else int(round(model.null_owners * wanted))
             most = self.model.tables[plan.owner.parent].counts[plan.owner.id].most
-            counts = impose_total(owner.counts[plan.owner.id], wanted - nulls, rng, most)
+            able = self._referable(plan.owner)
+            nulls = wanted if not able.any() and self.schema.nullable(plan.owner) else nulls
+            counts = np.zeros(owner.rows, dtype=np.int64)
+            counts[able] = impose_total(owner.counts[plan.owner.id][able], wanted - nulls, rng, most)
             index = np.r_[np.repeat(np.arange(owner.rows), counts), np.full(nulls, -1)].astype(np.int64)
             state = State(len(index), {plan.owner.id: index}, Group.of(index, np.arange(len(index))))
             state.context, state.above = opening_context(owner.own, owner.above, state.group)
@@ -134,6 +138,7 @@ class Sampler:
             self._lookup(model, state, fk)
         for fk in plan.links:
             self._link(model, state, fk)
+        self._require_parents(model, state)
         for column in model.order:
             self._column(model, state, column)
         self._make(model, state, table)
@@ -160,6 +165,14 @@ class Sampler:
         parent = self.states[fk.parent]
         state.context.add(*parent.own.seen_from(f"l.{fk.id}.", state.parents[fk.id]))
 
+    def _require_parents(self, model: TableModel, state: State) -> None:
+        """Gives up rows for which no parent agrees with the parents that they have."""
+        required = [fk.id for fk in self._foreign_keys(model) if fk.id in state.parents and not self.schema.nullable(fk)]
+        alone = np.any([state.parents[k] < 0 for k in required], axis=0) if required and state.rows else np.zeros(state.rows, dtype=bool)
+        if alone.any():
+            self.warnings.append(f"{model.plan.table}: {int(alone.sum())} rows given up, no parent fits the others")
+            state.keep(np.flatnonzero(~alone))
+
     def _find_parents(self, model: TableModel, state: State, fk: ForeignKey) -> np.ndarray:
         link, parent = model.links[fk.id], self.states[fk.parent]
         rng = stream(self.seed, model.plan.table, "link", fk.id)
@@ -175,15 +188,27 @@ class Sampler:
         if link.absent is not None:
             rows = np.flatnonzero(np.isfinite(link.absent.draw(state.context.columns, state.rows, rng)))
         if link.most is not None:
-            rows = np.sort(rng.permutation(rows)[: link.most * parent.rows])
+            rows = np.sort(rng.permutation(rows)[: link.most * int(self._referable(fk).sum())])
+        able = np.flatnonzero(self._referable(fk))
+        if not len(able):
+            return index
         degrees = parent.counts.get(fk.id, np.ones(parent.rows, dtype=np.int64))
-        blocks = link.block_of(parent.own.columns, degrees)
+        blocks = link.block_of(parent.own.columns, degrees)[able]
         wanted = np.zeros(len(rows), dtype=np.int64)
         if link.block is not None:
             columns = {k: v[rows] for k, v in state.context.columns.items() if k in link.block.features}
             wanted = np.nan_to_num(link.block.draw(columns, len(rows), rng)).astype(np.int64)
-        index[rows] = match(wanted, blocks, degrees, rng, link.most)
+        index[rows] = able[match(wanted, blocks, degrees[able], rng, link.most)]
         return self._agree(model, state, fk, index, rng)
+
+    def _referable(self, fk: ForeignKey) -> np.ndarray:
+        """Which parents can be pointed to: those whose key has no NULL; bool (parents,)."""
+        parent = self.schema.table(fk.parent)
+        able = np.ones(self.states[fk.parent].rows, dtype=bool)
+        for column in fk.parent_columns:
+            if parent.column(column).nullable:
+                able &= np.asarray(self._value(fk.parent, column).is_valid())
+        return able
 
     def _parent_index(self, table: str, fk_id: str) -> np.ndarray:
         """The parents of a finished table's rows by one of its keys, also where its rows are copies."""
@@ -497,7 +522,7 @@ class Sampler:
             fk = next(f for f in self._foreign_keys(model) if f.id == name)
             parent = self.states[fk.parent]
             weights = parent.counts.get(fk.id) if model.plan.owner is None or fk.id != model.plan.owner.id else None
-            choose = repair.choice_candidates(parent.rows, rng, weights)
+            choose = repair.choice_candidates(np.flatnonzero(self._referable(fk)), rng, weights)
             values, _ = repair.reassign(rest, state.parents[name].astype(float), rows, complete, choose)
             state.parents[name] = values.astype(np.int64)
             for column in fk.columns:
@@ -509,7 +534,7 @@ class Sampler:
             choose = (
                 repair.number_candidates(codec, state.x[name])
                 if isinstance(codec, NumberCodec)
-                else repair.choice_candidates(len(codec.dictionary), rng)
+                else repair.choice_candidates(np.arange(len(codec.dictionary)), rng)
             )
             values, _ = repair.reassign(rest, state.x[name], rows, complete, choose)
             state.x[name] = values
@@ -558,7 +583,7 @@ class Sampler:
             index = state.parents[fk.id]
             missing = np.flatnonzero(index < 0)
             parents = self.states[fk.parent].rows
-            if len(missing) and parents:
+            if len(missing) and parents and not anchored(self.schema, fk):
                 index[missing] = stream(self.seed, model.plan.table, "required", fk.id).integers(0, parents, len(missing))
         waiting = {f.id for f in model.plan.deferred if f.id not in state.parents}
         if not waiting:

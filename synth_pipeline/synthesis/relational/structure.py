@@ -2,7 +2,7 @@
 
 One foreign key of a table may *own* its rows: the parent decides how many there are. A key to a reference table is a
 *lookup*, drawn like a category. Other keys to tables that exist already are *links*; keys that close a cycle or point
-into their own table are *deferred* until the rows exist. Statistics of values do not belong here.
+into their own table are *deferred* until the rows exist, and so are keys with columns of their own. Statistics of values do not belong here.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def plan_tables(
     for group in schema.levels():
         for table_id in _break_cycle(schema, group):
             table = schema.table(table_id)
-            keys = [fk for fk in table.foreign_keys if fk.parent in schema]
-            ready = [fk for fk in keys if fk.parent in done and not fk.is_self_reference]
+            keys = usable_keys(schema, table)
+            ready = [fk for fk in keys if fk.parent in done and not fk.is_self_reference and not anchored(schema, fk)]
             deferred = tuple(fk for fk in keys if fk not in ready)
             lookups = tuple(fk for fk in ready if fk.parent in reference)
             rest = [fk for fk in ready if fk not in lookups]
@@ -55,6 +55,25 @@ def plan_tables(
             plans.append(TablePlan(table_id, owner, lookups, tuple(fk for fk in rest if fk is not owner), deferred))
             done.add(table_id)
     return plans
+
+
+def usable_keys(schema: DatabaseSchema, table: Table) -> list[ForeignKey]:
+    """The foreign keys of a table that say something: all but those that lead from a row to itself by definition."""
+    return [fk for fk in table.foreign_keys if fk.parent in schema and not (fk.is_self_reference and fk.columns == fk.parent_columns)]
+
+
+def anchored(schema: DatabaseSchema, fk: ForeignKey) -> tuple[str, ...]:
+    """The columns of a key that have values also where the key has none: the required ones of a partly nullable key.
+
+    Such columns are columns in their own right; the key follows when they are known.
+    """
+    required = tuple(c for c in fk.columns if not schema.table(fk.table).column(c).nullable)
+    return required if len(required) < len(fk.columns) else ()
+
+
+def decided_columns(schema: DatabaseSchema, table: Table) -> set[str]:
+    """The columns whose values are those of a parent."""
+    return {c for fk in usable_keys(schema, table) for c in fk.columns if c not in anchored(schema, fk)}
 
 
 def _break_cycle(schema: DatabaseSchema, group: list[str]) -> list[str]:
