@@ -73,7 +73,8 @@ def _bars(plot: Plot, title: str) -> str:
         body += f'<text x="{left - 6}" y="{y + 12.5}" text-anchor="end"><title>{escape(label)}</title>{escape(text)}</text>'
         body += f'<rect class="real" x="{left}" y="{y + 2}" width="{max(0.5, room * real / peak):.1f}" height="13" rx="1.5"/>'
         body += f'<rect class="synthetic-bar" x="{left}" y="{y + 6}" width="{max(0.5, room * made / peak):.1f}" height="5" rx="1"/>'
-        body += f'<text x="{_W - 2}" y="{y + 12.5}" text-anchor="end">{percent(made)}<title>real {percent(real)}, synthetic {percent(made)}</title></text>'
+        body += f'<text x="{_W - 2}" y="{y + 12.5}" text-anchor="end">{percent(made)}'
+        body += f"<title>real {percent(real)}, synthetic {percent(made)}</title></text>"
     return _svg(_W, height, f"{title}: shares of real and synthetic categories", body)
 
 
@@ -93,7 +94,8 @@ def degree_chart(real: Sequence[tuple[int, float]], synthetic: Sequence[tuple[in
         for values, kind, inset in ((a, "real", 0.08), (b, "synthetic-bar", 0.32)):
             height = (base - top) * values.get(i, 0.0) / peak
             if height > 0:
-                body += f'<rect class="{kind}" x="{4 + step * (i + inset):.1f}" y="{base - height:.1f}" width="{step * (1 - 2 * inset):.1f}" height="{height:.1f}"/>'
+                x, width = 4 + step * (i + inset), step * (1 - 2 * inset)
+                body += f'<rect class="{kind}" x="{x:.1f}" y="{base - height:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
     body += f'<line class="axis" x1="4" x2="{_W - 4}" y1="{base}" y2="{base}"/>'
     every = max(1, (last + 8) // 8)
     for i in range(0, last + 1, every):
@@ -115,7 +117,8 @@ def heat_map(names: Sequence[str], cells: dict[tuple[str, str], tuple[float, str
             if cell is None:
                 continue
             step = min(5, int(cell[0] / 0.06)) if cell[0] > 0.02 else 0
-            body += f'<rect class="heat h{step}" x="{left + j * size:.0f}" y="{y}" width="{size - 1.5}" height="{size - 1.5}" rx="2"><title>{escape(cell[1])}</title></rect>'
+            body += f'<rect class="heat h{step}" x="{left + j * size:.0f}" y="{y}" width="{size - 1.5}" height="{size - 1.5}" rx="2">'
+            body += f"<title>{escape(cell[1])}</title></rect>"
     bottom = (len(names) - 1) * size
     for j, b in enumerate(names[:-1]):
         x = left + j * size + size * 0.62
@@ -131,9 +134,11 @@ def ring(share: float | None, ceiling: float | None, text: str) -> str:
     length = 2 * 3.14159265 * radius
     value = 0.0 if share is None else max(0.0, min(1.0, share))
     body = f'<circle class="ring-back" cx="{centre}" cy="{centre}" r="{radius}"/>'
-    body += f'<circle class="ring" cx="{centre}" cy="{centre}" r="{radius}" stroke-dasharray="{length * value:.1f} {length:.1f}" transform="rotate(-90 {centre} {centre})"/>'
+    dashes = f"{length * value:.1f} {length:.1f}"
+    body += f'<circle class="ring" cx="{centre}" cy="{centre}" r="{radius}" stroke-dasharray="{dashes}" transform="rotate(-90 {centre} {centre})"/>'
     if ceiling is not None:
         angle = 360 * max(0.0, min(0.999, ceiling)) - 90
-        body += f'<line class="ring-mark" x1="{centre + radius - 9}" x2="{centre + radius + 9}" y1="{centre}" y2="{centre}" transform="rotate({angle:.1f} {centre} {centre})"/>'
+        ends = f'x1="{centre + radius - 9}" x2="{centre + radius + 9}" y1="{centre}" y2="{centre}"'
+        body += f'<line class="ring-mark" {ends} transform="rotate({angle:.1f} {centre} {centre})"/>'
     body += f'<text class="ring-text" x="{centre}" y="{centre + 10}" text-anchor="middle">{escape(text)}</text>'
     return _svg(120, 120, f"score {text}", body, "ringbox")

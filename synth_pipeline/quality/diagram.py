@@ -6,6 +6,7 @@ how the picture looks and reacts does not belong here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 HEAD, LINE, FOOT = 34.0, 18.0, 8.0
 LAYER_GAP, BOX_GAP, PART_GAP = 92.0, 22.0, 48.0
 GRID_WIDTH = 1_250.0
+_LOWEST = 640.0
 _CHARACTER = 7.0
 
 
@@ -156,18 +158,38 @@ class _View:
 
 
 def _aligned(placed: dict[str, tuple[float, float]], sizes: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    """Boxes of a layer side by side on one left edge, pushed down where they would touch."""
+    """Layers as columns of one left edge, as tall as the whole picture is wide at most; a layer that is taller takes several columns."""
     centres = sorted({round(x + sizes[t][0] / 2) for t, (x, _) in placed.items()})
     layer = {t: centres.index(round(x + sizes[t][0] / 2)) for t, (x, _) in placed.items()}
+    area = sum((sizes[t][0] + LAYER_GAP) * (sizes[t][1] + BOX_GAP) for t in placed)
+    height = max(_LOWEST, math.sqrt(area), max(h for _, h in (sizes[t] for t in placed)))
+    top = min(y for _, y in placed.values())
+    bottom = max(y + sizes[t][1] for t, (_, y) in placed.items())
+    scale = min(1.0, height / (bottom - top))
     result, left = {}, 0.0
     for number in range(len(centres)):
         tables = sorted((t for t in placed if layer[t] == number), key=lambda t: placed[t][1])
-        floor = -1e9
-        for t in tables:
-            y = max(placed[t][1], floor)
-            result[t], floor = (left, y), y + sizes[t][1] + BOX_GAP
-        left += max(sizes[t][0] for t in tables) + LAYER_GAP
+        stack = sum(sizes[t][1] + BOX_GAP for t in tables)
+        columns = math.ceil(stack / height)
+        for first in range(columns):
+            column = tables[first::columns]
+            for t, y in _stacked([((placed[t][1] - top) * scale, sizes[t][1]) for t in column], column, height).items():
+                result[t] = (left, y)
+            left += max(sizes[t][0] for t in column) + (LAYER_GAP if first == columns - 1 else LAYER_GAP / 2)
     return result
+
+
+def _stacked(wanted: list[tuple[float, float]], column: list[str], height: float) -> dict[str, float]:
+    """Upper edges near the wanted ones, without touching: pushed down from the top, then up from the bottom."""
+    places, floor = [], -math.inf
+    for y, h in wanted:
+        places.append(max(y, floor))
+        floor = places[-1] + h + BOX_GAP
+    ceiling = max(height, sum(h + BOX_GAP for _, h in wanted))
+    for i in range(len(places) - 1, -1, -1):
+        places[i] = min(places[i], ceiling - wanted[i][1])
+        ceiling = places[i] - BOX_GAP
+    return dict(zip(column, places, strict=True))
 
 
 def _box(schema: DatabaseSchema, table: Table, x: float, y: float, size: tuple[float, float]) -> Box:

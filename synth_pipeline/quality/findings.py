@@ -30,14 +30,14 @@ class Finding:
 
 
 def find(m: Measured) -> list[Finding]:
-    """All findings, the most serious first; the worst of every area before the second worst of any."""
+    """All findings: safety and correctness first, and the worst of every area before the second worst of any."""
     ranked = sorted(_all(m), key=lambda f: (-f.severity, f.text))
     turn: dict[str, int] = {}
     keyed = []
     for finding in ranked:
         turn[finding.area] = turn.get(finding.area, 0) + 1
-        keyed.append((0 if finding.severity >= 5 else turn[finding.area], finding))
-    return [f for _, f in sorted(keyed, key=lambda k: k[0])]
+        keyed.append((finding.severity < 5, turn[finding.area], finding))
+    return [f for _, _, f in sorted(keyed, key=lambda k: k[:2])]
 
 
 def table_anchor(table: str) -> str:
@@ -137,7 +137,8 @@ def _between(m: Measured) -> Iterator[Finding]:
     for c in m.cardinality:
         gap = _gap(c.score, c.ceiling)
         if gap > 0.06:
-            text = f"{c.table} per {c.parent} ({', '.join(c.columns)}): {c.mean_synthetic:.2f} on average instead of {c.mean_real:.2f}, likeness {c.score:.2f}"
+            text = f"{c.table} per {c.parent} ({', '.join(c.columns)}): {c.mean_synthetic:.2f} on average instead of {c.mean_real:.2f}"
+            text += f", likeness {c.score:.2f}"
             yield Finding("cardinality", 2.5 * gap * _weight(m.frame.tables[c.parent].real.rows), text, "relationships")
         if abs(c.null_real - c.null_synthetic) > 0.05:
             text = f"{c.table} ({', '.join(c.columns)}) has no {c.parent} in {c.null_synthetic:.0%} of the rows instead of {c.null_real:.0%}"

@@ -36,7 +36,7 @@ def render_html(measured: Measured, figures: Mapping[str, Any], synthetic: Table
         "diagram": _diagram(measured, figures), "relationships": _relationships(measured, figures, synthetic, masked),
         "integrity": _integrity(figures), "css": _asset("report.css"), "js": _asset("report.js"), "anchor": table_anchor,
     }  # fmt: skip
-    return _template().render(page)
+    return str(_template().render(page))
 
 
 def _facts(given: Mapping[str, Any]) -> dict[str, Any]:

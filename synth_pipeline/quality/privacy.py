@@ -143,7 +143,7 @@ def _replay(table: TableFrame, real: TableBundle, synthetic: TableBundle, figure
 def _equal_to_rare(real: Any, synthetic: Any, *, personal: bool) -> Array | None:
     """Which synthetic values equal a real one that fewer than ten rows hold; None where equality says nothing.
 
-    Dates, and numbers that are not nearly unique, coincide by chance; distances speak for these.
+    Dates, and numbers that are not spread thinly, coincide by chance; distances speak for these.
     """
     import numpy as np
     import pyarrow as pa
@@ -153,7 +153,7 @@ def _equal_to_rare(real: Any, synthetic: Any, *, personal: bool) -> Array | None
         return None
     counts = pc.value_counts(real.drop_null())
     values, times = counts.field("values"), counts.field("counts")
-    if not (pa.types.is_string(real.type) or pa.types.is_binary(real.type)) and (not personal or len(values) < 0.9 * (len(real) - real.null_count)):
+    if not (pa.types.is_string(real.type) or pa.types.is_binary(real.type)) and not (personal and _identifying(values)):
         return None
     rare = values.filter(pc.less(times, FEW))
     if pa.types.is_string(real.type):
@@ -161,6 +161,18 @@ def _equal_to_rare(real: Any, synthetic: Any, *, personal: bool) -> Array | None
         rare = rare.filter(pc.greater(pc.utf8_length(rare), 1))
     found = pc.is_in(pc.cast(synthetic, rare.type, safe=False), value_set=rare, skip_nulls=True)
     return np.asarray(found.to_numpy(), dtype=bool)
+
+
+def _identifying(numbers: Any) -> bool:
+    """Whether whole numbers lie so far apart that one met by chance is unlikely, as numbers of cards and phones do."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    whole = pa.types.is_integer(numbers.type) or (pa.types.is_decimal(numbers.type) and numbers.type.scale == 0)
+    if not whole or len(numbers) == 0:
+        return False
+    ends = pc.min_max(numbers).as_py()
+    return bool(len(numbers) < 0.001 * (int(ends["max"]) - int(ends["min"]) + 1))
 
 
 # --- copies ------------------------------------------------------------------------------------------------------------

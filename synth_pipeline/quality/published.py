@@ -6,6 +6,7 @@ own scores do not belong here.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from synth_pipeline.quality.frames import Frame, Side, TableFrame
+
+logger = logging.getLogger(__name__)
 
 EXACT_ROWS = 20_000
 """Tables up to this size enter whole; of larger ones this many rows enter all but the cardinality."""
@@ -24,12 +27,13 @@ PROPERTIES = ("Column Shapes", "Column Pair Trends", "Cardinality", "Intertable 
 
 @dataclass(frozen=True)
 class Published:
-    """The four property scores and their mean, in 0..1; None where SDMetrics has nothing to score."""
+    """The four property scores and their mean, in 0..1; None where SDMetrics has nothing to score, or `failed` to."""
 
     overall: float | None
     properties: dict[str, float | None]
     exact: bool
     version: str
+    failed: tuple[str, ...] = ()
 
 
 def published_scores(frame: Frame) -> Published:
@@ -39,7 +43,9 @@ def published_scores(frame: Frame) -> Published:
     from sdmetrics.reports.utils import DEFAULT_REAL_ASSOCIATION_THRESHOLD, DEFAULT_REAL_CORRELATION_THRESHOLD
 
     tables = [t for t in frame.tables.values() if t.real.rows and t.synthetic.rows]
-    exact = _fits(tables)
+    if not tables:
+        return Published(None, dict.fromkeys(PROPERTIES), True, sdmetrics.__version__)
+    exact, failed = _fits(tables), []
     metadata, keys = _metadata(frame, tables)
     sides = [{t.id: _table(frame, t, side, keys[t.id]) for t in tables} for side in ("real", "synthetic")]
     sampled = sides if exact else [{t.id: _sampled(frame, t.id, s[t.id]) for t in tables} for s in sides]
@@ -52,17 +58,22 @@ def published_scores(frame: Frame) -> Published:
         ):  # fmt: skip
             if hasattr(measure, threshold):
                 setattr(measure, threshold, value)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if name == "Intertable Trends" and not exact:
-                scores = [_between(maker, frame, r, sides, metadata, measure) for r in metadata["relationships"]]
-                known = [s for s, n in scores for _ in range(n) if s is not None]
-                found[name] = sum(known) / len(known) if known else None
-                continue
-            real, synthetic = sides if name == "Cardinality" else sampled
-            found[name] = _number(measure.get_score(real, synthetic, metadata))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                if name == "Intertable Trends" and not exact:
+                    scores = [_between(maker, frame, r, sides, metadata, measure) for r in metadata["relationships"]]
+                    known = [s for s, n in scores for _ in range(n) if s is not None]
+                    found[name] = sum(known) / len(known) if known else None
+                else:
+                    real, synthetic = sides if name == "Cardinality" else sampled
+                    found[name] = _number(measure.get_score(real, synthetic, metadata))
+        except Exception as e:  # a comparison with another tool must not cost the report
+            logger.warning("SDMetrics could not compute %s (%s).", name, type(e).__name__)
+            found[name] = None
+            failed.append(name)
     known_scores = [v for v in found.values() if v is not None]
-    return Published(sum(known_scores) / len(known_scores) if known_scores else None, found, exact, sdmetrics.__version__)
+    return Published(sum(known_scores) / len(known_scores) if known_scores else None, found, exact, sdmetrics.__version__, tuple(failed))
 
 
 def _fits(tables: list[TableFrame]) -> bool:
@@ -119,7 +130,7 @@ def _table(frame: Frame, table: TableFrame, side: str, keys: list[str]) -> pd.Da
     for name, feature in table.features.items():
         values = source.values[name]
         if feature.kind == "category":
-            columns[name] = pd.Series(np.where(values == 0, None, "c" + values.astype(str).astype(object)))
+            columns[name] = ("c" + pd.Series(values.astype(str)).astype(object)).where(values != 0, None)
         else:
             columns[name] = pd.Series(values)
     columns["__row"] = pd.Series(np.arange(source.rows), dtype="float64")

@@ -171,7 +171,8 @@ def _verdict(m: Measured, findings: list[Finding]) -> dict[str, Any]:
             "passed": m.integrity.passed, "rules": len(results), "broken": sum(r.violations > 0 for r in results),
             "skipped": sum(r.skipped is not None for r in results),
         },
-        "quality": {"score": score, "grade": grade(score), "individual": alone, "cross_table": across, "ceiling": mean(ceilings), "tables": len(judged)},
+        "quality": {"score": score, "grade": grade(score), "individual": alone, "cross_table": across,
+                    "ceiling": mean(ceilings), "tables": len(judged)},
         "privacy": {
             "level": level, "rank": None if level is None else LEVELS.index(level), "weakest": _weakest(m, level),
             "nearer_max": max(nearer, default=None), "nearer_tables": len(nearer), "replayed": sum(p.replayed for p in m.privacy),
@@ -191,7 +192,8 @@ def _properties(m: Measured) -> dict[str, dict[str, Any]]:
     pairs = [p for t in m.tables for p in t.pairs]
     relatives = [d for d in m.detection if d.scope == "with relatives"]
     parts: dict[str, tuple[str, list[Any]]] = {
-        "shape": ("Column shapes", columns), "pairs": ("Trends between columns", pairs), "strong_pairs": ("… of strongly related columns", [p for p in pairs if p.strong]),
+        "shape": ("Column shapes", columns), "pairs": ("Trends between columns", pairs), 
+        "strong_pairs": ("… of strongly related columns", [p for p in pairs if p.strong]),
         "cardinality": ("Children per parent", [c for c in m.cardinality if c.score is not None]),
         **{f"hop{h}": (f"Trends over {h} {'key' if h == 1 else 'keys'}", ts) for h, ts in m.trends.items()},
         "siblings": ("Trends between siblings", m.siblings), "time": ("Order, gaps and seasons", m.time), "use": ("GROUP BY queries", m.use),

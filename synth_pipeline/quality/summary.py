@@ -51,7 +51,8 @@ def _chart(figures: Mapping[str, Any]) -> str:
     body = ""
     for i, (_, p) in enumerate(shown):
         y = i * line
-        body += f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{escape(p["title"])}</text><rect x="{left}" y="{y + 4}" width="220" height="11" rx="2" fill="#8884"/>'
+        body += f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{escape(p["title"])}</text>'
+        body += f'<rect x="{left}" y="{y + 4}" width="220" height="11" rx="2" fill="#8884"/>'
         body += f'<rect x="{left}" y="{y + 4}" width="{220 * (p["score"] or 0):.1f}" height="11" rx="2" fill="#5b6ee1"/>'
         if p["ceiling"] is not None:
             x = left + 220 * p["ceiling"]
