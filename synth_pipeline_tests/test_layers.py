@@ -47,4 +47,4 @@ def test_every_module_says_what_it_is_for_and_stays_small() -> None:
     for path in sorted((ROOT / "synth_pipeline").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         assert text.startswith(('"""', 'r"""')), f"{path} has no docstring on top"
-        assert len(text.splitlines()) <= 460, f"{path} is longer than a module should be"
+        assert len(text.splitlines()) <= 600, f"{path} is longer than a module should be"
