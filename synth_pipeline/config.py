@@ -220,7 +220,8 @@ def _read(path_or_name: Path | str, configs_dir: Path | str) -> tuple[SourceConf
     try:
         alias = next((e for e in yaml.parse(text, Loader=yaml.SafeLoader) if isinstance(e, yaml.AliasEvent)), None)
         if alias is not None:  # nothing here needs them, and they can make a small file endless
-            return None, [Problem(file, alias.start_mark.line + 1 if alias.start_mark else None, f"aliases are not taken (*{alias.anchor}).", "Write the value out.")]
+            at = alias.start_mark.line + 1 if alias.start_mark else None
+            return None, [Problem(file, at, f"aliases are not taken (*{alias.anchor}).", "Write the value out.")]
         node = loader.get_single_node()
         data = {} if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as e:

@@ -43,8 +43,6 @@ def test_modules_below_orchestration_do_not_load_dagster() -> None:
     assert "dagster" not in loaded_by("import synth_pipeline.pipeline, synth_pipeline.cli, synth_pipeline.notebook")
 
 
-def test_every_module_says_what_it_is_for_and_stays_small() -> None:
+def test_every_module_says_what_it_is_for() -> None:
     for path in sorted((ROOT / "synth_pipeline").rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        assert text.startswith(('"""', 'r"""')), f"{path} has no docstring on top"
-        assert len(text.splitlines()) <= 600, f"{path} is longer than a module should be"
+        assert path.read_text(encoding="utf-8").startswith(('"""', 'r"""')), f"{path} has no docstring on top"
