@@ -20,6 +20,7 @@ class Dialect:
         key_relation: one bound JSON parameter {0}, an array of arrays, as a relation `j` with a row per inner array.
         key_relation_end: what ends the relation's subquery where the columns that it is joined with have no index (SQLite:
             a limit keeps it from being dissolved into the join, so that it gets an index of its own).
+        scan_join: the join of such a table with the relation (SQLite: CROSS JOIN keeps the table outside, the index inside).
         key_item: item {0} of the inner array of a row of `j`.
         key_cast: the item {0} as the native type {1} of a column.
         key_casts: other casts of the item {0} for columns of some logical kinds.
@@ -38,6 +39,7 @@ class Dialect:
     text_number: str = "text_number({0})"
     key_relation: str = "json_each({0}) AS j"
     key_relation_end: str = ""
+    scan_join: str = "JOIN"
     key_item: str = "json_extract(j.value, '$[{0}]')"
     key_cast: str = "{0}"
     key_casts: tuple[tuple[str, str], ...] = ()
@@ -54,6 +56,7 @@ class Dialect:
 SQLITE = Dialect(
     "sqlite",
     key_relation_end=" LIMIT -1",
+    scan_join="CROSS JOIN",
     key_casts=(("integer", "CAST({0} AS INTEGER)"), ("text", "CAST({0} AS TEXT)")),
     row_numbers=("rowid", "_rowid_", "oid"),
     no_row_number=r"\)[^)]*\bWITHOUT\s+ROWID\b[^)]*$",

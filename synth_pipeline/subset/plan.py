@@ -97,7 +97,9 @@ def choose_tree_keys(
             return (not part, not part and schema.nullable(fk), not many, -rows[table.id] / max(rows[fk.parent], 1), fk.columns)
 
         for fk in sorted(stored_keys(schema, table_id), key=rank):
-            unfit = fk.is_self_reference or fk.parent in whole or _looks_like_lookup(schema.table(fk.parent), rows[fk.parent])
+            chosen_by_user = fk.parent in options.where or fk.parent == options.main_table
+            lookup = not chosen_by_user and _looks_like_lookup(schema.table(fk.parent), rows[fk.parent])
+            unfit = fk.is_self_reference or fk.parent in whole or lookup
             if not unfit and not _reaches(fk.parent, table_id, chosen):
                 chosen[table_id] = fk
                 break

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from synth_pipeline.catalog.schema import Column, DatabaseSchema, Table
+    from synth_pipeline.connectors.dialects import Dialect
     from synth_pipeline.subset.reader import Reader
 
 Value = Any
@@ -61,23 +62,23 @@ class Shape:
                 return key
         return ()
 
-    def _addresses(self, seed: int) -> list[tuple[str, str, str]]:
-        """Per part of the address: how it is read, what is compared, and the native type of what it is compared with."""
+    def _addresses(self, seed: int) -> list[tuple[str, str, Column | None]]:
+        """Per part of the address: how it is read, what is compared, and the column that it is, if it is one."""
         dialect = self.reader.dialect
         taken = {c.lower() for c in self.table.column_names}
         names = [n for n in dialect.row_numbers if n.lower() not in taken]
         if names and not (dialect.no_row_number and re.search(dialect.no_row_number, self.table.ddl or "", re.IGNORECASE)):
-            return [(f"t.{names[0]}", f"t.{names[0]}", "BIGINT")]
+            return [(f"t.{names[0]}", f"t.{names[0]}", None)]
         key = self._natural()
         if key and not any(self.table.column(c).nullable for c in key):
             columns = [self.table.column(c) for c in key]
-            return [(transport(self.reader, c, "t"), transport(self.reader, c, "t"), native(c)) for c in columns]
-        return [(self.own_hash, self.own_hash, "BIGINT")]
+            return [(transport(self.reader, c, "t"), transport(self.reader, c, "t"), c) for c in columns]
+        return [(self.own_hash, self.own_hash, None)]
 
     def by_address(self) -> str:
         """The tail that joins the key relation to the rows' addresses, in the order of the relation."""
         on = " AND ".join(f"{compared} = k.rfs_{i + 1}" for i, (_, compared, _) in enumerate(self._identity))
-        return f"JOIN {relation(self.reader, [kind for _, _, kind in self._identity], indexed=True)} ON {on} ORDER BY k.rfs_0"
+        return f"JOIN {relation(self.reader, [column for _, _, column in self._identity], indexed=True)} ON {on} ORDER BY k.rfs_0"
 
     def by_columns(self, columns: Sequence[str], *, head: str | None = None, conditions: Sequence[str] = (), tail: str = "") -> str:
         """The statement that joins the key relation to some columns; the ordinal of the key comes first in each row."""
@@ -85,8 +86,9 @@ class Shape:
         on = " AND ".join(f"{transport(self.reader, c, 't')} = k.rfs_{i + 1}" for i, c in enumerate(wanted))
         listed = self.listed if head is None else head
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        keys = relation(self.reader, [native(c) for c in wanted], indexed=self._indexed(columns))
-        return f"SELECT k.rfs_0, {listed} FROM {self.source} AS t JOIN {keys} ON {on}{where}{tail}"
+        indexed = self._indexed(columns)
+        keys, join = relation(self.reader, wanted, indexed=indexed), "JOIN" if indexed else self.reader.dialect.scan_join
+        return f"SELECT k.rfs_0, {listed} FROM {self.source} AS t {join} {keys} ON {on}{where}{tail}"
 
     def _indexed(self, columns: Sequence[str]) -> bool:
         """Whether an index starts with one of the columns."""
@@ -141,21 +143,24 @@ def transport(reader: Reader, column: Column, alias: str) -> str:
     return reader.dialect.binary_text.format(expression) if _is_bytes(column) else expression
 
 
-def native(column: Column) -> str:
-    """The type in which a key's item is compared with the column."""
-    return "TEXT" if _is_bytes(column) else column.native_type or "TEXT"
+def relation(reader: Reader, columns: Sequence[Column | None], *, indexed: bool) -> str:
+    """The bound JSON parameter as a relation `k` with the ordinal `rfs_0` and the items `rfs_1` …, as they compare with the columns.
 
-
-def relation(reader: Reader, kinds: Sequence[str], *, indexed: bool) -> str:
-    """The bound JSON parameter as a relation `k` with the ordinal `rfs_0` and the items `rfs_1` …, of the given native types.
-
-    `indexed` says whether what it is joined with has an index.
+    A column None stands for a row number or hash; `indexed` says whether what the relation is joined with has an index.
     """
     dialect = reader.dialect
     items = [dialect.as_bigint.format(dialect.key_item.format(0))]
-    items += [dialect.key_cast.format(dialect.key_item.format(i + 1), kind) for i, kind in enumerate(kinds)]
+    items += [_cast(dialect, dialect.key_item.format(i + 1), column) for i, column in enumerate(columns)]
     listed = ", ".join(f"{item} AS rfs_{i}" for i, item in enumerate(items))
     return f"(SELECT {listed} FROM {dialect.key_relation.format(dialect.placeholder)}{'' if indexed else dialect.key_relation_end}) AS k"
+
+
+def _cast(dialect: Dialect, item: str, column: Column | None) -> str:
+    if column is None:
+        return dialect.key_cast.format(item, "BIGINT")
+    if _is_bytes(column):
+        return dialect.key_cast.format(item, "TEXT")
+    return dict(dialect.key_casts).get(column.type.kind, dialect.key_cast).format(item, column.native_type or "TEXT")
 
 
 def _is_bytes(column: Column) -> bool:

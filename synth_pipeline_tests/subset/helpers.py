@@ -24,7 +24,9 @@ def build(path: Path, script: str, **rows: list[tuple[Any, ...]]) -> Path:
     return path
 
 
-def draw(path: Path, target: Path, *, preserve: tuple[str, ...] = (), holdout: float = 0.0, batch: int = 10_000, **options: Any) -> tuple[Subset, DatabaseSchema]:
+def draw(
+    path: Path, target: Path, *, preserve: tuple[str, ...] = (), holdout: float = 0.0, batch: int = 10_000, **options: Any
+) -> tuple[Subset, DatabaseSchema]:
     """A subset of the database, after its references were compared here once more, value by value."""
     connector = connect(f"sqlite:///{path}")
     try:
