@@ -44,27 +44,25 @@ def show_summary(summary: RunSummary) -> None:
         stages.add_row("[bold]all", f"{summary.seconds:.1f}", "")
     console.print(stages)
 
-    facts = _table("", "", header=False)
-    facts.columns[1].justify = "left"
-    facts.columns[1].no_wrap = False
+    facts: list[tuple[str, Any]] = []
     if summary.quality is not None:
         score = f"{100 * summary.quality:.1f} %{f' ({summary.grade})' if summary.grade else ''}"
-        facts.add_row("quality", _marked(score, not summary.failed_checks, warn=not summary.failed))
+        facts.append(("quality", _marked(score, not summary.failed_checks, warn=not summary.failed)))
     if summary.integrity is not None:
         kept, rules = summary.integrity["rules"] - summary.integrity["broken"], summary.integrity["rules"]
-        facts.add_row("integrity", _marked(f"{kept:,} of {rules:,} rules kept by every row", kept == rules, warn=True))
+        facts.append(("integrity", _marked(f"{kept:,} of {rules:,} rules kept by every row", kept == rules, warn=True)))
     if summary.privacy:
-        facts.add_row("privacy", _text(_privacy(summary.privacy)))
+        facts.append(("privacy", _text(_privacy(summary.privacy))))
     for number, finding in enumerate(summary.findings):
-        facts.add_row("" if number else "look at", _text(finding))
+        facts.append(("" if number else "look at", _text(finding)))
     for check in summary.failed_checks:
-        facts.add_row("check", _marked(check, False, warn=not summary.failed))
+        facts.append(("check", _marked(check, False, warn=not summary.failed)))
     if summary.report:
-        facts.add_row("report", _text(summary.report))
+        facts.append(("report", _text(summary.report)))
     if summary.target:
-        facts.add_row("target", _text(summary.target))
-    if facts.row_count:
-        console.print(facts)
+        facts.append(("target", _text(summary.target)))
+    for name, text in facts:
+        console.print(_text(f"{name:<11}") + text)
     for warning in summary.warnings[:_MOST_WARNINGS]:
         console.print(_text(f"note: {warning}"), style="yellow")
     if len(summary.warnings) > _MOST_WARNINGS:
@@ -119,10 +117,10 @@ def _console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
 
 
-def _table(*headings: str, header: bool = True) -> Table:
+def _table(*headings: str) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, show_header=header, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
     return table
