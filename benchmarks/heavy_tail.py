@@ -18,7 +18,8 @@ DDL = """
 CREATE TABLE customer (id INTEGER PRIMARY KEY, age INTEGER);
 CREATE TABLE product (id INTEGER PRIMARY KEY, price REAL);
 CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER REFERENCES customer(id), day INTEGER);
-CREATE TABLE item (id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL REFERENCES orders(id), product_id INTEGER NOT NULL REFERENCES product(id), n INTEGER);
+CREATE TABLE item (id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL REFERENCES orders(id),
+                   product_id INTEGER NOT NULL REFERENCES product(id), n INTEGER);
 """
 INDEXES = """
 CREATE INDEX orders_customer ON orders(customer_id); CREATE INDEX item_order ON item(order_id); CREATE INDEX item_product ON item(product_id);
@@ -80,9 +81,10 @@ def rfs(path: Path, share: float, seed: int) -> dict[str, float]:
     by = {(r["table"], r["columns"][0]): r for r in report["relationships"].values()}
     order = by[("orders", "customer_id")]
     rows, p = report["tables"]["orders"]["rows"], order["null_share_population"]
+    error = abs(order["null_share"] - p) / (p * (1 - p) / rows) ** 0.5
     return {
         "customer→orders": order["ks"], "order→items": by[("item", "order_id")]["ks"], "product→items": by[("item", "product_id")]["ks"],
-        "product→items plain": by[("item", "product_id")]["ks_plain"], "NULL share, standard errors": abs(order["null_share"] - p) / (p * (1 - p) / rows) ** 0.5,
+        "product→items plain": by[("item", "product_id")]["ks_plain"], "NULL share, standard errors": error,
         "seconds": report["seconds"], "statements": report["statements"], "rows read": report["rows_read"],
     }  # fmt: skip
 
@@ -113,8 +115,9 @@ def others(path: Path, share: float, seed: int, sdv: bool) -> dict[str, dict[str
         from sdv.multi_table.utils import get_random_subset
         from sdv.utils import drop_unknown_references
 
+        columns = {t: {c: {"sdtype": "id" if c.endswith("id") else "numerical"} for c in d} for t, d in tables.items()}
         metadata = Metadata.load_from_dict({
-            "tables": {t: {"primary_key": "id", "columns": {c: {"sdtype": "id" if c.endswith("id") else "numerical"} for c in d}} for t, d in tables.items()},
+            "tables": {t: {"primary_key": "id", "columns": c} for t, c in columns.items()},
             "relationships": [
                 {"parent_table_name": p, "parent_primary_key": "id", "child_table_name": c, "child_foreign_key": k}
                 for c, k, p in (*KEYS.values(), ("item", "product_id", "product"))

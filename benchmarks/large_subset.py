@@ -37,15 +37,15 @@ def main() -> None:
         config = SubsetConfig(max_rows=50_000, tree_keys=TREE_KEYS, population="estimate" if options.estimate else "exact")
         report = take_subset(connector, schema, config, BundleWriter(Path(folder) / "subset", schema)).report
         seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        f"{seconds:.1f} s, peak {after / 1024:.0f} MB (before {before / 1024:.0f} MB), {report['statements']} statements, {report['rows_read']:,} rows read"
-    )
-    print(f"{report['rows']:,} rows, {report['core']:,} core")
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-        connection.create_function("text_number", 1, lambda v: 0)
-        for statement in report["distinct_statements"]:
-            plan = "; ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", ["[]"] * statement.count("?")))
-            print(f"  {plan}\n    {statement[:160]}")
+        print(f"{seconds:.1f} s, peak {after / 1024:.0f} MB (before {before / 1024:.0f} MB)")
+        print(f"{report['statements']} statements, {report['rows_read']:,} rows read")
+        print(f"{report['rows']:,} rows, {report['core']:,} core")
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+            connection.create_function("text_number", 1, lambda v: 0)
+            for statement in report["distinct_statements"]:
+                plan = "; ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", ["[]"] * statement.count("?")))
+                print(f"  {plan}\n    {statement[:160]}")
+
 
 
 if __name__ == "__main__":
