@@ -80,6 +80,8 @@ def _bars(plot: Plot, title: str) -> str:
 
 def percent(share: float) -> str:
     """A share as text."""
+    if 0 < share < 0.0005:
+        return "<0.1%"
     return f"{100 * share:.0f}%" if share >= 0.0995 or share == 0 else f"{100 * share:.1f}%"
 
 

@@ -80,6 +80,7 @@ def build_report(
         seed: of all sampling; the same seed gives the same figures.
         progress: told of every step.
     """
+    from synth_pipeline import __version__
     from synth_pipeline.progress import Silent
     from synth_pipeline.quality.html import render_html
     from synth_pipeline.quality.summary import render_summary
@@ -87,7 +88,8 @@ def build_report(
     start = time.perf_counter()
     measured = _measure(schema, metadata, real, synthetic, population, integrity, facts, seed, progress or Silent())
     findings = find(measured)
-    facts = {**facts, "report_seconds": round(time.perf_counter() - start, 1)}
+    made = {"package_version": __version__, "created_at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
+    facts = {**made, **facts, "report_seconds": round(time.perf_counter() - start, 1)}
     figures = _figures(measured, findings, facts, checks)
     page = render_html(measured, figures, synthetic, real)
     return QualityReport(figures, page, render_summary(figures))
@@ -136,6 +138,7 @@ def _figures(m: Measured, findings: list[Finding], facts: Mapping[str, Any], che
     verdict = _verdict(m, findings)
     return {
         "facts": _plain(facts),
+        "schema_fingerprint": m.frame.schema.fingerprint(),
         "verdict": verdict,
         "properties": _properties(m),
         "tables": {t.table: _table(m, t) for t in m.tables},

@@ -103,8 +103,23 @@ def make(seed: int) -> Shop:
     amount = np.round(np.exp(2.5 + age[owner] / 40 + 0.8 * level[owner] + rng.normal(0, 0.25, m)), 2)
     tax = np.round(amount * 0.19 + rng.normal(0, 0.3, m), 2)
     rating = np.clip((3 + level[owner] + rng.normal(0, 0.6, m)).round(), 1, 5).astype(np.int64)
-    customer = {"id": np.arange(1, n + 1), "email": [f"person{seed}.{i}@mail{seed}.example" for i in range(n)], "region": region, "town": town, "age": age, "since": since}
-    orders = {"id": np.arange(1, m + 1), "customer_id": owner + 1, "placed": placed, "channel": channel, "amount": amount, "tax": tax, "rating": rating}
+    customer = {
+        "id": np.arange(1, n + 1),
+        "email": [f"person{seed}.{i}@mail{seed}.example" for i in range(n)],
+        "region": region,
+        "town": town,
+        "age": age,
+        "since": since,
+    }
+    orders = {
+        "id": np.arange(1, m + 1),
+        "customer_id": owner + 1,
+        "placed": placed,
+        "channel": channel,
+        "amount": amount,
+        "tax": tax,
+        "rating": rating,
+    }
     return Shop(customer, orders)
 
 
@@ -132,7 +147,9 @@ def training_rows(shop: Shop, bundle: TableBundle) -> Shop:
     return Shop(kept[0], kept[1])
 
 
-def report_on(real: TableBundle, synthetic: TableBundle, *, checks: ChecksConfig | None = None, facts: Mapping[str, Any] | None = None) -> QualityReport:
+def report_on(
+    real: TableBundle, synthetic: TableBundle, *, checks: ChecksConfig | None = None, facts: Mapping[str, Any] | None = None
+) -> QualityReport:
     """The report of two bundles of the shop."""
     integrity = evaluate(synthetic, derive_rules(SCHEMA, METADATA), SCHEMA)
     population = PopulationStats(rows={t: real.rows(t) for t in SCHEMA.table_ids})

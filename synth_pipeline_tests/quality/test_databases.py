@@ -41,7 +41,9 @@ def opened(shared_data: Path, tmp_path_factory: pytest.TempPathFactory):  # type
 
 def build(schema: DatabaseSchema, metadata: SynthesisMetadata, real: TableBundle, synthetic: TableBundle) -> QualityReport:
     integrity = evaluate(synthetic, derive_rules(schema, metadata), schema)
-    return build_report(schema, metadata, real, synthetic, PopulationStats(rows={}), integrity=integrity, facts={"source": "x"}, checks=ChecksConfig())
+    return build_report(
+        schema, metadata, real, synthetic, PopulationStats(rows={}), integrity=integrity, facts={"source": "x"}, checks=ChecksConfig()
+    )
 
 
 def cut(schema: DatabaseSchema, bundle: TableBundle, directory: Path, rows: int, *, shuffled: bool = False) -> TableBundle:

@@ -82,7 +82,7 @@ def damaged(source: Path, target: Path, module: ModuleType) -> Path:
     tables, structure = module.load(str(target))
     rng, connection = np.random.default_rng(3), sqlite3.connect(target)
     kinds = module.kinds(tables, structure)
-    for (name, kind) in kinds.items():
+    for name, kind in kinds.items():
         ids = [r[0] for r in connection.execute(f"SELECT rowid FROM {module.q(name)} ORDER BY rowid")]
         unique = {c for u in structure[name]["unique"] for c in u}
         for column in kind:
@@ -146,9 +146,7 @@ def test_scores_and_ceilings_agree_with_the_independent_yardstick(shared_data: P
     cardinality = {}
     for t in tables:
         for p, a, b in structure[t]["fks"]:
-            degrees = [
-                y.keystr(d[t], a).value_counts().reindex(y.keystr(d[p], b).values).fillna(0).values.astype(float) for d in (tables, made)
-            ]
+            degrees = [y.keystr(d[t], a).value_counts().reindex(y.keystr(d[p], b).values).fillna(0).values.astype(float) for d in (tables, made)]
             cardinality[t, tuple(a)] = 1 - y.ks(*degrees)
     for fk in schema.foreign_keys:
         found = scores.score_cardinality(frame, fk, PopulationStats(rows={}))
