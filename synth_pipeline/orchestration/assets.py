@@ -23,6 +23,7 @@ from synth_pipeline.locking import source_lock
 from synth_pipeline.metadata.model import SynthesisMetadata
 from synth_pipeline.orchestration import presentation
 from synth_pipeline.orchestration.failures import RETRY_DATABASE, reported
+from synth_pipeline.orchestration.history import observed
 from synth_pipeline.orchestration.overrides import FitOverrides, SampleOverrides, SubsetOverrides
 from synth_pipeline.orchestration.resources import Artifacts, Sources
 from synth_pipeline.progress import LogLines
@@ -94,6 +95,7 @@ def reflected_schema(context: dg.AssetExecutionContext, sources: Sources, artifa
     with _stage(context, sources, artifacts) as stage:
         before = stage.read_before()
         schema = pipeline.reflect(stage.config)
+        context.log_event(observed(stage.config.name, schema.declared_fingerprint()))
         with stage.publish() as directory:
             stored.save_schema(schema, directory)
         return stage.result(schema, schema.fingerprint(), presentation.of_schema(schema, before))

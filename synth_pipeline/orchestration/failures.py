@@ -19,6 +19,8 @@ from synth_pipeline.errors import SynthPipelineError, UnreachableError
 RETRY_DATABASE = dg.RetryPolicy(max_retries=3, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """For steps that talk to a database. Only `UnreachableError` is worth another attempt; all else would fail again."""
 
+_QUOTES_CODE_ONLY = (ImportError, AttributeError, NameError, NotImplementedError, RecursionError)
+
 
 @contextmanager
 def reported(log: Logger, doing: str) -> Iterator[None]:
@@ -40,7 +42,10 @@ def reported(log: Logger, doing: str) -> Iterator[None]:
         raise
     except Exception as e:
         kind = f"{type(e).__module__}.{type(e).__qualname__}".removeprefix("builtins.")
-        remedy = "Run the stage from a shell to see its message, which may quote data and is not kept here."
+        if isinstance(e, _QUOTES_CODE_ONLY):
+            kind, remedy = f"{kind} ({e})", "This is a defect of the program or of its installation."
+        else:
+            remedy = "Run the stage from a shell to see its message, which may quote data and is not kept here."
         raise dg.Failure(
             description=f"Unexpected {kind} while {doing}. {remedy}",
             metadata={"problem": f"Unexpected {kind}", "remedy": remedy, "kind": kind, "places": dg.MetadataValue.md(f"```\n{_places(e)}```")},

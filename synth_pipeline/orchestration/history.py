@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from synth_pipeline.config import SourceConfig
 
 
+DATA_VERSION_TAG = "dagster/data_version"
+
+
 @dataclass(frozen=True, slots=True)
 class Refresh:
     """A complete refresh: when (seconds since the epoch), and the declared fingerprint of the schema that it was made from."""
@@ -42,3 +45,8 @@ def last_refresh(instance: dg.DagsterInstance, config: SourceConfig) -> Refresh 
 def last_due(cron: str, timezone: str, now: datetime) -> datetime:
     """The latest time at or before `now` that a cron expression names, in its own time zone."""
     return get_latest_completed_cron_tick(cron, now, timezone)
+
+
+def observed(source: str, fingerprint: str) -> dg.AssetObservation:
+    """The observation of a source: its data version is the declared fingerprint of its schema."""
+    return dg.AssetObservation("source_database", partition=source, tags={DATA_VERSION_TAG: fingerprint})

@@ -176,9 +176,9 @@ def of_report(report: QualityReport, source: DatabaseSchema, page: Path, url: st
     }
     return {
         "report": dg.MetadataValue.url(url) if url else dg.MetadataValue.path(page),
-        **{name: round(float(n), 4) if isinstance(n, float) else n for name, n in numbers.items() if n is not None},
         "quality_grade": quality["grade"] or "not scored",
         "privacy_level": privacy["level"] or "not measured",
+        **{name: round(float(n), 4) if isinstance(n, float) else n for name, n in numbers.items() if n is not None},
         "look_at_first": listed([f"**{f['area']}** – {f['text']}" for f in verdict["first"]], "Nothing stands out."),
         "properties": table(
             {"property": p["title"], "score": _shown(p["score"]), "real data of this size": _shown(p["ceiling"]), "of": p["count"]}

@@ -17,7 +17,7 @@ import dagster as dg
 
 from synth_pipeline import pipeline
 from synth_pipeline.errors import SynthPipelineError, UnreachableError
-from synth_pipeline.orchestration.history import last_refresh
+from synth_pipeline.orchestration.history import last_refresh, observed
 from synth_pipeline.orchestration.resources import Sources
 from synth_pipeline.orchestration.sweep import Sweeper
 
@@ -145,7 +145,7 @@ def build_schema_sensor(names: list[str], job: Any, status: dg.DefaultSensorStat
             state, verdict = decide(state, seen, refreshed_from, lambda s, name=name: request(s, name))  # type: ignore[misc]
             cursor.sources[name] = state
             said.setdefault(verdict, []).append(name)
-            events.append(_observed(name, seen))
+            events.append(observed(name, seen))
             if verdict == "ask":
                 key = run_key(name, state)
                 requests.append(dg.RunRequest(run_key=key, partition_key=name, tags={REQUEST_TAG: key}))
@@ -160,10 +160,6 @@ def build_schema_sensor(names: list[str], job: Any, status: dg.DefaultSensorStat
         return dg.SensorResult(run_requests=requests, skip_reason=None if requests else summary, cursor=cursor.dump(), asset_events=events)
 
     return schema_changes
-
-
-def _observed(name: str, fingerprint: str) -> dg.AssetObservation:
-    return dg.AssetObservation("source_database", partition=name, tags={"dagster/data_version": fingerprint})
 
 
 def _problem(error: Exception) -> str:

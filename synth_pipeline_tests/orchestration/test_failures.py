@@ -128,3 +128,8 @@ def test_an_address_that_refuses_is_told_without_the_address(webhook: str) -> No
         with pytest.raises(RuntimeError, match=said) as caught:
             post(address, payload)
         assert "secret-token" not in str(caught.value)
+
+
+def test_a_defect_of_the_program_is_named() -> None:
+    """Messages that can only name code are kept, for they help and quote nothing."""
+    assert "no module named x" in str(_raise(ImportError("no module named x")).description)

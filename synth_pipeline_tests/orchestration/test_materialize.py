@@ -191,5 +191,7 @@ def test_observing_the_source_gives_the_fingerprint_as_data_version(shop: tuple[
     result = observe(assets=[source], partition_key="shop", instance=instance, resources=dict(definitions.resources or {}))
     assert result.success
     (observation,) = result.get_asset_observation_events()
+    records = instance.fetch_observations(dg.AssetRecordsFilter(dg.AssetKey("source_database"), asset_partitions=["shop"]), limit=5).records
+    assert len(records) == 2, "a refresh observes its source as well"
     version = observation.asset_observation_data.asset_observation.data_version
     assert version == pipeline.declared(load_config("shop", place.settings.configs))
