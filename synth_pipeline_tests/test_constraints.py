@@ -46,7 +46,7 @@ def test_sqlite(columns: dict[str, list[object]], sql: str, expected: list[bool]
 @pytest.mark.parametrize(
     ("dialect", "columns", "sql", "expected"),
     [
-        ("postgresql", {"r": ["PG", "X", None]}, "((r)::text = ANY ((ARRAY['G'::character varying, 'PG'::character varying])::text[]))", [True, False, True]),
+        ("postgresql", {"r": ["PG", "X", None]}, "((r)::text = ANY ((ARRAY['G'::varchar, 'PG'::character varying])::text[]))", [True, False, True]),
         ("postgresql", {"m": ["a@b", "ab"]}, "m ~ '^[^@]+@[^@]+$'::text", [True, False]),
         ("postgresql", {"d": [dt.date(2020, 1, 1), dt.date(1899, 1, 1)]}, "(d >= '1901-01-01'::date)", [True, False]),
         ("postgresql", {"y": [1900, 2000]}, "((y >= 1901) AND (y <= 2155))", [False, True]),

@@ -42,7 +42,10 @@ def shop(dialect: str = "sqlite", **types: Any) -> DatabaseSchema:
         primary_key=("client", "nr"), foreign_keys=(ForeignKey("f3", "orders", ("client",), "client", ("id",)),),
     )  # fmt: skip
     line = Table(
-        "line", "line", (Column("client", INT, "INTEGER"), Column("nr", INT, "INTEGER"), Column("amount", LogicalType("decimal", precision=8, scale=2), "DECIMAL(8,2)")),
+        "line", "line", (
+            Column("client", INT, "INTEGER"), Column("nr", INT, "INTEGER"),
+            Column("amount", LogicalType("decimal", precision=8, scale=2), "DECIMAL(8,2)"),
+        ),
         foreign_keys=(ForeignKey("f4", "line", ("client", "nr"), "orders", ("client", "nr")),),
     )  # fmt: skip
     return DatabaseSchema(dialect, (region, client, orders, line))
@@ -148,7 +151,8 @@ def test_a_check_that_cannot_be_evaluated_is_skipped_with_a_reason(tmp_path: Pat
 
 def test_a_missing_or_mistyped_column_breaks_conformance(tmp_path: Path) -> None:
     made = DatabaseSchema("sqlite", (Table("t", "t", (Column("a", TEXT), Column("c", TEXT))),))
-    asked = DatabaseSchema("sqlite", (Table("t", "t", (Column("a", INT), Column("b", INT, nullable=False))), Table("gone", "gone", (Column("a", INT),))))
+    wanted = Table("t", "t", (Column("a", INT), Column("b", INT, nullable=False)))
+    asked = DatabaseSchema("sqlite", (wanted, Table("gone", "gone", (Column("a", INT),))))
     report = evaluate(bundle(tmp_path, made, {"t": [("1", "x")]}), derive_rules(asked), asked)
     assert [(r.checked, r.violations) for r in report.of("schema_conformance")] == [(2, 3), (1, 1)]
     assert report.of("not_null")[0].skipped == "the column b is missing"

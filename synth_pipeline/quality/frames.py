@@ -38,13 +38,11 @@ class Feature:
 
     Attributes:
         labels: readable categories by code; code 0 is NULL. None stands for a category that must not be shown.
-        unit_days: the column holds dates without a time of day.
     """
 
     name: str
     kind: Kind
     labels: tuple[str | None, ...] = ()
-    unit_days: bool = False
 
     @property
     def size(self) -> int:
@@ -237,7 +235,7 @@ def _feature(column: Column, about: ColumnMetadata | None, real: Any, synthetic:
         if len(real) == real.null_count:
             return None
         kind: Kind = "number" if pa.types.is_time(real.type) else "date"
-        return Feature(column.name, kind, unit_days=bool(pa.types.is_date(real.type))), _seconds(real), _seconds(synthetic)
+        return Feature(column.name, kind), _seconds(real), _seconds(synthetic)
     numeric = pa.types.is_integer(real.type) or pa.types.is_decimal(real.type) or pa.types.is_floating(real.type)
     distinct = pc.count_distinct(real, mode="only_valid").as_py()
     if numeric and distinct > FEW:
@@ -262,7 +260,8 @@ def _floats(values: pa.ChunkedArray[Any]) -> Array:
 
     numbers: Any = pc.cast(values, pa.float64(), safe=False)
     filled: Any = pc.fill_null(numbers, float("nan"))
-    return np.asarray(filled.to_numpy(), dtype=np.float64)
+    found = np.asarray(filled.to_numpy(), dtype=np.float64)
+    return np.where(np.isinf(found), np.nan, found)
 
 
 def _seconds(values: pa.ChunkedArray[Any]) -> Array:

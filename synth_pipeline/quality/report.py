@@ -6,6 +6,7 @@ The measures themselves, the page's looks and the thresholds' meaning live in th
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -136,8 +137,8 @@ def _measure(
 
 def _figures(m: Measured, findings: list[Finding], facts: Mapping[str, Any], checks: ChecksConfig) -> dict[str, Any]:
     verdict = _verdict(m, findings)
-    return {
-        "facts": _plain(facts),
+    figures: dict[str, Any] = _plain({
+        "facts": facts,
         "schema_fingerprint": m.frame.schema.fingerprint(),
         "verdict": verdict,
         "properties": _properties(m),
@@ -157,7 +158,8 @@ def _figures(m: Measured, findings: list[Finding], facts: Mapping[str, Any], che
         "published": dataclasses.asdict(m.published) if m.published else None,
         "findings": [dataclasses.asdict(f) for f in findings[:40]],
         "checks": {"thresholds": checks.model_dump(), "failed": _failed(verdict, checks)},
-    }  # fmt: skip
+    })  # fmt: skip
+    return figures
 
 
 def _verdict(m: Measured, findings: list[Finding]) -> dict[str, Any]:
@@ -245,9 +247,11 @@ def _failed(verdict: Mapping[str, Any], checks: ChecksConfig) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON values only; what is none becomes text."""
+    """JSON values only: NaN becomes null, and what is no JSON value becomes text."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

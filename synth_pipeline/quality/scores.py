@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from synth_pipeline.quality.measures import Pairs, shape_score, weighted_ks
+from synth_pipeline.quality.measures import Pairs, ks_distance, shape_score, weighted_ks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ Basis = Literal["held-out rows", "bootstrap"]
 
 @dataclass(frozen=True)
 class ColumnScore:
-    """Shape of one column: `score` in 0..1 beside `ceiling`; `null_gap` is |difference of NULL shares|."""
+    """Shape of one column: `score` in 0..1 beside `ceiling`; `null_gap` is |difference of NULL shares|, `length` 1 - KS of text lengths."""
 
     column: str
     kind: str
@@ -45,6 +45,7 @@ class ColumnScore:
     ceiling: float | None
     null_real: float
     null_synthetic: float
+    length: float | None = None
     note: str = ""
 
     @property
@@ -167,7 +168,9 @@ def _column_score(table: TableFrame, name: str, reference: Array, ceiling: Array
     feature = table.features.get(name)
     if feature is None:
         note = "key" if name in table.keys else "personal" if name in table.personal else "text" if name in table.texts else "not compared"
-        return ColumnScore(name, note, None, None, *nulls)
+        lengths = [s.lengths.get(name) for s in (table.real, table.synthetic)]
+        alike = None if lengths[0] is None or lengths[1] is None or not len(lengths[0]) else 1 - ks_distance(lengths[0], lengths[1])
+        return ColumnScore(name, note, None, None, *nulls, length=alike)
     if len(reference) == 0 or len(rows) == 0:
         both_empty = len(reference) == len(rows)
         return ColumnScore(name, feature.kind, None if both_empty else 0.0, None if both_empty else 1.0, *nulls, note="no rows")

@@ -39,7 +39,8 @@ SCHEMA = DatabaseSchema(
         Table(
             "orders", "orders",
             (
-                Column("id", INT, "INTEGER", nullable=False), Column("customer_id", INT, "INTEGER", nullable=False), Column("placed", MOMENT, "DATETIME"),
+                Column("id", INT, "INTEGER", nullable=False), Column("customer_id", INT, "INTEGER", nullable=False),
+                Column("placed", MOMENT, "DATETIME"),
                 Column("channel", TEXT, "TEXT"), Column("amount", REAL, "REAL"), Column("tax", REAL, "REAL"), Column("rating", INT, "INTEGER"),
             ),
             primary_key=("id",), foreign_keys=(ForeignKey("orders_customer", "orders", ("customer_id",), "customer", ("id",)),),
@@ -60,7 +61,8 @@ METADATA = SynthesisMetadata(
         "orders": TableMetadata(
             columns={
                 "id": ColumnMetadata(sdtype="id"), "customer_id": ColumnMetadata(sdtype="id"), "placed": ColumnMetadata(sdtype="datetime"),
-                "channel": ColumnMetadata(sdtype="categorical"), "amount": ColumnMetadata(sdtype="numerical"), "tax": ColumnMetadata(sdtype="numerical"),
+                "channel": ColumnMetadata(sdtype="categorical"), "amount": ColumnMetadata(sdtype="numerical"),
+                "tax": ColumnMetadata(sdtype="numerical"),
                 "rating": ColumnMetadata(sdtype="numerical"),
             },
             primary_key=("id",),

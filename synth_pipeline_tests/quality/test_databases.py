@@ -66,7 +66,7 @@ def test_rules_hold_for_every_real_database(opened, name: str) -> None:  # type:
     assert not [r.rule.text for r in report.results if r.skipped]
 
 
-@pytest.mark.parametrize("name", ["chinook", "northwind", "oracle_hr", "pubs"])
+@pytest.mark.parametrize("name", ["northwind", "oracle_hr"])
 def test_a_database_against_itself_and_a_damaged_copy(opened, tmp_path: Path, name: str) -> None:  # type: ignore[no-untyped-def]
     schema, metadata, real = opened(name)
     same = build(schema, metadata, real, real)
@@ -77,7 +77,7 @@ def test_a_database_against_itself_and_a_damaged_copy(opened, tmp_path: Path, na
     assert len(same.html) < 5_000_000 and len(same.summary) < 40_000
 
 
-@pytest.mark.parametrize("name", DATABASES[:-1])
+@pytest.mark.parametrize("name", ["northwind", "oracle_hr_oe", "employees_small"])
 @pytest.mark.parametrize("rows", [0, 1, 8])
 def test_tables_of_few_rows(opened, tmp_path: Path, name: str, rows: int) -> None:  # type: ignore[no-untyped-def]
     """Also few against many, and none against some."""

@@ -35,7 +35,8 @@ def test_sdmetrics_on_plain_tables_gives_the_same_property_scores(tmp_path: Path
         "tables": {
             "customer": {
                 "columns": {
-                    "id": {"sdtype": "id"}, "email": {"sdtype": "email", "pii": True}, "region": {"sdtype": "categorical"}, "town": {"sdtype": "categorical"},
+                    "id": {"sdtype": "id"}, "email": {"sdtype": "email", "pii": True}, "region": {"sdtype": "categorical"},
+                    "town": {"sdtype": "categorical"},
                     "age": {"sdtype": "numerical"}, "since": {"sdtype": "datetime"},
                 },
                 "primary_key": "id",
