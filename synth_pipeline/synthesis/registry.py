@@ -14,7 +14,20 @@ def _relational() -> Synthesizer:
     return RelationalSynthesizer()
 
 
-_KNOWN: dict[str, Callable[[], Synthesizer]] = {"relational": _relational}
+def _table(name: str) -> Synthesizer:
+    from synth_pipeline.synthesis.sdv.runtime import require_sdv
+
+    require_sdv(name)
+    from synth_pipeline.synthesis.sdv.tables import TableSynthesizer
+
+    return TableSynthesizer(name)
+
+
+_KNOWN: dict[str, Callable[[], Synthesizer]] = {
+    "relational": _relational,
+    "gaussian_copula": lambda: _table("gaussian_copula"),
+    "ctgan": lambda: _table("ctgan"),
+}
 
 
 def synthesizer(name: str) -> Synthesizer:
@@ -22,6 +35,7 @@ def synthesizer(name: str) -> Synthesizer:
 
     Raises:
         ConfigError: there is none.
+        MissingExtraError: it needs a package that is not installed.
     """
     if name not in _KNOWN:
         raise ConfigError(f"There is no synthesizer {name!r}.", closest(name, _KNOWN))

@@ -6,7 +6,8 @@ text, opaque values, constants. What is made up is modelled only in its form and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,11 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_pipeline.catalog.schema import Column, DatabaseSchema
-from synth_pipeline.metadata.model import TableMetadata
+from synth_pipeline.keys import combined_codes
+from synth_pipeline.metadata.model import ColumnMetadata, TableMetadata
+from synth_pipeline.synthesis.relational import documents
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.model import MadeColumn, Opaque, Surrogate
 from synth_pipeline.synthesis.relational.personal import PersonalModel
-from synth_pipeline.synthesis.relational.shapes import KeyShapes, scramble, shape_of
+from synth_pipeline.synthesis.relational.shapes import KeyShapes
 from synth_pipeline.synthesis.relational.structure import decided_columns
 from synth_pipeline.synthesis.relational.text import TextModel
 from synth_pipeline.synthesis.relational.variable import Variable
@@ -38,6 +41,8 @@ _PLACES = {
     "locale",
 }
 _PLAIN = {"numerical", "datetime", "categorical", "ordinal", "boolean", "id", "unknown", "text"}
+_SHAPELESS = {"first_name", "last_name", "phone_number", "ssn", "email", "user_name", "username", "password"}
+_MOST_NAMES = 5_000
 _MOST_BYTES = 1 << 20
 
 
@@ -53,6 +58,7 @@ class Roles:
         kinds: for made columns how: constant, surrogate, shape, personal, text, opaque.
         unique: columns that are a key by themselves.
         places: drawn columns that hold parts of a place.
+        masked: drawn columns whose values are replaced one by one: the same name stays the same name.
     """
 
     foreign: set[str] = field(default_factory=set)
@@ -62,6 +68,7 @@ class Roles:
     kinds: dict[str, str] = field(default_factory=dict)
     unique: set[str] = field(default_factory=set)
     places: set[str] = field(default_factory=set)
+    masked: set[str] = field(default_factory=set)
 
 
 def assign_roles(frame: Frame, schema: DatabaseSchema, meta: TableMetadata) -> Roles:
@@ -74,13 +81,16 @@ def assign_roles(frame: Frame, schema: DatabaseSchema, meta: TableMetadata) -> R
         if column.name in roles.foreign:
             continue
         kind = _kind(frame, column, meta, column.name in roles.unique)
-        if kind == "drawn":
+        if kind == "masked":
+            roles.drawn.append(column.name)
+            roles.masked.add(column.name)
+        elif kind == "drawn":
             roles.drawn.append(column.name)
             if meta.columns[column.name].sdtype in _PLACES:
                 roles.places.add(column.name)
-            continue
-        roles.made.append(column.name)
-        roles.kinds[column.name] = kind
+        else:
+            roles.made.append(column.name)
+            roles.kinds[column.name] = kind
         if kind in ("personal", "text") and column.name not in roles.unique:
             roles.copyable.append(column.name)
     return roles
@@ -98,7 +108,9 @@ def _kind(frame: Frame, column: Column, meta: TableMetadata, unique: bool) -> st
     # Personal fractions (a latitude) are drawn between donors; a code or a number keeps only its number of digits.
     fraction = pa.types.is_decimal(kind) and kind.scale > 0 or pa.types.is_floating(kind) and not _all_whole(values)
     if about.pii and not pa.types.is_temporal(kind) and not pa.types.is_boolean(kind) and not fraction:
-        return "personal" if not pa.types.is_binary(kind) else "opaque"
+        if pa.types.is_binary(kind):
+            return "opaque"
+        return "masked" if _repeated(frame, values, about, distinct, known) else "personal"
     if unique or about.sdtype == "id" and distinct > 0.95 * known and known > 20:
         if whole or pa.types.is_decimal(kind) and kind.scale == 0 or pa.types.is_floating(kind) and column.identity:
             return "surrogate"
@@ -119,6 +131,10 @@ def _kind(frame: Frame, column: Column, meta: TableMetadata, unique: bool) -> st
         return "constant"
     if not textual or about.sdtype in _PLACES or column.type.kind == "enum":
         return "drawn"
+    if about.sdtype in ("datetime", "numerical"):
+        return "drawn"
+    if _repeated(frame, values, about, distinct, known):
+        return "masked"
     near_unique = distinct > 0.5 * known and distinct > 20
     if about.sdtype == "text" and (distinct > 50 or near_unique or distinct > 0.5 * known):
         return "text"
@@ -127,6 +143,17 @@ def _kind(frame: Frame, column: Column, meta: TableMetadata, unique: bool) -> st
     if near_unique:
         return "text" if _words(values) >= 1.3 else "personal"
     return "drawn"
+
+
+def _repeated(frame: Frame, values: pa.ChunkedArray, about: ColumnMetadata, distinct: int, known: int) -> bool:
+    """Whether values name the same few things again and again (a composer): then each keeps its place under another name."""
+    if not pa.types.is_string(values.type) or about.sdtype in _SHAPELESS or distinct > min(0.5 * known, _MOST_NAMES) or known < 20:
+        return False
+    if about.pii:
+        return True
+    # What is not personal may come out, unless a value stands for one root entity.
+    pairs = np.unique(combined_codes([values, pa.chunked_array([pa.array(frame.entities)])]))
+    return (about.sdtype not in _PLAIN or about.sdtype == "text") and len(pairs) - (known < len(values)) < 2 * distinct
 
 
 def _words(values: pa.ChunkedArray) -> float:
@@ -165,6 +192,21 @@ def make_column(frame: Frame, column: str, roles: Roles, meta: TableMetadata, ab
     return MadeColumn(PersonalModel.fit(texts, sdtype, about.locale, limit, _relatives(column, meta, roles), rng), absent, unique)
 
 
+def pseudonyms(dictionary: pa.Array, about: ColumnMetadata, column: Column, rng: np.random.Generator) -> pa.Array:
+    """Another name for each value of a dictionary, all different and none of them in it."""
+    real = [str(v) for v in dictionary.to_pylist()]
+    if about.sdtype in _PLAIN:
+        made = TextModel.fit(real, column.type.length).generate(len(real), rng, real, unique=True)
+    else:
+        made = PersonalModel.fit(real, about.sdtype, about.locale, column.type.length, {}, rng).generate(len(real), {}, rng, unique=True)
+    return pa.array(made, type=dictionary.type)
+
+
+def named_columns(sql: str, columns: Collection[str]) -> list[str]:
+    """The columns that an expression names."""
+    return [c for c in columns if re.search(rf"(?<!\w){re.escape(c)}(?!\w)", sql, re.IGNORECASE)]
+
+
 def _texts(values: pa.ChunkedArray) -> list[str]:
     return [str(v) for v in values.to_pylist()] if not pa.types.is_binary(values.type) else []
 
@@ -186,7 +228,7 @@ def _fit_opaque(values: pa.ChunkedArray, rng: np.random.Generator) -> Opaque:
     picks = np.sort(rng.choice(len(values), min(200, len(values)), replace=False))
     sample = values.take(pa.array(picks)).to_pylist()
     if not pa.types.is_binary(values.type):
-        return Opaque(shapes=[shape_of(str(v)) for v in sample])
+        return Opaque(shapes=[documents.template(str(v)) for v in sample])
     header = b""
     if len(sample) >= 5:
         for i in range(min(8, *(len(v) for v in sample))):
@@ -261,7 +303,7 @@ def _as_number(texts: pa.Array, type_: pa.DataType, rng: np.random.Generator) ->
 def _opaque(maker: Opaque, count: int, type_: pa.DataType, unique: bool, rng: np.random.Generator) -> list[str] | list[bytes]:
     if not pa.types.is_binary(type_):
         picks = rng.integers(0, max(1, len(maker.shapes)), count)
-        return scramble([maker.shapes[i] for i in picks], rng) if maker.shapes else [""] * count
+        return documents.fill([maker.shapes[i] for i in picks], rng) if maker.shapes else [""] * count
     header = bytes.fromhex(maker.header)
     lengths = rng.choice(maker.lengths, count) if maker.lengths else np.zeros(count, dtype=int)
     out = [header + rng.bytes(max(0, int(n) - len(header))) for n in lengths]

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.variable import Variable
+
+_MOST_MEANS = 6
 
 
 @dataclass
@@ -88,3 +92,30 @@ def apportion(weights: np.ndarray, total: int, rng: np.random.Generator) -> np.n
     out = np.empty(n, dtype=np.int64)
     out[order] = np.diff(np.r_[0, np.minimum(edges, total)]).astype(np.int64)
     return out
+
+
+def telling_columns(child: Frame, index: np.ndarray, count: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """The child's columns that differ between parents more than within, with a score per row to be averaged."""
+    inside = index >= 0
+    found: list[tuple[float, str, np.ndarray]] = []
+    for column, x in child.x.items():
+        codec = child.codecs[column]
+        known = np.isfinite(x)
+        if known.sum() < 50 or len(np.unique(x[known])) < 2:
+            continue
+        if isinstance(codec, NumberCodec):
+            score = np.zeros(len(x))
+            score[known] = np.argsort(np.argsort(x[known], kind="stable"), kind="stable") / known.sum()
+            score[~known] = 0.5
+        else:
+            score = (x == np.bincount(x[known].astype(np.int64)).argmax()).astype(float)
+        z = score[inside] - score[inside].mean()
+        variance = float((z**2).mean())
+        if variance <= 0:
+            continue
+        mean = np.bincount(index[inside], z, minlength=len(count)) / np.maximum(count, 1)
+        within = float(((z - mean[index[inside]]) ** 2).sum() / max(1, inside.sum() - (count > 0).sum()))
+        share = 1 - within / variance
+        if share > 0.08:
+            found.append((share, column, score))
+    return [(c, s) for _, c, s in sorted(found, key=lambda f: -f[0])[:_MOST_MEANS]]

@@ -30,6 +30,7 @@ class NumberCodec:
         low, high: the range of the training values, in units.
         edges: bin edges of the feature.
         parts: calendar parts that vary (`month`, `day`, `weekday`, `hour`).
+        text: strptime format of dates that are kept as text, or `number` for numbers that are.
     """
 
     type: pa.DataType
@@ -40,6 +41,18 @@ class NumberCodec:
     high: float = 0.0
     edges: np.ndarray = field(default_factory=lambda: np.empty(0))
     parts: tuple[str, ...] = ()
+    text: str | None = None
+
+    @classmethod
+    def fit_text(cls, values: pa.ChunkedArray, text: str) -> NumberCodec | None:
+        """The codec of dates or numbers in text; None where some value would not come back as it is written."""
+        parsed = _parsed(values, text)
+        codec = cls.fit(parsed) if parsed.null_count == values.null_count else None
+        if codec is None or codec.digits is None:
+            return None
+        codec.text = text
+        x = codec.encode(values)
+        return codec if codec.exact(x, np.isnan(x)).equals(values.combine_chunks()) else None
 
     @classmethod
     def fit(cls, values: pa.ChunkedArray) -> NumberCodec | None:
@@ -62,6 +75,10 @@ class NumberCodec:
                 codec.offset = float(unique[0])
                 if len(unique) >= _LATTICE_VALUES:
                     codec.step = float(np.gcd.reduce(np.diff(unique).astype(np.int64)))
+                elif pa.types.is_temporal(kind):
+                    # Too few to tell the distances, but whole seconds or days show in the values themselves.
+                    codec.step = float(max(1, np.gcd.reduce(unique.astype(np.int64))))
+                    codec.step = next((s for s in (_DAY, 3_600_000_000, 60_000_000, 1_000_000, 1_000) if codec.step % s == 0), 1.0)
             codec.edges = bin_edges(x)
             codec.parts = _calendar_parts(kind, x)
         return codec
@@ -80,6 +97,8 @@ class NumberCodec:
     def encode(self, values: pa.ChunkedArray | pa.Array) -> np.ndarray:
         """The values in units, float64 (n,), NaN for NULL."""
         kind = self.type
+        if self.text is not None:
+            values = _parsed(values, self.text)
         if pa.types.is_date(kind):
             values = values.cast(pa.int32())
         elif pa.types.is_temporal(kind):
@@ -102,6 +121,8 @@ class NumberCodec:
 
     def exact(self, x: np.ndarray, null: np.ndarray) -> pa.Array:
         """Values from whole units, without moving them."""
+        if self.text is not None:
+            return _written(np.where(null, 0, x), null, self.text, self.digits or 0)
         kind = self.type
         if pa.types.is_floating(kind):
             return pa.array(x / 10.0 ** (self.digits or 0), type=pa.float64(), mask=null)
@@ -151,6 +172,14 @@ class CategoryCodec:
 Codec = NumberCodec | CategoryCodec
 
 
+def hashed_units(x: np.ndarray) -> np.ndarray:
+    """A 64-bit hash per value in units (splitmix64, Steele et al. 2014), so that values can be recognised but not read."""
+    z = x.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
 def to_numpy(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """A numeric Arrow column as a numpy array, NULL as NaN."""
     return np.asarray(values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy())
@@ -164,7 +193,7 @@ def bin_edges(x: np.ndarray) -> np.ndarray:
     unique = np.unique(x)
     if len(unique) > MAX_BINS - 2:
         unique = np.unique(np.quantile(x, np.linspace(0, 1, MAX_BINS - 1), method="lower"))
-    return (unique[1:] + unique[:-1]) / 2
+    return np.asarray((unique[1:] + unique[:-1]) / 2)
 
 
 def digitize(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -178,7 +207,7 @@ def gather(values: np.ndarray, index: np.ndarray) -> np.ndarray:
         return np.full(len(index), 0 if values.dtype == np.uint8 else -1, dtype=values.dtype)
     out = values[np.maximum(index, 0)]
     out[index < 0] = 0 if values.dtype == np.uint8 else -1
-    return out
+    return np.asarray(out)
 
 
 def outputs_of(x: np.ndarray, codes: int, rng: np.random.Generator, most: int = 6) -> np.ndarray:
@@ -221,6 +250,24 @@ def outputs_of(x: np.ndarray, codes: int, rng: np.random.Generator, most: int = 
     if null.any():
         parts.append(null * 2.0)
     return np.stack(parts, axis=1) if parts else np.zeros((n, 1))
+
+
+def _parsed(values: pa.Array | pa.ChunkedArray, text: str) -> pa.Array:
+    """Text as date-times or numbers; NULL where it is neither."""
+    import pandas as pd
+
+    strings = values.to_pandas()
+    if text == "number":
+        return pa.array(pd.to_numeric(strings, errors="coerce").astype(float), from_pandas=True)
+    return pa.array(pd.to_datetime(strings, format=text, errors="coerce"), type=pa.timestamp("us"), from_pandas=True)
+
+
+def _written(x: np.ndarray, null: np.ndarray, text: str, digits: int) -> pa.Array:
+    if text == "number":
+        return pa.array([f"{v:.{digits}f}" for v in x / 10.0**digits], type=pa.string(), mask=null)
+    import pandas as pd
+
+    return pa.array(pd.to_datetime(x.astype(np.int64), unit="us").strftime(text).to_numpy(dtype=object), type=pa.string(), mask=null)
 
 
 def _family(kind: pa.DataType) -> str:

@@ -6,32 +6,32 @@ of the children, deferred keys; everything learns from what was there before it.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Collection
 
 import numpy as np
-import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.progress import Progress
 from synth_pipeline.synthesis.base import TrainingData
-from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, make_column
-from synth_pipeline.synthesis.relational.counts import CountModel
-from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, digitize
-from synth_pipeline.synthesis.relational.frame import Frame, Group, fit_codec, parents_of, small_bins
-from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_blocks
+from synth_pipeline.synthesis.relational.columns import make_column, named_columns
+from synth_pipeline.synthesis.relational.counts import CountModel, telling_columns
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, digitize, hashed_units
+from synth_pipeline.synthesis.relational.frame import Frame, Group, small_bins
+from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_blocks, levels
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, DrawnColumn, MeanModel, TableModel, opening_context
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Base, equal_rows, find_rules
-from synth_pipeline.synthesis.relational.structure import TablePlan, plan_tables, usable_keys
+from synth_pipeline.synthesis.relational.structure import TablePlan
+from synth_pipeline.synthesis.relational.training import Training, ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
-from synth_pipeline.synthesis.relational.variable import Privacy, Variable, fit_variable
+from synth_pipeline.synthesis.relational.variable import Privacy, Variable, explained, fit_variable, without_rare
 
-logger = logging.getLogger(__name__)
-
-_REFERENCE_ROWS = 150
-_MOST_MEANS = 6
+_CHECKED = 50
+_LAGGED_ROWS = 200
+_LONGEST = 400
+_WORTH = 0.03
+"""The share of variance that the sibling before must explain in addition, to be looked at."""
 
 
 def fit_database(data: TrainingData, privacy: Privacy, seed: int, progress: Progress) -> DatabaseModel:
@@ -42,20 +42,16 @@ def fit_database(data: TrainingData, privacy: Privacy, seed: int, progress: Prog
 class _Fit:
     def __init__(self, data: TrainingData, privacy: Privacy, seed: int) -> None:
         self.data, self.schema, self.privacy, self.seed = data, data.schema, privacy, seed
-        self.frames: dict[str, Frame] = {}
-        self.roles: dict[str, Roles] = {}
-        self.plans: list[TablePlan] = []
+        self.training = Training.of(data, seed)
+        self.frames, self.roles, self.plans = self.training.frames, self.training.roles, self.training.plans
         self.models: dict[str, TableModel] = {}
         self.own: dict[str, Context] = {}
         self.above: dict[str, Context] = {}
         self.contexts: dict[str, Context] = {}
-        self.degrees: dict[str, list[ForeignKey]] = {}
         self.warnings: list[str] = []
 
     def run(self, progress: Progress) -> DatabaseModel:
         start = time.perf_counter()
-        self._load()
-        self._encode()
         with progress.step("fit", total=len(self.plans)) as step:
             for plan in self.plans:
                 self._table(plan)
@@ -63,69 +59,13 @@ class _Fit:
         for plan in self.plans:
             for fk in plan.deferred:
                 self._deferred(plan, fk)
-        rules = [line for m in self.models.values() for line in self._describe(m)]
         info = {
-            "synthesizer": "relational", "rows": {t: f.rows for t, f in self.frames.items()}, "seconds": round(time.perf_counter() - start, 3),
-            "rules": rules, "warnings": self.warnings, "seed": self.seed, "reference_tables": sorted(t for t, m in self.models.items() if m.reference is not None),
+            "synthesizer": "relational", "rows": {t: f.rows for t, f in self.frames.items()},
+            "seconds": round(time.perf_counter() - start, 3), "seed": self.seed, "warnings": self.warnings,
+            "rules": [line for m in self.models.values() for line in self._describe(m)],
+            "reference_tables": sorted(t for t, m in self.models.items() if m.reference is not None),
         }  # fmt: skip
         return DatabaseModel(self.schema, {p.table: self.models[p.table] for p in self.plans}, info)
-
-    # --- the training data ---------------------------------------------------------------------------------------------
-
-    def _load(self) -> None:
-        for table in self.schema.tables:
-            rows = self.data.bundle.read(table.id)
-            notes = self.data.bundle.annotations(table.id)
-            core = _flag(notes, "core", rows.num_rows, True)
-            held = _flag(notes, "holdout", rows.num_rows, False)
-            counted = core & ~held
-            train = counted if counted.any() else ~held if (~held).any() else np.ones(rows.num_rows, dtype=bool)
-            self.frames[table.id] = Frame(table, rows, train, counted)
-        distinct, absent = {}, {}
-        for fk in (k for t in self.schema.tables for k in usable_keys(self.schema, t)):
-            frame = self.frames[fk.table]
-            frame.parents[fk.id] = index = parents_of(frame.data, fk, self.frames[fk.parent].data)
-            distinct[fk.id] = len(np.unique(index[index >= 0]))
-            absent[fk.id] = float((index < 0).mean()) if len(index) else 0.0
-        rows = {t: f.rows for t, f in self.frames.items()}
-        self.reference = self._reference_tables()
-        self.plans = plan_tables(self.schema, rows, distinct, absent, self.reference)
-        for plan in self.plans:
-            # Keys whose children are counted with the parent; lookups and copied tables need none.
-            for fk in (*([plan.owner] if plan.owner else []), *plan.links, *plan.deferred):
-                if fk.parent not in self.reference:
-                    self.degrees.setdefault(fk.parent, []).append(fk)
-
-    def _reference_tables(self) -> set[str]:
-        """Tables that are copied: those asked for, and small ones that describe other rows rather than somebody."""
-        found = set(self.data.preserve)
-        for table in self.schema.tables:
-            small = 0 < self.data.population.rows.get(table.id, 0) <= _REFERENCE_ROWS
-            whole = self.frames[table.id].rows == self.data.population.rows.get(table.id, 0)
-            outward = [fk for fk in table.foreign_keys if fk.parent in self.schema]
-            used = sum(self.frames[fk.table].rows for fk in self.schema.children[table.id])
-            meta = self.data.metadata.tables[table.id]
-            if small and whole and not outward and not any(c.pii for c in meta.columns.values()) and used >= 3 * self.frames[table.id].rows:
-                found.add(table.id)
-        return found
-
-    def _encode(self) -> None:
-        for plan in self.plans:
-            frame = self.frames[plan.table]
-            owner = None if plan.owner is None else frame.parents[plan.owner.id]
-            frame.entities = np.arange(frame.rows)
-            if plan.owner is not None and owner is not None:
-                above = self.frames[plan.owner.parent].entities
-                frame.entities = np.where(owner >= 0, above[np.maximum(owner, 0)] if len(above) else 0, len(above) + np.arange(frame.rows))
-            self.roles[plan.table] = roles = assign_roles(frame, self.schema, self.data.metadata.tables[plan.table])
-            for column in roles.drawn:
-                meta = self.data.metadata.column(plan.table, column)
-                frame.codecs[column] = codec = fit_codec(frame.data.column(column), category=_is_category(frame, column, meta.sdtype))
-                frame.x[column] = codec.encode(frame.data.column(column))
-            if owner is not None:
-                frame.group = Group.of(owner, np.arange(frame.rows))
-                ranking = _ranking(frame)
-                frame.group = Group.of(owner, frame.x[ranking] if ranking else np.arange(frame.rows))
 
     # --- one table -----------------------------------------------------------------------------------------------------
 
@@ -134,7 +74,7 @@ class _Fit:
         model = TableModel(plan, int(population.rows.get(plan.table, frame.rows)))
         self.models[plan.table] = model
         self.own[plan.table], self.above[plan.table], self.contexts[plan.table] = Context(), Context(), Context()
-        if plan.table in self.reference:
+        if plan.table in self.training.reference:
             model.reference = frame.data
             self._reference_features(frame)
             return
@@ -142,7 +82,7 @@ class _Fit:
             fanout = population.fanouts.get(plan.owner.id)
             nulls = fanout.null_children + fanout.dangling if fanout else int((frame.parents[plan.owner.id] < 0).sum())
             model.null_owners = min(1.0, nulls / max(1, model.rows))
-            model.ranking = _ranking(frame)
+            model.ranking = ranking_column(frame)
             owner = plan.owner.parent
             context, self.above[plan.table] = opening_context(self.own[owner], self.above[owner], frame.group)
         else:
@@ -165,7 +105,13 @@ class _Fit:
     def _lookup(self, frame: Frame, context: Context, fk: ForeignKey) -> Variable:
         index = frame.parents[fk.id]
         x = np.where(index >= 0, index, np.nan).astype(float)
-        variable = self._variable(frame, context, x, ("lookup", fk.id), codes=max(1, self.frames[fk.parent].rows))
+        codes = max(1, self.frames[fk.parent].rows)
+        lag = None
+        if frame.group is not None:
+            name = f"p.k.{fk.id}"
+            before = frame.group.previous(x)
+            lag = Feature(name, codes), np.where(np.isnan(before), -1, before).astype(np.int32)
+        variable = self._lagged(frame, context, x, ("lookup", fk.id), lag, codes=codes)
         context.add(*self._lookup_feature(fk, index))
         self.own[frame.table.id].add(*self._lookup_feature(fk, index))
         return variable
@@ -217,6 +163,10 @@ class _Fit:
             features, columns = frame.codecs[column].features(f"c.{column}", frame.x[column])
             context.add(features, columns)
             self.own[plan.table].add(features, columns)
+        for check in frame.table.checks:
+            named = tuple(named_columns(check.sql, model.order))
+            picked = stream(self.seed, plan.table, "check", check.sql).permutation(np.flatnonzero(frame.train))[:_CHECKED]
+            model.checks[check.sql] = named, np.stack([frame.x[c][picked] for c in named], axis=1) if named else np.empty((0, 0))
         for column in roles.made:
             if column in rules.copied:
                 continue
@@ -245,15 +195,18 @@ class _Fit:
         train = np.flatnonzero(frame.train)
         codes = max(1, len(codec.dictionary)) if isinstance(codec, CategoryCodec) else 0
         if codes and self.privacy.min_category > 1:
-            x = _without_rare(x, codes, frame, self.privacy.min_category)
+            x = without_rare(x, codes, frame.entities, self.privacy.min_category)
         if base is None:
             rows = train
             if column in model.rules.chains and frame.group is not None:
                 rows = train[frame.group.position[train] == frame.group.size[train] - 1]
-            variable = self._variable(
-                frame, context, x, ("column", column), codes=codes, rows=rows, smooth=not codes and column not in model.rules.determined.values()
-            )
-            model.drawn[column] = DrawnColumn(codec, variable)
+            smooth = not codes and column not in model.rules.determined.values()
+            lag = None
+            if frame.group is not None and column != model.ranking:
+                named, lagged = codec.features(f"p.c.{column}", frame.group.previous(x))
+                lag = named[0], lagged[named[0].name]
+            variable = self._lagged(frame, context, x, ("column", column), lag, codes=codes, rows=rows, smooth=smooth)
+            model.drawn[column] = DrawnColumn(codec, variable, avoid=self._avoid(frame, column))
             return
         distance = x - self._base_values(frame, base, column)
         first = span = None
@@ -267,12 +220,22 @@ class _Fit:
             train = train[frame.group.position[train] > 0]
         elif frame.table.column(column).nullable is False:
             train = train[np.isfinite(distance[train])]
-        variable = self._variable(frame, context, distance, ("column", column), rows=train, smooth=True)
-        model.drawn[column] = drawn = DrawnColumn(codec, variable, first, span, bin_edges(distance))
+        edges = bin_edges(distance)
+        lag = None
+        if frame.group is not None:
+            lag = Feature(f"p.d.{column}"), digitize(frame.group.previous(distance), edges)
+        variable = self._lagged(frame, context, distance, ("column", column), lag, rows=train, smooth=True)
+        model.drawn[column] = DrawnColumn(codec, variable, first, span, edges, self._avoid(frame, column))
         name = f"d.{column}"
-        feature, values = [Feature(name)], {name: digitize(distance, drawn.edges if drawn.edges is not None else np.empty(0))}
+        feature, values = [Feature(name)], {name: digitize(distance, edges)}
         context.add(feature, values)
         self.own[frame.table.id].add(feature, values)
+
+    def _avoid(self, frame: Frame, column: str) -> np.ndarray | None:
+        """Hashes of personal values that are drawn between donors (a latitude), so that none of them comes out."""
+        if not self.data.metadata.column(frame.table.id, column).pii or not isinstance(frame.codecs[column], NumberCodec):
+            return None
+        return np.unique(hashed_units(frame.x[column][np.isfinite(frame.x[column])]))
 
     def _base_values(self, frame: Frame, base: Base, column: str) -> np.ndarray:
         """The base of each row in units of the column; real rows."""
@@ -292,7 +255,7 @@ class _Fit:
 
     def _counts(self, plan: TablePlan, model: TableModel, frame: Frame, context: Context) -> None:
         rows = np.flatnonzero(frame.counted)
-        for fk in self.degrees.get(plan.table, []):
+        for fk in self.training.degrees.get(plan.table, []):
             child = self.frames[fk.table]
             index = child.parents[fk.id]
             count = np.bincount(index[index >= 0], minlength=frame.rows).astype(float)
@@ -308,7 +271,7 @@ class _Fit:
 
     def _means(self, plan: TablePlan, model: TableModel, frame: Frame, context: Context) -> None:
         for other in self.plans:
-            if other.owner is None or other.owner.parent != plan.table or other.table in self.reference:
+            if other.owner is None or other.owner.parent != plan.table or other.table in self.training.reference:
                 continue
             child, fk = self.frames[other.table], other.owner
             index = child.parents[fk.id]
@@ -316,7 +279,7 @@ class _Fit:
             count = np.bincount(index[inside], minlength=frame.rows)
             if not inside.any() or count[count > 0].mean() < 1.3:
                 continue
-            for column, score in _telling(child, index, count):
+            for column, score in telling_columns(child, index, count):
                 total = np.bincount(index[inside], score[inside], minlength=frame.rows)
                 mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
                 rows = np.flatnonzero(frame.counted)
@@ -331,7 +294,7 @@ class _Fit:
 
     def _deferred(self, plan: TablePlan, fk: ForeignKey) -> None:
         frame, model = self.frames[fk.table], self.models[fk.table]
-        if plan.table in self.reference:
+        if plan.table in self.training.reference:
             return
         context = self.contexts[plan.table]
         if fk.is_self_reference:
@@ -340,6 +303,28 @@ class _Fit:
             return
         known = [f for f in (plan.owner, *plan.links, *plan.lookups) if f is not None]
         model.links[fk.id] = self._link(frame, context, fk, known)
+
+    def _lagged(
+        self,
+        frame: Frame,
+        context: Context,
+        x: np.ndarray,
+        name: tuple[object, ...],
+        lag: tuple[Feature, np.ndarray] | None,
+        *,
+        codes: int = 0,
+        rows: np.ndarray | None = None,
+        smooth: bool = False,
+    ) -> Variable:
+        """A variable that looks at the sibling before, where that explains what nothing else does."""
+        plain = self._variable(frame, context, x, name, codes=codes, rows=rows, smooth=smooth)
+        group = frame.group
+        if lag is None or group is None or (group.position > 0).sum() < _LAGGED_ROWS or group.size.max() > _LONGEST:
+            return plain
+        extended = Context()
+        extended.add([*context.features, lag[0]], {**context.columns, lag[0].name: lag[1]})
+        other = self._variable(frame, extended, x, (*name, "lag"), codes=codes, rows=rows, smooth=smooth)
+        return other if explained(other, codes) > explained(plain, codes) + _WORTH else plain
 
     def _variable(
         self,
@@ -365,40 +350,6 @@ class _Fit:
                 fk = next(f for f in self.schema.table(model.plan.table).foreign_keys if f.id == key)
                 lines.append(f"{model.plan.table}.{', '.join(fk.columns)} = that of its {parents.get(link.path[0], '')}")
         return lines
-
-
-def _flag(notes: pa.Table | None, name: str, rows: int, default: bool) -> np.ndarray:
-    if notes is None or name not in notes.column_names:
-        return np.full(rows, default)
-    return np.asarray(notes.column(name).to_numpy(), dtype=bool)
-
-
-def _is_category(frame: Frame, column: str, sdtype: str) -> bool:
-    """Categories are what the metadata calls so, unless a number has too many values to be one."""
-    if sdtype not in ("categorical", "boolean", "id"):
-        return False
-    values = frame.data.column(column)
-    return not pa.types.is_temporal(values.type) and len(values.unique()) <= 50
-
-
-def _ranking(frame: Frame) -> str | None:
-    """The column that puts siblings in order: the first date that differs among them."""
-    group = frame.group
-    if group is None:
-        return None
-    large = group.size > 1
-    if not large.any():
-        return None
-    for column, codec in frame.codecs.items():
-        if isinstance(codec, NumberCodec) and (pa.types.is_date(codec.type) or pa.types.is_timestamp(codec.type)):
-            x = frame.x[column]
-            if np.isnan(x).mean() > 0.05:
-                continue
-            order = np.lexsort((x, group.index))
-            same = group.index[order][1:] == group.index[order][:-1]
-            if (x[order][1:] != x[order][:-1])[same].mean() > 0.3:
-                return column
-    return None
 
 
 def _irregular(group: Group, steps: np.ndarray) -> bool:
@@ -432,59 +383,3 @@ def _column_order(drawn: Collection[str], model: TableModel, exact: Collection[s
         waiting.remove(nxt)
         order.append(nxt)
     return order
-
-
-def _telling(child: Frame, index: np.ndarray, count: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """The child's columns that differ between parents more than within, with a score per row to be averaged."""
-    inside = index >= 0
-    found: list[tuple[float, str, np.ndarray]] = []
-    for column, x in child.x.items():
-        codec = child.codecs[column]
-        known = np.isfinite(x)
-        if known.sum() < 50 or len(np.unique(x[known])) < 2:
-            continue
-        if isinstance(codec, NumberCodec):
-            score = np.zeros(len(x))
-            score[known] = np.argsort(np.argsort(x[known], kind="stable"), kind="stable") / known.sum()
-            score[~known] = 0.5
-        else:
-            score = (x == np.bincount(x[known].astype(np.int64)).argmax()).astype(float)
-        z = score[inside] - score[inside].mean()
-        variance = float((z**2).mean())
-        if variance <= 0:
-            continue
-        mean = np.bincount(index[inside], z, minlength=len(count)) / np.maximum(count, 1)
-        within = float(((z - mean[index[inside]]) ** 2).sum() / max(1, inside.sum() - (count > 0).sum()))
-        share = 1 - within / variance
-        if share > 0.08:
-            found.append((share, column, score))
-    return [(c, s) for _, c, s in sorted(found, key=lambda f: -f[0])[:_MOST_MEANS]]
-
-
-def _without_rare(x: np.ndarray, codes: int, frame: Frame, least: int) -> np.ndarray:
-    """Categories of fewer than `least` root entities take the place of the commonest one."""
-    known = np.isfinite(x)
-    pairs = np.unique(np.stack([x[known].astype(np.int64), frame.entities[known]], axis=1), axis=0)
-    entities = np.bincount(pairs[:, 0], minlength=codes)
-    rare = entities < least
-    if rare.all() or not rare.any():
-        return x
-    out = x.copy()
-    out[known] = np.where(rare[x[known].astype(np.int64)], float(entities.argmax()), x[known])
-    return out
-
-
-def levels(parent: np.ndarray) -> np.ndarray:
-    """The level of each row of a self reference: 0 without a parent, NaN where it points to itself; by pointer doubling."""
-    n = len(parent)
-    own = parent == np.arange(n)
-    ancestor = np.where(own, -1, parent)
-    depth = (ancestor >= 0).astype(np.int64)
-    for _ in range(max(1, int(n).bit_length() + 1)):
-        going = ancestor >= 0
-        if not going.any():
-            break
-        depth[going] += depth[ancestor[going]]
-        ancestor[going] = ancestor[ancestor[going]]
-    depth[ancestor >= 0] = 1  # a cycle has no level
-    return np.where(own, np.nan, depth.astype(float))

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey, Table
 from synth_pipeline.keys import parent_rows
+from synth_pipeline.metadata.model import ColumnMetadata
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, NumberCodec, gather
 from synth_pipeline.synthesis.relational.trees import Feature
 
@@ -49,10 +50,14 @@ class Group:
 
     def previous(self, x: np.ndarray) -> np.ndarray:
         """The value of the sibling before, NaN for the first."""
-        out = np.full(len(x), np.nan)
-        rest = self.order[1:][self.position[self.order[1:]] > 0]
-        before = self.order[:-1][self.position[self.order[1:]] > 0]
-        out[rest] = x[before]
+        before = self.before()
+        return np.where(before >= 0, x[np.maximum(before, 0)], np.nan) if len(x) else np.empty(0)
+
+    def before(self) -> np.ndarray:
+        """The row of the sibling before, -1 for the first; int64 (n,)."""
+        out = np.full(len(self.position), -1, dtype=np.int64)
+        later = self.position[self.order[1:]] > 0
+        out[self.order[1:][later]] = self.order[:-1][later]
         return out
 
     def following(self, x: np.ndarray) -> np.ndarray:
@@ -140,7 +145,7 @@ class Frame:
 
     @property
     def rows(self) -> int:
-        return self.data.num_rows
+        return int(self.data.num_rows)
 
 
 def parents_of(child: pa.Table, fk: ForeignKey, parent: pa.Table) -> np.ndarray:
@@ -156,9 +161,14 @@ def context_from(
     return renamed, {r.name: gather(columns[f.name], index) for r, f in zip(renamed, features, strict=True)}
 
 
-def fit_codec(values: pa.ChunkedArray, *, category: bool) -> Codec:
-    """The codec of a column: numbers where they are numbers, categories otherwise."""
+def fit_codec(values: pa.ChunkedArray, about: ColumnMetadata, *, category: bool) -> Codec:
+    """The codec of a column: numbers where they are numbers (also in text), categories otherwise."""
     kind = values.type
+    text = about.datetime_format if about.sdtype == "datetime" else "number" if about.sdtype == "numerical" else None
+    if pa.types.is_string(kind) and text is not None:
+        written = NumberCodec.fit_text(values, text)
+        if written is not None:
+            return written
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_temporal(kind)
     if numeric and not category:
         codec = NumberCodec.fit(values)

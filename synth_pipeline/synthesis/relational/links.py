@@ -180,3 +180,19 @@ def match(wanted: np.ndarray, blocks: np.ndarray, degrees: np.ndarray, rng: np.r
     free[slots] = False
     out[rng.permutation(rows[~fits])] = stubs[free][: int((~fits).sum())]
     return out
+
+
+def levels(parent: np.ndarray) -> np.ndarray:
+    """The level of each row of a self reference: 0 without a parent, NaN where it points to itself; by pointer doubling."""
+    n = len(parent)
+    own = parent == np.arange(n)
+    ancestor = np.where(own, -1, parent)
+    depth = (ancestor >= 0).astype(np.int64)
+    for _ in range(max(1, int(n).bit_length() + 1)):
+        going = ancestor >= 0
+        if not going.any():
+            break
+        depth[going] += depth[ancestor[going]]
+        ancestor[going] = ancestor[ancestor[going]]
+    depth[ancestor >= 0] = 1  # a cycle has no level
+    return np.where(own, np.nan, depth.astype(float))

@@ -82,6 +82,7 @@ class DrawnColumn:
         first: for a column with the base `previous`: the variable of the first sibling.
         span: for such a column whose steps are irregular: the distance from the first to the last sibling.
         edges: bins of the distance, as a feature of what comes later.
+        avoid: hashes of values in units that must not come out, ascending; None where any value may.
     """
 
     codec: Codec
@@ -89,6 +90,7 @@ class DrawnColumn:
     first: Variable | None = None
     span: Variable | None = None
     edges: np.ndarray | None = None
+    avoid: np.ndarray | None = None
 
 
 @dataclass
@@ -115,6 +117,7 @@ class TableModel:
         sticky: for a column that mostly repeats its parent's, whether it does (1) or not (0).
         maps: for a column that another one determines, (the source's values, its values).
         means: by (foreign key id, child column).
+        checks: for each CHECK the drawn columns that it names and combinations of their values in the training data.
         ranking: column that puts siblings in order.
         key_by: column whose order the primary key follows.
     """
@@ -135,6 +138,7 @@ class TableModel:
     maps: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     counts: dict[str, CountModel] = field(default_factory=dict)
     means: dict[tuple[str, str], MeanModel] = field(default_factory=dict)
+    checks: dict[str, tuple[tuple[str, ...], np.ndarray]] = field(default_factory=dict)
     ranking: str | None = None
     key_by: str | None = None
 

@@ -20,7 +20,8 @@ from synth_pipeline.synthesis.relational.text import invent
 
 _POOL = 1_500
 _SHAPED = {
-    "phone_number", "ssn", "credit_card_number", "iban", "bban", "passport_number", "license_plate", "vin", "id", "mac_address", "ipv4", "ipv4_address", "ipv6_address",
+    "phone_number", "ssn", "credit_card_number", "iban", "bban", "passport_number", "license_plate", "vin", "id", "mac_address",
+    "ipv4", "ipv4_address", "ipv6_address",
     "password", "postcode", "md5", "sha1", "sha256", "uuid4", "swift", "drivers_license",
 }  # fmt: skip
 _MAILS = ("example.com", "example.net", "example.org")

@@ -177,8 +177,8 @@ def _copies(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey]
             continue
         above = frames[fk.parent]
         for name in above.data.column_names:
-            theirs = above.data.column(name)
-            if theirs.type != mine.type or name in fk.parent_columns or name in above.late:
+            theirs = _as_type(above.data.column(name), mine.type)
+            if theirs is None or name in fk.parent_columns or name in above.late:
                 continue
             if _equal(mine, theirs, rows[:100], index[rows[:100]]).mean() < _MOSTLY:
                 continue
@@ -196,6 +196,17 @@ def _copies(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey]
     (rules.copied if always else rules.sticky)[column] = copy
 
 
+def _as_type(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
+    """The values in another type of exact numbers, if none of them changes; None where they cannot be compared."""
+    if values.type == kind:
+        return values
+    exact = all(pa.types.is_decimal(t) or pa.types.is_integer(t) for t in (values.type, kind))
+    try:
+        return values.cast(kind) if exact else None
+    except pa.ArrowInvalid:
+        return None
+
+
 def _equal(mine: pa.ChunkedArray, theirs: pa.ChunkedArray, rows: np.ndarray, above: np.ndarray) -> np.ndarray:
     a, b = mine.take(pa.array(rows)), theirs.take(pa.array(above))
     same = pc.or_(pc.fill_null(pc.equal(a, b), False), pc.and_(a.is_null(), b.is_null()))
@@ -204,6 +215,7 @@ def _equal(mine: pa.ChunkedArray, theirs: pa.ChunkedArray, rows: np.ndarray, abo
 
 def equal_rows(mine: pa.ChunkedArray, theirs: pa.ChunkedArray, index: np.ndarray) -> np.ndarray:
     """Whether each row's value is that of its parent; rows without a parent are compared with the first one. Bool (n,)."""
+    theirs = theirs if theirs.type == mine.type else theirs.cast(mine.type)
     return _equal(mine, theirs, np.arange(len(index)), np.maximum(index, 0)) if len(theirs) else np.zeros(len(index), dtype=bool)
 
 
@@ -286,7 +298,7 @@ def _arithmetic(frame: Frame, column: str, codec: NumberCodec, rules: Rules) -> 
 
 def apply_arithmetic(op: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """A op b, elementwise."""
-    return a * b if op == "*" else a + b if op == "+" else a - b
+    return np.asarray(a * b if op == "*" else a + b if op == "+" else a - b)
 
 
 def _shift(frame: Frame, column: str, codec: NumberCodec, rules: Rules) -> None:

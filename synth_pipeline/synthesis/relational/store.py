@@ -32,7 +32,8 @@ FORMAT = 1
 _CLASSES = {
     c.__name__: c
     for c in (
-        m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, CategoryCodec, NumberCodec, LinkModel, PersonalModel,
+        m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, CategoryCodec, NumberCodec, LinkModel,
+        PersonalModel,
         Arithmetic, Base, Copied, Rules, Total, KeyShapes, TablePlan, TextModel, Tree, Variable, ForeignKey,
     )
 }  # fmt: skip
@@ -45,7 +46,7 @@ def save(model: m.DatabaseModel, directory: Path) -> None:
     tables = {name: packer.pack(table) for name, table in model.tables.items()}
     document = {"format": FORMAT, "schema": model.schema.to_dict(), "info": model.info, "order": list(model.tables), "tables": tables}
     write_json(directory / _DOCUMENT, document)
-    np.savez_compressed(directory / _NUMBERS, **{f"a{i}": a for i, a in enumerate(packer.arrays)})
+    np.savez_compressed(directory / _NUMBERS, allow_pickle=False, **{f"a{i}": a for i, a in enumerate(packer.arrays)})
     (directory / _TABLES).mkdir(exist_ok=True)
     for i, table in enumerate(packer.tables):
         with pa.OSFile(str(directory / _TABLES / f"{i}.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:

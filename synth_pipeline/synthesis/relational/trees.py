@@ -252,7 +252,7 @@ def _fill(
     members = _entity_sets(leaf, entities[donors], nodes)
     counts = np.bincount(leaf, minlength=nodes)
     for i in range(nodes - 1, 0, -2):
-        a, b, up = i - 1, i, parent[i]
+        a, b, up = i - 1, i, int(parent[i])
         short = any(counts[k] < min_rows or len(members[k]) < min_entities for k in (a, b))
         counts[up] = counts[a] + counts[b]
         members[up] = np.union1d(members[a], members[b])

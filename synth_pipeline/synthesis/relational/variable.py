@@ -83,10 +83,34 @@ class Variable:
         index = position.astype(np.int64)
         low = pool[starts[leaf] + index]
         if self.reach <= 0:
-            return low
+            return np.asarray(low)
         high = pool[starts[leaf] + np.minimum(index + 1, sizes[leaf] - 1)]
         near = np.isfinite(low) & np.isfinite(high) & (high - low <= self.reach)
-        return np.where(near, low + (position - index) * (high - low), low)
+        return np.asarray(np.where(near, low + (position - index) * (high - low), low))
+
+
+def explained(variable: Variable, codes: int) -> float:
+    """The share of the donors' variance (of ranks, or Gini of categories) that lies between leaves, less what chance gives."""
+    within = whole = 0.0
+    for tree in variable.trees:
+        score = _scores(tree.donors, codes)
+        whole += float(((score - score.mean(axis=0)) ** 2).sum()) if len(score) else 0.0
+        for start, size in zip(tree.start, tree.size, strict=True):
+            if size > 1:
+                part = score[start : start + size]
+                within += float(((part - part.mean(axis=0)) ** 2).sum()) * size / (size - 1)
+    return 1 - within / whole if whole > 0 else 0.0
+
+
+def _scores(x: np.ndarray, codes: int) -> np.ndarray:
+    """Indicators of the commonest categories, or ranks; float (n, d)."""
+    if codes:
+        known = x[np.isfinite(x)].astype(np.int64)
+        common = np.argsort(-np.bincount(known, minlength=1), kind="stable")[:12]
+        return np.asarray(x[:, None] == common, dtype=float)
+    unique, inverse = np.unique(np.where(np.isnan(x), np.inf, x), return_inverse=True)
+    middle = np.cumsum(np.bincount(inverse)) if len(unique) else np.empty(0)
+    return middle[inverse][:, None].astype(float)
 
 
 def fit_variable(
@@ -143,3 +167,16 @@ def _reach(x: np.ndarray) -> float:
         return 0.0
     low, high = np.quantile(x, [0.01, 0.99])
     return float(high - low) / 10
+
+
+def without_rare(x: np.ndarray, codes: int, entities: np.ndarray, least: int) -> np.ndarray:
+    """Categories of fewer than `least` root entities take the place of the commonest one."""
+    known = np.isfinite(x)
+    pairs = np.unique(np.stack([x[known].astype(np.int64), entities[known]], axis=1), axis=0)
+    owners = np.bincount(pairs[:, 0], minlength=codes)
+    rare = owners < least
+    if rare.all() or not rare.any():
+        return x
+    out = x.copy()
+    out[known] = np.where(rare[x[known].astype(np.int64)], float(owners.argmax()), x[known])
+    return out

@@ -1,0 +1,174 @@
+"""Keeping constraints that draws have broken: CHECKs, and keys over several columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synth_pipeline.catalog.schema import ForeignKey, Table
+from synth_pipeline.catalog.types import arrow_type
+from synth_pipeline.constraints import check_mask
+from synth_pipeline.keys import combined_codes, complete_rows
+from synth_pipeline.synthesis.relational import repair
+from synth_pipeline.synthesis.relational.columns import make_values, named_columns
+from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.frame import Group
+from synth_pipeline.synthesis.relational.model import TableModel
+from synth_pipeline.synthesis.relational.random import stream
+from synth_pipeline.synthesis.relational.state import Draft, State
+from synth_pipeline.synthesis.relational.structure import anchored
+
+
+def keep_checks(draft: Draft, model: TableModel, state: State, table: Table) -> None:
+    """Gives rows that break a CHECK other values in the columns that it names, until none is left.
+
+    First they take the values of synthetic rows that keep it; when that does not help, a combination of a training row.
+    """
+    for check in table.checks:
+        for attempt in range(8):
+            rows = pa.table({c.name: draft.value(table.id, c.name, state) for c in table.stored_columns})
+            mask = check_mask(rows, check.sql, draft.schema.dialect, table)
+            if mask is None or mask.all():
+                break
+            rng = stream(draft.seed, table.id, "check", check.sql, attempt)
+            bad, good = np.flatnonzero(~mask), np.flatnonzero(mask)
+            if len(good) and attempt < 4:
+                _borrow(model, state, bad, good[rng.integers(0, len(good), len(bad))], named_columns(check.sql, (*model.order, *model.made)))
+            else:
+                _learnt(model, state, bad, check.sql, rng)
+        else:
+            draft.warnings.append(f"{table.id}: some rows may break CHECK ({check.sql})")
+
+
+def _borrow(model: TableModel, state: State, rows: np.ndarray, donors: np.ndarray, columns: list[str]) -> None:
+    """Gives rows the values that other rows have in some columns."""
+    index = np.arange(state.rows)
+    index[rows] = donors
+    for column in columns:
+        if column not in state.arrays or column in model.made and model.made[column].unique:
+            continue
+        state.arrays[column] = state.arrays[column].take(pa.array(index))
+        if column in state.x:
+            state.x[column] = state.x[column][index]
+
+
+def _learnt(model: TableModel, state: State, rows: np.ndarray, sql: str, rng: np.random.Generator) -> None:
+    """Gives rows a combination of values that kept the CHECK in the training data."""
+    columns, combinations = model.checks.get(sql, ((), np.empty((0, 0))))
+    if not len(combinations):
+        return
+    chosen = combinations[rng.integers(0, len(combinations), len(rows))]
+    for i, column in enumerate(columns):
+        state.x[column][rows] = chosen[:, i]
+        codec = model.codec(column)
+        state.arrays[column] = codec.decode(state.x[column])
+
+
+def keep_unique(draft: Draft, model: TableModel, state: State, table: Table, waiting: set[str]) -> None:
+    """Makes every key unique that does not wait for a deferred foreign key."""
+    late = {c for fk in model.plan.deferred if fk.id in waiting for c in fk.columns if c not in anchored(draft.schema, fk)}
+    for key in table.keys:
+        if late & set(key) or any(c in model.made and model.made[c].unique for c in key):
+            continue
+        if any(table.column(c).generated is not None for c in key):
+            continue
+        _unique_key(draft, model, state, table, key)
+
+
+def _unique_key(draft: Draft, model: TableModel, state: State, table: Table, key: tuple[str, ...]) -> None:
+    parts = _components(draft, model, state, table, key)
+    for part in parts:
+        columns = [_folded(table, c, draft.value(table.id, c, state)) for c in key]
+        complete = complete_rows(columns)
+        rows = repair.duplicates(combined_codes(columns), complete)
+        if not len(rows):
+            return
+        rest = [_folded(table, c, draft.value(table.id, c, state)) for c in key if c not in part[1]]
+        codes = combined_codes(rest) if rest else np.zeros(state.rows, dtype=np.int64)
+        rng = stream(draft.seed, table.id, "unique", *key, part[0])
+        _redraw(draft, model, state, part, codes, rows, complete, rng)
+    columns = [_folded(table, c, draft.value(table.id, c, state)) for c in key]
+    rows = repair.duplicates(combined_codes(columns), complete_rows(columns))
+    if not len(rows):
+        return
+    nullable = next((c for c in key if table.column(c).nullable and c not in table.primary_key and c in state.arrays), None)
+    if nullable is not None:
+        mask = np.zeros(state.rows, dtype=bool)
+        mask[rows] = True
+        values = state.arrays[nullable]
+        state.arrays[nullable] = values.take(pa.array(np.arange(state.rows), mask=mask))
+        return
+    draft.warnings.append(f"{table.id}: {len(rows)} rows given up, the key ({', '.join(key)}) has no free values for them")
+    state.keep(np.setdiff1d(np.arange(state.rows), rows))
+
+
+def _components(draft: Draft, model: TableModel, state: State, table: Table, key: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    """What may change to make a key unique, the least harmful first: (name, columns of the key that it decides)."""
+    inside = set(key)
+    found: list[tuple[int, str, tuple[str, ...]]] = []
+    for fk in draft.foreign_keys(model):
+        # A parent can be exchanged when no other key has a say in its columns.
+        others = {c for f in draft.foreign_keys(model) if f.id != fk.id for c in f.columns}
+        if anchored(draft.schema, fk):
+            continue
+        if set(fk.columns) & inside and not set(fk.columns) & others and fk.id in state.parents and not _is_path(model, fk):
+            owner = model.plan.owner is not None and fk.id == model.plan.owner.id
+            found.append((3 if owner else 0, f"key:{fk.id}", tuple(c for c in fk.columns if c in inside)))
+    for column in key:
+        if column in model.order and column not in model.rules.copied:
+            number = isinstance(model.codec(column), NumberCodec)
+            found.append((1 if number else 2, f"column:{column}", (column,)))
+        elif column in model.made:
+            found.append((1, f"made:{column}", (column,)))
+    return [(name, columns) for _, name, columns in sorted(found, key=lambda f: f[0])]
+
+
+def _is_path(model: TableModel, fk: ForeignKey) -> bool:
+    return fk.id in model.links and model.links[fk.id].path is not None
+
+
+def _redraw(
+    draft: Draft,
+    model: TableModel,
+    state: State,
+    part: tuple[str, tuple[str, ...]],
+    rest: np.ndarray,
+    rows: np.ndarray,
+    complete: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    kind, _, name = part[0].partition(":")
+    if kind == "key":
+        fk = next(f for f in draft.foreign_keys(model) if f.id == name)
+        parent = draft.states[fk.parent]
+        weights = parent.counts.get(fk.id) if model.plan.owner is None or fk.id != model.plan.owner.id else None
+        choose = repair.choice_candidates(np.flatnonzero(draft.referable(fk)), rng, weights)
+        values, _ = repair.reassign(rest, state.parents[name].astype(float), rows, complete, choose)
+        state.parents[name] = values.astype(np.int64)
+        for column in fk.columns:
+            state.arrays.pop(column, None)
+        if state.group is not None and model.plan.owner is not None and fk.id == model.plan.owner.id:
+            state.group = Group.of(state.parents[name], state.group.position)
+    elif kind == "column":
+        codec = model.codec(name)
+        choose = (
+            repair.number_candidates(codec, state.x[name])
+            if isinstance(codec, NumberCodec)
+            else repair.choice_candidates(np.arange(len(codec.dictionary)), rng)
+        )
+        values, _ = repair.reassign(rest, state.x[name], rows, complete, choose)
+        state.x[name] = values
+        state.arrays[name] = codec.exact(values, np.isnan(values)) if isinstance(codec, NumberCodec) else codec.decode(values)
+    else:
+        table = draft.schema.table(model.plan.table)
+        again = make_values(model.made[name], arrow_type(table.column(name).type), len(rows), {}, np.ones(len(rows), dtype=bool), rng)
+        index = np.arange(state.rows)
+        index[rows] = state.rows + np.arange(len(rows))
+        state.arrays[name] = pa.concat_arrays([state.arrays[name], again]).take(pa.array(index))
+
+
+def _folded(table: Table, column: str, values: pa.Array) -> pa.ChunkedArray:
+    if pa.types.is_string(values.type) and not table.column(column).case_sensitive:
+        values = pc.utf8_lower(values)
+    return pa.chunked_array([values])

@@ -1,0 +1,137 @@
+"""Drawing the parents of rows: lookups, links, keys that had to wait, levels of a self reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.keys import combined_codes, stacked
+from synth_pipeline.synthesis.relational.links import match
+from synth_pipeline.synthesis.relational.model import TableModel
+from synth_pipeline.synthesis.relational.random import stream
+from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
+from synth_pipeline.synthesis.relational.trees import Feature
+
+
+def draw_lookup(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> None:
+    """Draws the row of a reference table."""
+    rng = stream(draft.seed, model.plan.table, "lookup", fk.id)
+    lookup = model.lookups[fk.id]
+    drawn = draw_lagged(lookup, state, f"p.k.{fk.id}", rng)
+    index = np.where(np.isnan(drawn), -1, drawn).astype(np.int64)
+    index = agree(draft, model, state, fk, index, rng)
+    state.parents[fk.id] = index
+    name = f"k.{fk.id}"
+    feature, values = [Feature(name, max(1, draft.states[fk.parent].rows))], {name: index.astype(np.int32)}
+    state.offer(feature, values)
+
+
+def draw_link(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> None:
+    """Draws the parents by a link, and makes known what they are like."""
+    state.parents[fk.id] = find_parents(draft, model, state, fk)
+    parent = draft.states[fk.parent]
+    state.context.add(*parent.own.seen_from(f"l.{fk.id}.", state.parents[fk.id]))
+
+
+def require_parents(draft: Draft, model: TableModel, state: State) -> None:
+    """Gives up rows for which no parent agrees with the parents that they have."""
+    required = [fk.id for fk in draft.foreign_keys(model) if fk.id in state.parents and not draft.schema.nullable(fk)]
+    alone = np.any([state.parents[k] < 0 for k in required], axis=0) if required and state.rows else np.zeros(state.rows, dtype=bool)
+    if alone.any():
+        draft.warnings.append(f"{model.plan.table}: {int(alone.sum())} rows given up, no parent fits the others")
+        state.keep(np.flatnonzero(~alone))
+
+
+def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> np.ndarray:
+    """The parent of each row by a link, -1 for none; int64 (rows,)."""
+    link, parent = model.links[fk.id], draft.states[fk.parent]
+    rng = stream(draft.seed, model.plan.table, "link", fk.id)
+    index = np.full(state.rows, -1, dtype=np.int64)
+    if parent.rows == 0:
+        return index
+    if link.path is not None:
+        via, then = link.path
+        middle = state.parents[via]
+        above = draft.parent_index(next(f.parent for f in draft.foreign_keys(model) if f.id == via), then)
+        return np.where(middle >= 0, above[np.maximum(middle, 0)], -1)
+    rows = np.arange(state.rows)
+    if link.absent is not None:
+        rows = np.flatnonzero(np.isfinite(link.absent.draw(state.context.columns, state.rows, rng)))
+    if link.most is not None:
+        rows = np.sort(rng.permutation(rows)[: link.most * int(draft.referable(fk).sum())])
+    able = np.flatnonzero(draft.referable(fk))
+    if not len(able):
+        return index
+    degrees = parent.counts.get(fk.id, np.ones(parent.rows, dtype=np.int64))
+    blocks = link.block_of(parent.own.columns, degrees)[able]
+    wanted = np.zeros(len(rows), dtype=np.int64)
+    if link.block is not None:
+        columns = {k: v[rows] for k, v in state.context.columns.items() if k in link.block.features}
+        wanted = np.nan_to_num(link.block.draw(columns, len(rows), rng)).astype(np.int64)
+    index[rows] = able[match(wanted, blocks, degrees[able], rng, link.most)]
+    return agree(draft, model, state, fk, index, rng)
+
+
+def agree(draft: Draft, model: TableModel, state: State, fk: ForeignKey, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Keys that share columns must agree on them: rows get a parent with the values that they already have."""
+    fixed = {c: draft.held(model, state, c, before=fk) for c in fk.columns}
+    shared = [(c, p) for c, p in zip(fk.columns, fk.parent_columns, strict=True) if fixed[c] is not None]
+    if not shared or state.rows == 0:
+        return index
+    parent = draft.states[fk.parent]
+    mine = [pa.chunked_array([fixed[c]]) for c, _ in shared]
+    theirs = [pa.chunked_array([draft.value(fk.parent, p)]) for _, p in shared]
+    codes = combined_codes([stacked(a, b) for a, b in zip(mine, theirs, strict=True)])
+    child, above = codes[: state.rows], codes[state.rows :]
+    good = (index >= 0) & (child == above[np.maximum(index, 0)]) if parent.rows else np.zeros(state.rows, dtype=bool)
+    order = np.argsort(above, kind="stable")
+    ordered = above[order]
+    low, high = np.searchsorted(ordered, child, "left"), np.searchsorted(ordered, child, "right")
+    width = high - low
+    pick = low + (rng.random(state.rows) * np.maximum(width, 1)).astype(np.int64)
+    instead = np.where(width > 0, order[np.minimum(pick, len(order) - 1)], -1) if len(order) else np.full(state.rows, -1)
+    return np.where(good | (index < 0), index, instead).astype(np.int64)
+
+
+def draw_tree(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> np.ndarray:
+    """Parents within the table: a row of level d gets one of level d - 1, by the parents' degrees."""
+    n = state.rows
+    rng = stream(draft.seed, model.plan.table, "tree", fk.id)
+    index = np.full(n, -1, dtype=np.int64)
+    if n == 0:
+        return index
+    level = model.depth[fk.id].draw(state.context.columns, n, rng)
+    index[np.isnan(level)] = np.flatnonzero(np.isnan(level))
+    level = np.nan_to_num(level)
+    if not draft.schema.nullable(fk):
+        roots = np.flatnonzero(level == 0)
+        index[roots] = roots
+    # Levels without gaps, from 0: otherwise some row would find nobody above it.
+    _, level = np.unique(level, return_inverse=True)
+    weight = np.maximum(state.counts.get(fk.id, np.ones(n)), 0) + 1e-6
+    order = np.lexsort((rng.random(n), level))
+    ordered = level[order]
+    cut = np.cumsum(weight[order])
+    start = np.searchsorted(ordered, np.arange(ordered[-1] + 2), "left")
+    below = np.flatnonzero((level > 0) & (index < 0))
+    first, last = start[level[below] - 1], start[level[below]] - 1
+    low = np.where(first > 0, cut[np.maximum(first - 1, 0)], 0.0)
+    target = low + rng.random(len(below)) * (cut[last] - low)
+    index[below] = order[np.clip(np.searchsorted(cut, target), first, last)]
+    return agree(draft, model, state, fk, index, rng)
+
+
+def copied_reference(draft: Draft, state: State, fk: ForeignKey, rng: np.random.Generator) -> None:
+    """A copied row keeps its parent where that is copied too; else it gets any of the synthetic ones."""
+    if draft.model.tables[fk.parent].reference is not None:
+        return
+    parents = draft.states[fk.parent].rows
+    present = np.all([np.asarray(state.arrays[c].is_valid()) for c in fk.columns], axis=0)
+    index = np.full(state.rows, -1, dtype=np.int64)
+    if parents:
+        many = np.concatenate([rng.permutation(parents) for _ in range(-(-max(1, state.rows) // parents))])
+        index[present] = many[: int(present.sum())]
+    state.parents[fk.id] = index
+    for c in fk.columns:
+        state.arrays.pop(c, None)

@@ -1,0 +1,140 @@
+"""Synthetic tables under way, and what can be asked of them: parents, values followed through foreign keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.catalog.types import arrow_type
+from synth_pipeline.keys import parent_rows
+from synth_pipeline.synthesis.relational.frame import Group
+from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, TableModel
+from synth_pipeline.synthesis.relational.trees import Feature
+from synth_pipeline.synthesis.relational.variable import Variable
+
+
+@dataclass
+class State:
+    """A synthetic table under way.
+
+    Attributes:
+        rows: how many.
+        parents: for each foreign key id the row of the parent, -1 for none.
+        group: siblings; None for a root.
+        context: what is known of the rows; `own` is what children see, `above` what the owner's side gave.
+        x: encoded values; `arrays` the finished columns.
+        counts: children per row and foreign key id.
+    """
+
+    rows: int
+    parents: dict[str, np.ndarray] = field(default_factory=dict)
+    group: Group | None = None
+    context: Context = field(default_factory=Context)
+    own: Context = field(default_factory=Context)
+    above: Context = field(default_factory=Context)
+    x: dict[str, np.ndarray] = field(default_factory=dict)
+    arrays: dict[str, pa.Array] = field(default_factory=dict)
+    counts: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Keeps only these rows (ascending row numbers)."""
+        self.rows = len(rows)
+        self.parents = {k: v[rows] for k, v in self.parents.items()}
+        self.x = {k: v[rows] for k, v in self.x.items()}
+        self.arrays = {k: v.take(pa.array(rows)) for k, v in self.arrays.items()}
+        for part in (self.context, self.own, self.above):
+            part.columns = {k: v[rows] for k, v in part.columns.items()}
+        if self.group is not None:
+            self.group = Group.of(self.group.index[rows], self.group.position[rows])
+
+    def offer(self, features: list[Feature], columns: dict[str, np.ndarray]) -> None:
+        """Makes something known to what is drawn later for these rows, and for their children."""
+        self.context.add(features, columns)
+        self.own.add(features, columns)
+
+
+def draw_lagged(
+    variable: Variable, state: State, name: str, rng: np.random.Generator, encode: Callable[[np.ndarray], np.ndarray] | None = None
+) -> np.ndarray:
+    """Draws a variable; where it looks at the sibling before, by feature `name`, siblings are drawn one place at a time.
+
+    `encode` makes the feature's values from drawn ones; None: codes of a category.
+    """
+    if name not in variable.features or state.group is None:
+        return variable.draw(state.context.columns, state.rows, rng)
+    group = state.group
+    columns = {n: state.context.columns[n] for n in variable.features if n != name}
+    before = group.before()
+    out = np.full(state.rows, np.nan)
+    by_place = np.argsort(group.position, kind="stable")
+    edges = np.searchsorted(group.position[by_place], np.arange(int(group.position.max(initial=-1)) + 2))
+    for start, end in zip(edges[:-1], edges[1:], strict=True):
+        rows = by_place[start:end]
+        lag = np.where(before[rows] >= 0, out[np.maximum(before[rows], 0)], np.nan)
+        known = {n: v[rows] for n, v in columns.items()}
+        known[name] = np.where(np.isnan(lag), -1, lag).astype(np.int32) if encode is None else encode(lag)
+        out[rows] = variable.draw(known, len(rows), rng)
+    return out
+
+
+class Draft:
+    """A synthetic database under way: the model, the seed, the state of every table, and what had to be given up."""
+
+    def __init__(self, model: DatabaseModel, seed: int) -> None:
+        self.model, self.schema, self.seed = model, model.schema, seed
+        self.states: dict[str, State] = {}
+        self.warnings: list[str] = []
+
+    def foreign_keys(self, model: TableModel) -> list[ForeignKey]:
+        plan = model.plan
+        return [*([plan.owner] if plan.owner else []), *plan.lookups, *plan.links, *plan.deferred]
+
+    def value(self, table: str, column: str, state: State | None = None) -> pa.Array:
+        """A column of a table, following foreign keys to where the value is made."""
+        state = state or self.states[table]
+        if column in state.arrays:
+            return state.arrays[column]
+        kind = arrow_type(self.schema.table(table).column(column).type)
+        for fk in self.foreign_keys(self.model.tables[table]):
+            if column in fk.columns and fk.id in state.parents:
+                index = state.parents[fk.id]
+                above = self.value(fk.parent, fk.parent_columns[fk.columns.index(column)])
+                out = above.take(pa.array(np.maximum(index, 0), mask=index < 0)) if len(above) else pa.nulls(state.rows, above.type)
+                out = out if out.type == kind else out.cast(kind)
+                if not any(fk.id != f.id and column in f.columns and f.id not in state.parents for f in self.foreign_keys(self.model.tables[table])):
+                    state.arrays[column] = out
+                return out
+        return pa.nulls(state.rows, kind)
+
+    def held(self, model: TableModel, state: State, column: str, before: ForeignKey | None = None) -> pa.Array | None:
+        """The column's values where something other than the key `before` already fixed them."""
+        if column in state.arrays:
+            return state.arrays[column]
+        for fk in self.foreign_keys(model):
+            if before is not None and fk.id == before.id:
+                return None
+            if column in fk.columns and fk.id in state.parents:
+                return self.value(model.plan.table, column, state)
+        return None
+
+    def referable(self, fk: ForeignKey) -> np.ndarray:
+        """Which parents can be pointed to: those whose key has no NULL; bool (parents,)."""
+        parent = self.schema.table(fk.parent)
+        able = np.ones(self.states[fk.parent].rows, dtype=bool)
+        for column in fk.parent_columns:
+            if parent.column(column).nullable:
+                able &= np.asarray(self.value(fk.parent, column).is_valid())
+        return able
+
+    def parent_index(self, table: str, fk_id: str) -> np.ndarray:
+        """The parents of a finished table's rows by one of its keys, also where its rows are copies."""
+        state = self.states[table]
+        if fk_id in state.parents:
+            return state.parents[fk_id]
+        fk = next(f for f in self.schema.table(table).foreign_keys if f.id == fk_id)
+        mine = [pa.chunked_array([self.value(table, c)]) for c in fk.columns]
+        return parent_rows(mine, [pa.chunked_array([self.value(fk.parent, c)]) for c in fk.parent_columns])

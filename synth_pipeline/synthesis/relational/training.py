@@ -1,0 +1,137 @@
+"""The training data made ready: frames, the plan, the part of every column, siblings in order, encoded values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.metadata.model import ColumnMetadata
+from synth_pipeline.synthesis.base import TrainingData
+from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, pseudonyms
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
+from synth_pipeline.synthesis.relational.frame import Frame, Group, fit_codec, parents_of
+from synth_pipeline.synthesis.relational.random import stream
+from synth_pipeline.synthesis.relational.structure import TablePlan, plan_tables, usable_keys
+
+_REFERENCE_ROWS = 150
+
+
+@dataclass
+class Training:
+    """Everything that is learnt from.
+
+    Attributes:
+        data: as the stage got it.
+        frames, roles: by table.
+        plans: in the order of generation.
+        reference: tables that are copied.
+        degrees: for each table the foreign keys whose children are counted with its rows.
+    """
+
+    data: TrainingData
+    frames: dict[str, Frame] = field(default_factory=dict)
+    roles: dict[str, Roles] = field(default_factory=dict)
+    plans: list[TablePlan] = field(default_factory=list)
+    reference: set[str] = field(default_factory=set)
+    degrees: dict[str, list[ForeignKey]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: TrainingData, seed: int) -> Training:
+        """Reads the bundle and prepares all tables."""
+        training = cls(data)
+        training._load()
+        for plan in training.plans:
+            training._encode(plan, seed)
+        return training
+
+    def _load(self) -> None:
+        schema = self.data.schema
+        for table in schema.tables:
+            rows = self.data.bundle.read(table.id)
+            notes = self.data.bundle.annotations(table.id)
+            core = _flag(notes, "core", rows.num_rows, True)
+            held = _flag(notes, "holdout", rows.num_rows, False)
+            counted = core & ~held
+            train = counted if counted.any() else ~held if (~held).any() else np.ones(rows.num_rows, dtype=bool)
+            self.frames[table.id] = Frame(table, rows, train, counted)
+        distinct, absent = {}, {}
+        for fk in (k for t in schema.tables for k in usable_keys(schema, t)):
+            frame = self.frames[fk.table]
+            frame.parents[fk.id] = index = parents_of(frame.data, fk, self.frames[fk.parent].data)
+            distinct[fk.id] = len(np.unique(index[index >= 0]))
+            absent[fk.id] = float((index < 0).mean()) if len(index) else 0.0
+        self.reference = self._reference_tables()
+        self.plans = plan_tables(schema, {t: f.rows for t, f in self.frames.items()}, distinct, absent, self.reference)
+        for plan in self.plans:
+            # Lookups and copied tables need no counts: their rows are what they are.
+            for fk in (*([plan.owner] if plan.owner else []), *plan.links, *plan.deferred):
+                if fk.parent not in self.reference:
+                    self.degrees.setdefault(fk.parent, []).append(fk)
+
+    def _reference_tables(self) -> set[str]:
+        """Tables that are copied: those asked for, and small ones that describe other rows rather than somebody."""
+        schema, population = self.data.schema, self.data.population
+        found = set(self.data.preserve)
+        for table in schema.tables:
+            rows = self.frames[table.id].rows
+            whole = rows == population.rows.get(table.id, 0)
+            outward = [fk for fk in table.foreign_keys if fk.parent in schema]
+            used = sum(self.frames[fk.table].rows for fk in schema.children[table.id])
+            personal = any(c.pii for c in self.data.metadata.tables[table.id].columns.values())
+            if 0 < rows <= _REFERENCE_ROWS and whole and not outward and not personal and used >= 3 * rows:
+                found.add(table.id)
+        return found
+
+    def _encode(self, plan: TablePlan, seed: int) -> None:
+        frame, meta = self.frames[plan.table], self.data.metadata.tables[plan.table]
+        owner = None if plan.owner is None else frame.parents[plan.owner.id]
+        frame.entities = np.arange(frame.rows)
+        if plan.owner is not None and owner is not None:
+            above = self.frames[plan.owner.parent].entities
+            frame.entities = np.where(owner >= 0, above[np.maximum(owner, 0)] if len(above) else 0, len(above) + np.arange(frame.rows))
+        self.roles[plan.table] = roles = assign_roles(frame, self.data.schema, meta)
+        for column in roles.drawn:
+            about = meta.columns[column]
+            codec = fit_codec(frame.data.column(column), about, category=_is_category(frame, column, about))
+            frame.codecs[column] = codec
+            frame.x[column] = codec.encode(frame.data.column(column))
+            if column in roles.masked and isinstance(codec, CategoryCodec):
+                codec.dictionary = pseudonyms(codec.dictionary, about, frame.table.column(column), stream(seed, plan.table, "names", column))
+        if owner is not None:
+            frame.group = Group.of(owner, np.arange(frame.rows))
+            ranking = ranking_column(frame)
+            frame.group = Group.of(owner, frame.x[ranking] if ranking else np.arange(frame.rows))
+
+
+def ranking_column(frame: Frame) -> str | None:
+    """The column that puts siblings in order: the first date that differs among them."""
+    group = frame.group
+    if group is None or not (group.size > 1).any():
+        return None
+    for column, codec in frame.codecs.items():
+        if isinstance(codec, NumberCodec) and (pa.types.is_date(codec.type) or pa.types.is_timestamp(codec.type)):
+            x = frame.x[column]
+            if np.isnan(x).mean() > 0.05:
+                continue
+            order = np.lexsort((x, group.index))
+            same = group.index[order][1:] == group.index[order][:-1]
+            if (x[order][1:] != x[order][:-1])[same].mean() > 0.3:
+                return column
+    return None
+
+
+def _flag(notes: pa.Table | None, name: str, rows: int, default: bool) -> np.ndarray:
+    if notes is None or name not in notes.column_names:
+        return np.full(rows, default)
+    return np.asarray(notes.column(name).to_numpy(), dtype=bool)
+
+
+def _is_category(frame: Frame, column: str, about: ColumnMetadata) -> bool:
+    """Categories are what the metadata calls so, unless a number has too many values to be one."""
+    values = frame.data.column(column)
+    if about.sdtype not in ("categorical", "boolean", "id") or pa.types.is_temporal(values.type):
+        return False
+    return len(values.unique()) <= 50

@@ -1,0 +1,197 @@
+"""Drawing and making the values of columns, in the order in which they were learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.catalog.schema import Table
+from synth_pipeline.catalog.types import arrow_type
+from synth_pipeline.synthesis.relational.columns import make_values
+from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, hashed_units
+from synth_pipeline.synthesis.relational.model import TableModel
+from synth_pipeline.synthesis.relational.personal import PersonalModel
+from synth_pipeline.synthesis.relational.random import stream
+from synth_pipeline.synthesis.relational.rules import Base, apply_arithmetic
+from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
+from synth_pipeline.synthesis.relational.trees import Feature
+
+
+def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> None:
+    """Draws or computes a column, and makes it known."""
+    rules, table = model.rules, model.plan.table
+    rng = stream(draft.seed, table, "column", column)
+    codec = model.codec(column)
+    number = codec if isinstance(codec, NumberCodec) else None
+    if column in rules.totals:
+        state.x[column] = np.full(state.rows, np.nan)
+        return
+    if column in rules.copied:
+        _copy(draft, model, state, column)
+        state.x[column] = codec.encode(state.arrays[column])
+        return
+    if column in rules.determined:
+        known, image = model.maps[column]
+        source = state.x[rules.determined[column]]
+        at = np.searchsorted(known, np.where(np.isnan(source), np.inf, source)).clip(0, max(0, len(known) - 1))
+        x = image[at] if len(known) else np.full(state.rows, np.nan)
+    elif column in rules.ranks and state.group is not None:
+        x = rules.ranks[column] + state.group.position
+    elif column in rules.arithmetic and number is not None:
+        a = rules.arithmetic[column]
+        x = np.round(apply_arithmetic(a.op, plain(draft, model, state, a.left), plain(draft, model, state, a.right)) / number.unit)
+    else:
+        x = _draw(draft, model, state, column, rng)
+    if not draft.schema.table(table).column(column).nullable and np.isnan(x).any():
+        x = np.where(np.isnan(x), _any_value(draft, model, column, len(x), rng), x)
+    exact = column in rules.exact() or column in rules.chains
+    repeats = _repeats(draft, model, state, column, rng) if column in rules.sticky else None
+    if number is not None and number.digits is not None and exact:
+        state.arrays[column] = number.exact(x, np.isnan(x))
+    else:
+        state.arrays[column] = codec.decode(x)
+    avoid = model.drawn[column].avoid if column in model.drawn else None
+    if number is not None and number.digits is not None and avoid is not None:
+        units = _unlike(number, number.encode(state.arrays[column]), avoid)
+        state.arrays[column] = number.exact(units, np.isnan(units))
+    if repeats is not None:
+        _stick(draft, model, state, column, repeats)
+    state.x[column] = x = codec.encode(state.arrays[column])
+    features, columns = codec.features(f"c.{column}", x)
+    state.offer(features, columns)
+
+
+def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
+    base = model.rules.bases.get(column)
+    if base is not None and base.shift is not None:
+        return _base(draft, model, state, base, column) + base.shift
+    drawn = model.drawn[column]
+    if base is None:
+        x = draw_lagged(drawn.variable, state, f"p.c.{column}", rng, _lag_of(drawn.codec))
+    else:
+        edges = drawn.edges if drawn.edges is not None else np.empty(0)
+        x = draw_lagged(drawn.variable, state, f"p.d.{column}", rng, lambda v: digitize(v, edges))
+    if column in model.rules.chains and state.group is not None:
+        after = state.group.following(state.x[model.rules.chains[column]])
+        return np.where(np.isfinite(after), after, x)
+    if base is None:
+        return x
+    if base.kind == "previous" and state.group is not None:
+        first = drawn.first.draw(state.context.columns, state.rows, rng) if drawn.first is not None else x
+        if base.first is not None:
+            start = _base(draft, model, state, base.first, column)
+            first = np.where(np.isfinite(start), start + first, np.nan)
+        value = state.group.accumulate(first, np.clip(np.nan_to_num(x), base.least, base.most))
+        if drawn.span is not None:
+            value = state.group.stretch(value, drawn.span.draw(state.context.columns, state.rows, rng))
+        distance = np.where(state.group.position > 0, x, np.nan)
+    else:
+        distance = np.clip(x, base.least, base.most)
+        value = _base(draft, model, state, base, column) + distance
+    name = f"d.{column}"
+    feature, values = [Feature(name)], {name: digitize(distance, drawn.edges if drawn.edges is not None else np.empty(0))}
+    state.offer(feature, values)
+    return value
+
+
+def _base(draft: Draft, model: TableModel, state: State, base: Base, column: str) -> np.ndarray:
+    codec = model.codec(column)
+    assert isinstance(codec, NumberCodec)
+    if base.kind == "own":
+        other = model.codec(base.column)
+        assert isinstance(other, NumberCodec)
+        return state.x[base.column] * (other.unit / codec.unit)
+    fk = next(f for f in draft.foreign_keys(model) if f.id == base.key)
+    above, index = draft.model.tables[fk.parent], state.parents[fk.id]
+    parent = draft.states[fk.parent]
+    if above.reference is not None:
+        other = NumberCodec.fit(above.reference.column(base.column)) or codec
+        x = other.encode(above.reference.column(base.column))
+    else:
+        found = above.codec(base.column)
+        assert isinstance(found, NumberCodec)
+        other, x = found, parent.x[base.column]
+    return np.where(index >= 0, x[np.maximum(index, 0)], np.nan) * (other.unit / codec.unit) if len(x) else np.full(state.rows, np.nan)
+
+
+def _lag_of(codec: Codec) -> Callable[[np.ndarray], np.ndarray] | None:
+    return (lambda v: digitize(v, codec.edges)) if isinstance(codec, NumberCodec) else None
+
+
+def _unlike(codec: NumberCodec, x: np.ndarray, avoid: np.ndarray) -> np.ndarray:
+    """Moves values off those that must not come out, by as few steps as it takes."""
+    for k in range(1, 50):
+        same = np.isfinite(x) & np.isin(hashed_units(np.nan_to_num(x)), avoid)
+        if not same.any():
+            break
+        x = np.where(same, x + codec.step * (k if k % 2 else -k), x)
+    return x
+
+
+def _repeats(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
+    """Which rows repeat their parent's value of the column."""
+    same = np.nan_to_num(model.sticky[column].draw(state.context.columns, state.rows, rng)) > 0.5
+    same &= state.parents[model.rules.sticky[column].key] >= 0
+    state.context.add([Feature(f"s.{column}")], {f"s.{column}": same.astype(np.uint8)})
+    return np.asarray(same)
+
+
+def _stick(draft: Draft, model: TableModel, state: State, column: str, repeats: np.ndarray) -> None:
+    copy = model.rules.sticky[column]
+    fk = next(f for f in draft.foreign_keys(model) if f.id == copy.key)
+    above = draft.value(fk.parent, copy.column)
+    above = above if above.type == state.arrays[column].type else above.cast(state.arrays[column].type, safe=False)
+    if not draft.schema.table(model.plan.table).column(column).nullable:
+        repeats = repeats & np.asarray(above.is_valid())[np.maximum(state.parents[fk.id], 0)]
+    index = np.where(repeats, len(state.arrays[column]) + state.parents[fk.id], np.arange(state.rows))
+    state.arrays[column] = pa.concat_arrays([state.arrays[column], above]).take(pa.array(index))
+
+
+def plain(draft: Draft, model: TableModel, state: State, column: str) -> np.ndarray:
+    """A number in its own unit instead of its last digit; float (rows,)."""
+    codec = model.codec(column)
+    return state.x[column] * (codec.unit if isinstance(codec, NumberCodec) else 1.0)
+
+
+def _copy(draft: Draft, model: TableModel, state: State, column: str) -> None:
+    copy = model.rules.copied[column]
+    fk = next(f for f in draft.foreign_keys(model) if f.id == copy.key)
+    index = state.parents[fk.id]
+    above = draft.value(fk.parent, copy.column)
+    kind = arrow_type(draft.schema.table(model.plan.table).column(column).type)
+    taken = above.take(pa.array(np.maximum(index, 0), mask=index < 0)) if len(above) else pa.nulls(state.rows, above.type)
+    state.arrays[column] = taken if taken.type == kind else taken.cast(kind, safe=False)
+
+
+def _any_value(draft: Draft, model: TableModel, column: str, count: int, rng: np.random.Generator) -> np.ndarray:
+    codec = model.codec(column)
+    if isinstance(codec, NumberCodec):
+        return codec.low + rng.random(count) * (codec.high - codec.low)
+    return rng.integers(0, max(1, len(codec.dictionary)), count).astype(float)
+
+
+def make_columns(draft: Draft, model: TableModel, state: State, table: Table) -> None:
+    """Made columns, people's names before what is composed of them; copies of a parent's column last."""
+    made = sorted(model.made, key=lambda c: len(m.relatives) if isinstance(m := model.made[c].maker, PersonalModel) else 0)
+    for column in made:
+        item, rng = model.made[column], stream(draft.seed, table.id, "make", column)
+        present = np.ones(state.rows, dtype=bool)
+        repeats = _repeats(draft, model, state, column, rng) if column in model.rules.sticky else None
+        if item.absent is not None:
+            present = np.isfinite(item.absent.draw(state.context.columns, state.rows, rng))
+        row = {}
+        if isinstance(item.maker, PersonalModel):
+            row = {c: state.arrays[c].to_pylist() for c in item.maker.relatives.values() if c in state.arrays}
+        rank = None
+        if model.key_by is not None and column in table.primary_key:
+            rank = np.empty(state.rows, dtype=np.int64)
+            rank[np.argsort(state.x[model.key_by], kind="stable")] = np.arange(state.rows)
+        kind = table.column(column).type
+        state.arrays[column] = make_values(item, arrow_type(kind), state.rows, row, present, rng, rank, kind.bits)
+        if repeats is not None:
+            _stick(draft, model, state, column, repeats)
+    for column in model.rules.copied:
+        if column not in state.arrays:
+            _copy(draft, model, state, column)
