@@ -76,7 +76,8 @@ def build_report(
         synthetic: what is judged.
         population: counts of the whole source, which the sizes are compared with.
         integrity: the rules evaluated on `synthetic`.
-        facts: source, identifier, seed, seconds per stage, synthesizer (with `rules`, `warnings`), scale, privacy, preserve; shown as given.
+        facts: source, identifier, seed, seconds per stage, synthesizer (with `rules`, `warnings`, `reference_tables`), scale,
+            rows, privacy, preserve; shown as given.
         checks: thresholds.
         seed: of all sampling; the same seed gives the same figures.
         progress: told of every step.
@@ -118,7 +119,7 @@ def _measure(
         times, queries = score_time(frame), score_queries(frame)
         step.advance(note="privacy")
         about = facts.get("synthesizer") or {}
-        preserved = {*facts.get("preserve", ()), *about.get("preserved", ())}
+        preserved = {*facts.get("preserve", ()), *about.get("reference_tables", ())}
         privacy = measure(frame, real, synthetic, preserved=preserved, mechanisms=str(facts.get("privacy", "standard")))
         step.advance(note="SDMetrics")
         published = published_scores(frame)

@@ -62,7 +62,7 @@ def test_real_against_itself_scores_at_least_the_ceiling(real: TableBundle) -> N
     report = shop.report_on(real, real)
     for key, p in report.figures["properties"].items():
         if p["count"] and not key.startswith("c2st"):
-            assert p["score"] >= p["ceiling"] - 1e-9 and p["score"] > 0.95, key
+            assert p["score"] >= p["ceiling"] - 0.01 and p["score"] > 0.95, key
     assert report.privacy["level"] == "At risk"
 
 
