@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from synth_pipeline.catalog.graph import on_loops, strong_components
 from synth_pipeline.catalog.types import LogicalType
 from synth_pipeline.errors import ConfigError, closest
 
@@ -190,6 +191,18 @@ class DatabaseSchema:
             found[fk.parent].append(fk)
         return {k: tuple(v) for k, v in found.items()}
 
+    @cached_property
+    def circular_columns(self) -> frozenset[tuple[str, str]]:
+        """Columns, as (table, column), whose foreign keys lead back to themselves: somebody has to make their values.
+
+        One column of every such loop is named, the first in the catalogue's order.
+        """
+        above: dict[tuple[str, str], tuple[str, str]] = {}
+        for fk in self.foreign_keys:
+            for column, parent_column in zip(fk.columns, fk.parent_columns, strict=True):
+                above.setdefault((fk.table, column), (fk.parent, parent_column))
+        return on_loops(above)
+
     def nullable(self, fk: ForeignKey) -> bool:
         """True where a row may have no parent: some column of the key may be NULL."""
         return any(self.table(fk.table).column(c).nullable for c in fk.columns)
@@ -274,7 +287,7 @@ class DatabaseSchema:
         Self references do not make a cycle. Within a group and between independent groups the catalogue's order holds.
         """
         parents = {t.id: tuple(dict.fromkeys(f.parent for f in t.foreign_keys if f.parent in self._by_id)) for t in self.tables}
-        return _strong_components(self.table_ids, parents)
+        return strong_components(self.table_ids, parents)
 
     def diff(self, newer: DatabaseSchema) -> list[str]:
         """What changed from this schema to `newer`, one readable line per change; empty where the fingerprints agree."""
@@ -358,45 +371,3 @@ def _brief(part: ForeignKey | UniqueKey | Check | Index) -> str:
     if isinstance(part, ForeignKey):
         return f"({', '.join(part.columns)}) → {part.parent} ({', '.join(part.parent_columns)})"
     return part.sql if isinstance(part, Check) else f"({', '.join(part.columns)})"
-
-
-def _strong_components(nodes: Sequence[str], edges: dict[str, tuple[str, ...]]) -> list[list[str]]:
-    """Tarjan's algorithm without recursion; components come out with all their successors before them."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    on_stack: set[str] = set()
-    components: list[list[str]] = []
-    position = {n: i for i, n in enumerate(nodes)}
-    for root in nodes:
-        if root in index:
-            continue
-        work = [(root, iter(edges[root]))]
-        index[root] = low[root] = len(index)
-        stack.append(root)
-        on_stack.add(root)
-        while work:
-            node, successors = work[-1]
-            for nxt in successors:
-                if nxt not in index:
-                    index[nxt] = low[nxt] = len(index)
-                    stack.append(nxt)
-                    on_stack.add(nxt)
-                    work.append((nxt, iter(edges[nxt])))
-                    break
-                if nxt in on_stack:
-                    low[node] = min(low[node], index[nxt])
-            else:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == index[node]:
-                    component: list[str] = []
-                    while True:
-                        member = stack.pop()
-                        on_stack.discard(member)
-                        component.append(member)
-                        if member == node:
-                            break
-                    components.append(sorted(component, key=position.__getitem__))
-    return components

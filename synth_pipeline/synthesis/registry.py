@@ -23,8 +23,18 @@ def _table(name: str) -> Synthesizer:
     return TableSynthesizer(name)
 
 
+def _hma() -> Synthesizer:
+    from synth_pipeline.synthesis.sdv.runtime import require_sdv
+
+    require_sdv("hma")
+    from synth_pipeline.synthesis.sdv.hma import HMASynthesizer
+
+    return HMASynthesizer()
+
+
 _KNOWN: dict[str, Callable[[], Synthesizer]] = {
     "relational": _relational,
+    "hma": _hma,
     "gaussian_copula": lambda: _table("gaussian_copula"),
     "ctgan": lambda: _table("ctgan"),
 }

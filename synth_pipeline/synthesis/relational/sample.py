@@ -106,11 +106,15 @@ class Sampler(Draft):
             copied_reference(self, state, fk, stream(self.seed, model.plan.table, "reference", fk.id))
             return
         state.parents[fk.id] = draw_tree(self, model, state, fk) if fk.is_self_reference else find_parents(self, model, state, fk)
-        if not self.schema.nullable(fk):
-            index = state.parents[fk.id]
-            missing = np.flatnonzero(index < 0)
+        index, fixed = state.parents[fk.id], anchored(self.schema, fk)
+        missing = np.flatnonzero(index < 0)
+        if len(missing) and len(fixed) == len(fk.columns):
+            # Nobody has these values: the row must not claim that somebody does.
+            for column in fixed:
+                state.arrays[column] = state.arrays[column].take(pa.array(np.arange(state.rows), mask=index < 0))
+        elif len(missing) and not fixed and not self.schema.nullable(fk):
             parents = self.states[fk.parent].rows
-            if len(missing) and parents and not anchored(self.schema, fk):
+            if parents:
                 index[missing] = stream(self.seed, model.plan.table, "required", fk.id).integers(0, parents, len(missing))
         waiting = {f.id for f in model.plan.deferred if f.id not in state.parents}
         if not waiting:

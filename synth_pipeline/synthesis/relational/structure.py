@@ -63,12 +63,15 @@ def usable_keys(schema: DatabaseSchema, table: Table) -> list[ForeignKey]:
 
 
 def anchored(schema: DatabaseSchema, fk: ForeignKey) -> tuple[str, ...]:
-    """The columns of a key that have values also where the key has none: the required ones of a partly nullable key.
+    """The columns of a key that are columns in their own right; the key follows when they are known.
 
-    Such columns are columns in their own right; the key follows when they are known.
+    These are the required columns of a partly nullable key, which have values also where the key has none, and columns
+    whose keys lead back to themselves.
     """
-    required = tuple(c for c in fk.columns if not schema.table(fk.table).column(c).nullable)
-    return required if len(required) < len(fk.columns) else ()
+    required = {c for c in fk.columns if not schema.table(fk.table).column(c).nullable}
+    if len(required) == len(fk.columns):
+        required = set()
+    return tuple(c for c in fk.columns if c in required or (fk.table, c) in schema.circular_columns)
 
 
 def decided_columns(schema: DatabaseSchema, table: Table) -> set[str]:

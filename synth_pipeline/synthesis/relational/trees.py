@@ -251,8 +251,8 @@ def _fill(
     # Children come after their parents in the arrays: one pass from the end decides bottom-up what must be cut.
     members = _entity_sets(leaf, entities[donors], nodes)
     counts = np.bincount(leaf, minlength=nodes)
-    for i in range(nodes - 1, 0, -2):
-        a, b, up = i - 1, i, int(parent[i])
+    for b in range(nodes - 1, 0, -2):
+        a, up = b - 1, int(parent[b])
         short = any(counts[k] < min_rows or len(members[k]) < min_entities for k in (a, b))
         counts[up] = counts[a] + counts[b]
         members[up] = np.union1d(members[a], members[b])
