@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from synth_pipeline.artifacts import ArtifactStore
+from synth_pipeline.errors import UsageError
 from synth_pipeline.orchestration.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -79,8 +80,15 @@ class ReportHandler(BaseHTTPRequestHandler):
 
 
 def server(artifacts: Path, host: str = "127.0.0.1", port: int = PORT) -> ThreadingHTTPServer:
-    """A server of the reports under an artifacts folder; `serve_forever` runs it. Port 0 takes a free one."""
-    return ThreadingHTTPServer((host, port), partial(ReportHandler, store=ArtifactStore(artifacts)))
+    """A server of the reports under an artifacts folder; `serve_forever` runs it. Port 0 takes a free one.
+
+    Raises:
+        UsageError: the port cannot be listened on.
+    """
+    try:
+        return ThreadingHTTPServer((host, port), partial(ReportHandler, store=ArtifactStore(artifacts)))
+    except OSError as e:
+        raise UsageError(f"The reports cannot be served on {host}:{port}: {e.strerror}.", "Choose another port.") from e
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -71,6 +72,7 @@ def main() -> int:
         dagster = shutil.which("dagster", path=str(Path(sys.executable).parent)) or "dagster"
         command = [dagster, "dev", "-w", "workspace.yaml", "-h", options.host, "-p", str(options.port)]
         process = subprocess.Popen(command, env=environment)
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         try:
             return process.wait()
         except KeyboardInterrupt:
