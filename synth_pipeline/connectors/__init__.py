@@ -22,6 +22,8 @@ __all__ = ["connect", "masked", "open_connector", "open_target", "resolve_url"]
 
 _FAMILIES: dict[str, tuple[str, str, str]] = {
     "sqlite": ("synth_pipeline.connectors.sqlite.open", "sqlite3", ""),
+    "postgresql": ("synth_pipeline.connectors.postgresql.open", "psycopg", "postgresql"),
+    "postgres": ("synth_pipeline.connectors.postgresql.open", "psycopg", "postgresql"),
 }
 """Scheme (before any `+driver`) to the module with `connect` and `target`, its driver, and the extra that brings it."""
 

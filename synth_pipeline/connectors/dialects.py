@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synth_pipeline.catalog.schema import Table
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Dialect:
         row_numbers: the server's own names for a number of a row that holds within a snapshot; the first that no column
             bears is used.
         no_row_number: a pattern of a table's DDL that says that it has no such number.
+        own_rows: the table {0} without the rows of tables that inherit from it.
+        shared_rows: a pattern of a table's DDL that says that its rows lie in others, its partitions.
     """
 
     name: str
@@ -46,11 +53,22 @@ class Dialect:
     binary_text: str = "hex({0})"
     row_numbers: tuple[str, ...] = ()
     no_row_number: str = ""
+    own_rows: str = "{0}"
+    shared_rows: str = ""
 
     def quote(self, name: str) -> str:
         """`name` as a quoted identifier."""
         left, right = self.quotes
         return f"{left}{name.replace(right, right * 2)}{right}"
+
+    def qualified(self, table: Table) -> str:
+        """The table's name with its schema, quoted."""
+        return ".".join(self.quote(part) for part in (table.schema, table.name) if part)
+
+    def relation(self, table: Table) -> str:
+        """What stands after FROM for the table's rows."""
+        shared = self.shared_rows and re.search(self.shared_rows, table.ddl or "")
+        return self.qualified(table) if shared else self.own_rows.format(self.qualified(table))
 
 
 SQLITE = Dialect(
@@ -70,6 +88,8 @@ POSTGRESQL = Dialect(
     key_item="(j.value ->> {0})",
     key_cast="CAST({0} AS {1})",
     binary_text="upper(encode({0}, 'hex'))",
+    own_rows="ONLY {0}",
+    shared_rows=r"\nPARTITION BY ",
 )
 DUCKDB = Dialect(
     "duckdb",

@@ -42,8 +42,8 @@ class Reader:
         return self.dialect.quote(name)
 
     def name(self, table: Table) -> str:
-        """The table's qualified, quoted name."""
-        return ".".join(self.quote(part) for part in (table.schema, table.name) if part)
+        """What stands for the table's rows after FROM."""
+        return self.dialect.relation(table)
 
     def column(self, alias: str, name: str) -> str:
         return f"{alias}.{self.quote(name)}"

@@ -1,0 +1,24 @@
+"""From a URL to a PostgreSQL database, as SQLAlchemy reads it; options of the query string go to libpq."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from synth_pipeline.connectors.postgresql.connector import PostgreSQLConnector
+from synth_pipeline.connectors.postgresql.session import label
+from synth_pipeline.errors import ExportError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+    from synth_pipeline.connectors.base import Target
+
+
+def connect(url: URL, schemas: tuple[str, ...] = ()) -> PostgreSQLConnector:
+    """Opens the database for reading; without `schemas`, all that are not the server's own."""
+    return PostgreSQLConnector(url, schemas)
+
+
+def target(url: URL) -> Target:
+    """The database as something to write."""
+    raise ExportError(f"{label(url)} can be read, not written.", "Export to the family of another database.")
