@@ -105,7 +105,7 @@ class NumberCodec:
             values = values.cast(pa.int64())
         elif pa.types.is_decimal(kind):
             values = values.cast(pa.float64())
-        x = to_numpy(values.cast(pa.float64()))
+        x = to_numpy(values.cast(pa.float64(), safe=False))
         x = np.where(np.isfinite(x), x, np.nan)
         return np.round(x * 10.0**self.digits) if self.digits else x
 

@@ -15,6 +15,7 @@ from synth_pipeline.synthesis.relational.columns import make_values, named_colum
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import TableModel
+from synth_pipeline.synthesis.relational.parents import announce
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State
 from synth_pipeline.synthesis.relational.structure import anchored
@@ -65,13 +66,17 @@ def _learnt(model: TableModel, state: State, rows: np.ndarray, sql: str, rng: np
         state.arrays[column] = codec.decode(state.x[column])
 
 
-def keep_unique(draft: Draft, model: TableModel, state: State, table: Table, waiting: set[str]) -> None:
-    """Makes every key unique that does not wait for a deferred foreign key."""
+def keep_unique(draft: Draft, model: TableModel, state: State, table: Table, waiting: set[str], *, keys_only: bool = False) -> None:
+    """Makes every key unique that does not wait for a deferred foreign key.
+
+    With `keys_only` those keys that consist of parents alone, before anything is drawn that depends on the parents.
+    """
+    ready = {c for fk in draft.foreign_keys(model) if fk.id in state.parents for c in fk.columns}
     late = {c for fk in model.plan.deferred if fk.id in waiting for c in fk.columns if c not in anchored(draft.schema, fk)}
     for key in table.keys:
         if late & set(key) or any(c in model.made and model.made[c].unique for c in key):
             continue
-        if any(table.column(c).generated is not None for c in key):
+        if any(table.column(c).generated is not None for c in key) or keys_only and not set(key) <= ready:
             continue
         _unique_key(draft, model, state, table, key)
 
@@ -148,6 +153,7 @@ def _redraw(
         state.parents[name] = values.astype(np.int64)
         for column in fk.columns:
             state.arrays.pop(column, None)
+        announce(draft, model, state, fk)
         if state.group is not None and model.plan.owner is not None and fk.id == model.plan.owner.id:
             state.group = Group.of(state.parents[name], state.group.position)
     elif kind == "column":

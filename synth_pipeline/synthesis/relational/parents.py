@@ -17,21 +17,32 @@ from synth_pipeline.synthesis.relational.trees import Feature
 def draw_lookup(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> None:
     """Draws the row of a reference table."""
     rng = stream(draft.seed, model.plan.table, "lookup", fk.id)
-    lookup = model.lookups[fk.id]
-    drawn = draw_lagged(lookup, state, f"p.k.{fk.id}", rng)
+    drawn = draw_lagged(model.lookups[fk.id], state, f"p.k.{fk.id}", rng)
     index = np.where(np.isnan(drawn), -1, drawn).astype(np.int64)
-    index = agree(draft, model, state, fk, index, rng)
-    state.parents[fk.id] = index
-    name = f"k.{fk.id}"
-    feature, values = [Feature(name, max(1, draft.states[fk.parent].rows))], {name: index.astype(np.int32)}
-    state.offer(feature, values)
+    state.parents[fk.id] = agree(draft, model, state, fk, index, rng)
+    announce(draft, model, state, fk)
 
 
 def draw_link(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> None:
-    """Draws the parents by a link, and makes known what they are like."""
+    """Draws the parents by a link."""
     state.parents[fk.id] = find_parents(draft, model, state, fk)
-    parent = draft.states[fk.parent]
-    state.context.add(*parent.own.seen_from(f"l.{fk.id}.", state.parents[fk.id]))
+    announce(draft, model, state, fk)
+
+
+def announce(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> None:
+    """Makes known what the parents by a lookup or a link are like; also again, after they changed."""
+    index = state.parents[fk.id]
+    if fk in model.plan.lookups:
+        name = f"k.{fk.id}"
+        features, columns = [Feature(name, max(1, draft.states[fk.parent].rows))], {name: index.astype(np.int32)}
+    elif fk in model.plan.links:
+        features, columns = draft.states[fk.parent].own.seen_from(f"l.{fk.id}.", index)
+    else:
+        return
+    known = {f.name for f in state.context.features}
+    state.context.add([f for f in features if f.name not in known], columns)
+    if fk in model.plan.lookups:
+        state.own.add([f for f in features if f.name not in known], columns)
 
 
 def require_parents(draft: Draft, model: TableModel, state: State) -> None:

@@ -23,7 +23,7 @@ from synth_pipeline.synthesis.relational.sizes import planned_rows
 from synth_pipeline.synthesis.relational.state import Draft, State
 from synth_pipeline.synthesis.relational.structure import anchored
 from synth_pipeline.synthesis.relational.trees import Feature
-from synth_pipeline.synthesis.relational.values import draw_column, make_columns, plain
+from synth_pipeline.synthesis.relational.values import draw_column, make_columns, plain, recompute
 
 
 class Sampler(Draft):
@@ -79,11 +79,18 @@ class Sampler(Draft):
         for fk in plan.links:
             draw_link(self, model, state, fk)
         require_parents(self, model, state)
+        keep_unique(self, model, state, table, {fk.id for fk in plan.deferred}, keys_only=True)
         for column in model.order:
             draw_column(self, model, state, column)
         make_columns(self, model, state, table)
-        keep_checks(self, model, state, table)
-        keep_unique(self, model, state, table, {fk.id for fk in plan.deferred})
+        waiting = {fk.id for fk in plan.deferred}
+        for _ in range(3):
+            before = {**state.arrays, **state.parents}
+            keep_checks(self, model, state, table)
+            keep_unique(self, model, state, table, waiting)
+            if all({**state.arrays, **state.parents}.get(k) is v for k, v in before.items()):
+                break
+            recompute(self, model, state)
         self._children(model, state)
         return state
 

@@ -7,7 +7,7 @@ shapes and, where many values share them, the characters of single positions are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +60,18 @@ class KeyShapes:
         order = rng.permutation(len(out))
         return [out[i] for i in order][:count]
 
-    def _wider(self) -> list[list[str]]:
-        """Shapes with room for more values: one more digit at a time, then anything that fits the length."""
+    def _wider(self) -> Iterator[list[str]]:
+        """Shapes with room for more values: any digit, any letter, one more digit at a time, then anything of the column's length."""
+        for classes in (("9",), ("9", "A", "a")):
+            for shape in self.shapes:
+                yield [next((_CLASSES[k] for k in classes if set(p) <= set(_CLASSES[k])), p) for p in shape]
         widest = max(self.shapes, key=len, default=[])
-        limit = min(self.length or len(widest) + 12, len(widest) + 12)
-        grown = [widest + [_CLASSES["9"]] * k for k in range(1, limit - len(widest) + 1)]
-        free = _CLASSES["9"] + _CLASSES["A"]
-        return [*grown, *([free] * k for k in range(1, limit + 1)), *([free + _CLASSES["a"]] * k for k in range(1, limit + 1))]
+        limit = max(1, min(self.length or len(widest) + 12, len(widest) + 12))
+        for more in range(1, limit - len(widest) + 1):
+            yield widest + [_CLASSES["9"]] * more
+        for choices in (_CLASSES["9"] + _CLASSES["A"], _CLASSES["9"] + _CLASSES["A"] + _CLASSES["a"]):
+            for size in sorted(range(1, limit + 1), key=lambda k: abs(k - len(widest))):
+                yield [choices] * size
 
 
 def _position(kind: str, values: list[str], i: int) -> str:

@@ -27,6 +27,7 @@ class State:
         group: siblings; None for a root.
         context: what is known of the rows; `own` is what children see, `above` what the owner's side gave.
         x: encoded values; `arrays` the finished columns.
+        ends: for a column that continues with the next sibling, what the last one has.
         counts: children per row and foreign key id.
     """
 
@@ -38,6 +39,7 @@ class State:
     above: Context = field(default_factory=Context)
     x: dict[str, np.ndarray] = field(default_factory=dict)
     arrays: dict[str, pa.Array] = field(default_factory=dict)
+    ends: dict[str, np.ndarray] = field(default_factory=dict)
     counts: dict[str, np.ndarray] = field(default_factory=dict)
 
     def keep(self, rows: np.ndarray) -> None:
@@ -45,6 +47,7 @@ class State:
         self.rows = len(rows)
         self.parents = {k: v[rows] for k, v in self.parents.items()}
         self.x = {k: v[rows] for k, v in self.x.items()}
+        self.ends = {k: v[rows] for k, v in self.ends.items()}
         self.arrays = {k: v.take(pa.array(rows)) for k, v in self.arrays.items()}
         for part in (self.context, self.own, self.above):
             part.columns = {k: v[rows] for k, v in part.columns.items()}

@@ -11,6 +11,7 @@ from synth_pipeline.catalog.schema import Table
 from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.synthesis.relational.columns import make_values
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, hashed_units
+from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
@@ -24,43 +25,78 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
     rules, table = model.rules, model.plan.table
     rng = stream(draft.seed, table, "column", column)
     codec = model.codec(column)
-    number = codec if isinstance(codec, NumberCodec) else None
     if column in rules.totals:
         state.x[column] = np.full(state.rows, np.nan)
         return
+    x = computed(draft, model, state, column)
+    if column in rules.copied and x is not None:
+        state.x[column] = x
+        return
+    if x is None:
+        x = _draw(draft, model, state, column, rng)
+    if not draft.schema.table(table).column(column).nullable and np.isnan(x).any():
+        x = np.where(np.isnan(x), _any_value(draft, model, column, len(x), rng), x)
+    repeats = _repeats(draft, model, state, column, rng) if column in rules.sticky else None
+    state.arrays[column] = _decoded(codec, x, exact=column in rules.exact() or column in rules.chains)
+    avoid = model.drawn[column].avoid if column in model.drawn else None
+    if isinstance(codec, NumberCodec) and codec.digits is not None and avoid is not None:
+        units = _unlike(codec, codec.encode(state.arrays[column]), avoid)
+        state.arrays[column] = codec.exact(units, np.isnan(units))
+    if repeats is not None:
+        _stick(draft, model, state, column, repeats)
+    state.x[column] = x = codec.encode(state.arrays[column])
+    state.offer(*codec.features(f"c.{column}", x))
+
+
+def _decoded(codec: Codec, x: np.ndarray, *, exact: bool) -> pa.Array:
+    """Values from units; what follows from others is not moved to a lattice of its own."""
+    if exact and isinstance(codec, NumberCodec) and codec.digits is not None:
+        return codec.exact(x, np.isnan(x))
+    return codec.decode(x)
+
+
+def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.ndarray | None:
+    """The values of a column that follows from others without an exception, in units; None for any other column."""
+    rules, codec = model.rules, model.codec(column)
+    base = rules.bases.get(column)
     if column in rules.copied:
         _copy(draft, model, state, column)
-        state.x[column] = codec.encode(state.arrays[column])
-        return
+        return codec.encode(state.arrays[column])
     if column in rules.determined:
         known, image = model.maps[column]
         source = state.x[rules.determined[column]]
         at = np.searchsorted(known, np.where(np.isnan(source), np.inf, source)).clip(0, max(0, len(known) - 1))
-        x = image[at] if len(known) else np.full(state.rows, np.nan)
-    elif column in rules.ranks and state.group is not None:
-        x = rules.ranks[column] + state.group.position
-    elif column in rules.arithmetic and number is not None:
+        return image[at] if len(known) else np.full(state.rows, np.nan)
+    if column in rules.ranks and state.group is not None:
+        return rules.ranks[column] + state.group.position
+    if column in rules.arithmetic and isinstance(codec, NumberCodec):
         a = rules.arithmetic[column]
-        x = np.round(apply_arithmetic(a.op, plain(draft, model, state, a.left), plain(draft, model, state, a.right)) / number.unit)
-    else:
-        x = _draw(draft, model, state, column, rng)
-    if not draft.schema.table(table).column(column).nullable and np.isnan(x).any():
-        x = np.where(np.isnan(x), _any_value(draft, model, column, len(x), rng), x)
-    exact = column in rules.exact() or column in rules.chains
-    repeats = _repeats(draft, model, state, column, rng) if column in rules.sticky else None
-    if number is not None and number.digits is not None and exact:
-        state.arrays[column] = number.exact(x, np.isnan(x))
-    else:
-        state.arrays[column] = codec.decode(x)
-    avoid = model.drawn[column].avoid if column in model.drawn else None
-    if number is not None and number.digits is not None and avoid is not None:
-        units = _unlike(number, number.encode(state.arrays[column]), avoid)
-        state.arrays[column] = number.exact(units, np.isnan(units))
-    if repeats is not None:
-        _stick(draft, model, state, column, repeats)
-    state.x[column] = x = codec.encode(state.arrays[column])
-    features, columns = codec.features(f"c.{column}", x)
-    state.offer(features, columns)
+        return np.round(apply_arithmetic(a.op, plain(draft, model, state, a.left), plain(draft, model, state, a.right)) / codec.unit)
+    if base is not None and base.shift is not None:
+        return _base(draft, model, state, base, column) + base.shift
+    return None
+
+
+def recompute(draft: Draft, model: TableModel, state: State) -> None:
+    """Brings the columns that follow from others into line with them, after parents or values were exchanged."""
+    if model.ranking is not None and state.group is not None:
+        state.group = Group.of(state.group.index, state.x[model.ranking])
+    for column in model.order:
+        if column in model.rules.totals:
+            continue
+        codec, x = model.codec(column), computed(draft, model, state, column)
+        if x is None and column in model.rules.chains and state.group is not None:
+            after = state.group.following(state.x[model.rules.chains[column]])
+            x = np.where(np.isfinite(after), after, state.ends[column])
+        if x is None or column in model.rules.copied:
+            continue
+        if not draft.schema.table(model.plan.table).column(column).nullable:
+            x = np.where(np.isnan(x), state.x[column], x)
+        state.arrays[column], state.x[column] = _decoded(codec, x, exact=True), x
+    for column in model.rules.copied:
+        _copy(draft, model, state, column)
+        if column in state.x:
+            state.x[column] = model.codec(column).encode(state.arrays[column])
 
 
 def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
@@ -74,6 +110,7 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
         edges = drawn.edges if drawn.edges is not None else np.empty(0)
         x = draw_lagged(drawn.variable, state, f"p.d.{column}", rng, lambda v: digitize(v, edges))
     if column in model.rules.chains and state.group is not None:
+        state.ends[column] = x
         after = state.group.following(state.x[model.rules.chains[column]])
         return np.where(np.isfinite(after), after, x)
     if base is None:

@@ -1,0 +1,81 @@
+"""Honest trees and what is drawn from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synth_pipeline.synthesis.relational.random import stratified, stream
+from synth_pipeline.synthesis.relational.trees import Feature, grow
+from synth_pipeline.synthesis.relational.variable import PRIVACY, fit_variable
+
+
+def test_streams_depend_on_the_seed_and_the_names_only() -> None:
+    a, b = stream(1, "t", "c").random(5), stream(1, "t", "c").random(5)
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, stream(2, "t", "c").random(5))
+    assert not np.array_equal(a, stream(1, "t", "d").random(5))
+
+
+def test_stratified_numbers_fill_every_stratum_of_their_group_once() -> None:
+    groups = np.repeat([3, 1, 7], [10, 1, 25])
+    u = stratified(stream(0, "x"), groups)
+    for group, size in ((3, 10), (1, 1), (7, 25)):
+        assert sorted((u[groups == group] * size).astype(int)) == list(range(size))
+
+
+@pytest.fixture
+def data() -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    n = 6000
+    columns = {
+        "a": rng.integers(1, 60, n).astype(np.uint8),
+        "noise": rng.integers(1, 60, n).astype(np.uint8),
+        "k": rng.integers(0, 30, n).astype(np.int32),
+    }
+    y = (columns["a"] > 30) * 10.0 + (columns["k"] % 3) + rng.normal(size=n) * 0.1
+    return columns, y, np.arange(n) // 4
+
+
+def test_leaves_hold_enough_rows_and_entities_and_only_the_donors_half(data: tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]) -> None:
+    columns, y, entities = data
+    half = entities % 2 == 0
+    features = [Feature("a"), Feature("noise"), Feature("k", 30)]
+    tree = grow(
+        features, columns, y[:, None], np.flatnonzero(half), np.flatnonzero(~half), y,
+        entities=entities, min_rows=30, min_entities=10, rng=stream(0, "t"),
+    )  # fmt: skip
+    assert {"a", "k"} <= set(tree.names)
+    for leaf in np.flatnonzero(tree.feature < 0):
+        donors = tree.donors[tree.start[leaf] : tree.start[leaf] + tree.size[leaf]]
+        assert len(donors) >= 30
+        assert len(np.unique(entities[donors])) >= 10
+        assert not half[donors].any()
+        assert (np.diff(y[donors]) >= 0).all()
+    assert sorted(tree.donors) == np.flatnonzero(~half).tolist()
+
+
+def test_a_variable_draws_the_conditional_distribution_and_keeps_the_marginal(data: tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]) -> None:
+    columns, y, entities = data
+    features = [Feature("a"), Feature("noise"), Feature("k", 30)]
+    variable = fit_variable(y, np.arange(len(y)), features, columns, entities, PRIVACY["standard"], stream(0, "v"), smooth=True)
+    assert len(variable.trees) == 2
+    drawn = variable.draw(columns, len(y), stream(1, "d"))
+    assert abs(drawn.mean() - y.mean()) < 0.1
+    assert abs(drawn[columns["a"] > 31].mean() - y[columns["a"] > 31].mean()) < 0.3
+    assert np.isin(drawn, y).mean() < 0.05  # between donors, not the donors themselves
+
+
+def test_nulls_are_drawn_as_often_as_they_occur() -> None:
+    x = np.where(np.arange(1000) % 4 == 0, np.nan, 1.0)
+    variable = fit_variable(x, np.arange(1000), [], {}, np.arange(1000), PRIVACY["standard"], stream(0, "v"))
+    assert abs(np.isnan(variable.draw({}, 400, stream(1, "d"))).mean() - 0.25) < 0.02
+
+
+@pytest.mark.parametrize("rows", [0, 1, 8])
+def test_tiny_tables_draw_what_there_is(rows: int) -> None:
+    x = np.arange(rows, dtype=float)
+    variable = fit_variable(x, np.arange(rows), [], {}, np.arange(rows), PRIVACY["standard"], stream(0, "v"), smooth=True)
+    drawn = variable.draw({}, 5, stream(1, "d"))
+    assert len(drawn) == 5
+    assert np.isnan(drawn).all() if rows == 0 else np.isin(drawn, x).all()
