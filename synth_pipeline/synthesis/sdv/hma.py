@@ -48,16 +48,16 @@ class HMASynthesizer:
         from synth_pipeline.metadata.sdv import to_sdv
 
         options, start, schema = checked(HMAParams, params, self.name), time.perf_counter(), data.schema
-        metadata, lost = to_sdv(data.metadata)
-        tables = _training_tables(data)
-        refuse(schema, metadata, lost, {t: rows.num_rows for t, rows in tables.items()}, data.preserve)
+        tables, primary = _training_tables(data), {t: m.primary_key for t, m in data.metadata.tables.items()}
+        refuse(schema, primary, {t: rows.num_rows for t, rows in tables.items()}, data.preserve)
+        entries = to_sdv(data.metadata)[0]["tables"]
         forms: Forms = {}
         for table in schema.tables:
             keys = {c for key in table.keys for c in key} | {c for f in schema.foreign_keys for t, cs in _ends(f) if t == table.id for c in cs}
-            forms[table.id] = forms_of(table, data.metadata.tables[table.id], metadata["tables"][table.id]["columns"], tables[table.id], keys)
+            forms[table.id] = forms_of(table, data.metadata.tables[table.id], entries[table.id]["columns"], tables[table.id], keys)
         frames = {f"t{i}": to_frame(tables[t], forms[t]) for i, t in enumerate(schema.table_ids)}
         with progress.step("fit hma") as step:
-            model = self._fit(_metadata(schema, forms), frames, options, seed)
+            model = self._fit(_metadata(schema, primary, forms), frames, options, seed)
             step.advance()
         empty = [f"{t}.{c}" for t, columns in forms.items() for c, f in columns.items() if f.form == "null"]
         warnings = [f"hma: SDV cannot hold {', '.join(empty)}: always NULL"] if empty else []
@@ -66,7 +66,7 @@ class HMASynthesizer:
         info = {
             "synthesizer": self.name, "rows": {t: rows.num_rows for t, rows in tables.items()}, "seconds": round(time.perf_counter() - start, 3),
             "rules": [], "warnings": warnings, "seed": seed, "params": options.model_dump(), "privacy": privacy, "package_version": __version__,
-            "sdv_version": version("sdv"), "population": dict(data.population.rows), "lost": lost,
+            "sdv_version": version("sdv"), "population": dict(data.population.rows),
         }  # fmt: skip
         return FittedHMA(model, schema, forms, info)
 
@@ -101,7 +101,7 @@ class HMASynthesizer:
                     if form.form == "code":
                         form.dictionary = stored.column(f"{table}\0{column}")[0].values
             with controlled(0):
-                model = sdv_module("multi_table").HMASynthesizer.load(str(directory / _MODEL))
+                model = sdv_module("utils").load_synthesizer(str(directory / _MODEL))
             return FittedHMA(model, DatabaseSchema.from_dict(document["schema"]), forms, document["info"])
         except Exception as e:
             raise ArtifactError(f"The fitted synthesizer in {directory} is damaged ({type(e).__name__}).", "Fit it again.") from e
@@ -135,8 +135,8 @@ class FittedHMA:
                 frames = self._model.sample_scale(scale)
         except Exception as e:
             raise SynthesisError(f"SDV's HMA could not sample ({type(e).__name__}).", _REMEDY) from None
-        for number, table in enumerate(self._schema.tables):
-            writer.write(table.id, from_frame(frames[f"t{number}"], table, arrow_schema(self._schema, table.id), self._forms[table.id]))
+        for number, one in enumerate(self._schema.tables):
+            writer.write(one.id, from_frame(frames[f"t{number}"], one, arrow_schema(self._schema, one.id), self._forms[one.id]))
 
     def save(self, directory: Path) -> None:
         """Writes SDV's model by its own `save`, which is a pickle, and what turns its rows into ours as plain data."""
@@ -177,17 +177,18 @@ def _training_tables(data: TrainingData) -> dict[str, pa.Table]:
     return tables
 
 
-def _metadata(schema: DatabaseSchema, forms: Forms) -> dict[str, Any]:
+def _metadata(schema: DatabaseSchema, primary: Mapping[str, tuple[str, ...]], forms: Forms) -> dict[str, Any]:
     names = {t: f"t{i}" for i, t in enumerate(schema.table_ids)}
     tables: dict[str, Any] = {}
     for table in schema.tables:
         columns = forms[table.id]
         held = {f.name: f.entry for f in columns.values() if f.form != "null"}
         tables[names[table.id]] = entry = {"columns": held}
-        if table.primary_key:
-            entry["primary_key"] = columns[table.primary_key[0]].name  # type: ignore[assignment]
+        key = primary[table.id] if len(primary[table.id]) == 1 else ()
+        if key:
+            entry["primary_key"] = columns[key[0]].name  # type: ignore[assignment]
         foreign = {c for f in schema.foreign_keys if f.table == table.id for c in f.columns}
-        unique = [columns[k[0]].name for k in table.keys if k != table.primary_key and k[0] not in foreign and columns[k[0]].form != "null"]
+        unique = [columns[k[0]].name for k in table.keys if k != key and k[0] not in foreign and columns[k[0]].form != "null"]
         if unique:
             entry["alternate_keys"] = unique  # type: ignore[assignment]
     relationships = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synth_pipeline.errors import SynthesisError
 
@@ -14,13 +14,12 @@ MOST_TABLES, MOST_LEVELS = 5, 3
 """SDV counts relationships: a chain of two has three tables."""
 
 
-def refuse(schema: DatabaseSchema, metadata: Mapping[str, Any], lost: Collection[str], rows: Mapping[str, int], preserve: Collection[str]) -> None:
+def refuse(schema: DatabaseSchema, keys: Mapping[str, tuple[str, ...]], rows: Mapping[str, int], preserve: Collection[str]) -> None:
     """Compares a schema with the limits of HMA.
 
     Args:
         schema: the working schema.
-        metadata: what `to_sdv` could hold of it.
-        lost: what it could not.
+        keys: primary key per table, declared or inferred.
         rows: training rows per table.
         preserve: tables that are to be copied.
 
@@ -29,7 +28,7 @@ def refuse(schema: DatabaseSchema, metadata: Mapping[str, Any], lost: Collection
     """
     found = [*_structure(schema), *_tables(schema, rows, preserve)]
     if not found:
-        found = [*_missing(schema, metadata, lost), *_parts(schema)]
+        found = [*_references(schema, keys), *_parts(schema)]
     if found:
         remedy = "Use `synthesizer: {name: relational}`, which takes any schema."
         raise SynthesisError(f"SDV's HMA cannot take this database: {'; '.join(found)}.", remedy)
@@ -67,13 +66,14 @@ def _tables(schema: DatabaseSchema, rows: Mapping[str, int], preserve: Collectio
             yield f"{table.id}.{required[0]} holds bytes and must not be NULL"
 
 
-def _missing(schema: DatabaseSchema, metadata: Mapping[str, Any], lost: Collection[str]) -> Iterator[str]:
-    """Foreign keys that SDV's metadata could not hold, for a reason that has no line of its own yet."""
-    held = {(r["child_table_name"], r["child_foreign_key"]) for r in metadata["relationships"]}
+def _references(schema: DatabaseSchema, keys: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    seen: set[tuple[str, str]] = set()
     for fk in schema.foreign_keys:
-        if (fk.table, fk.columns[0]) not in held:
-            said = f"relationship {fk.table} ({', '.join(fk.columns)}) → {fk.parent}"
-            yield next((line for line in lost if line.startswith(said)), said)
+        if keys[fk.parent] != fk.parent_columns:
+            yield f"{fk.table}.{fk.columns[0]} refers to {fk.parent}.{fk.parent_columns[0]}, which is not its primary key"
+        if (fk.table, fk.columns[0]) in seen:
+            yield f"{fk.table}.{fk.columns[0]} is part of two foreign keys"
+        seen.add((fk.table, fk.columns[0]))
 
 
 def _parts(schema: DatabaseSchema) -> Iterator[str]:

@@ -116,12 +116,11 @@ class TableSynthesizer:
         if document.get("format") != FORMAT or document.get("name") != self.name:
             raise ArtifactError(f"The fitted synthesizer in {directory} is no {self.name!r} of this version.", "Fit it again.")
         model = store.load(directory / _RELATIONAL)
-        sdv = getattr(sdv_module("single_table"), _CLASSES[self.name][0])
-        parts = {}
+        load, parts = sdv_module("utils").load_synthesizer, {}
         for entry in document["tables"]:
             try:
                 with controlled(0):
-                    parts[entry["table"]] = _Part(sdv.load(str(directory / entry["file"])), entry["columns"])
+                    parts[entry["table"]] = _Part(load(str(directory / entry["file"])), entry["columns"])
             except Exception as e:
                 raise ArtifactError(f"The fitted synthesizer in {directory} is damaged: {entry['file']}.", "Fit it again.") from e
         return FittedTables(self.name, model, parts)
@@ -136,19 +135,26 @@ class FittedTables:
         self.schema_fingerprint = model.schema.fingerprint()
 
     def sample(self, request: SampleRequest, writer: BundleWriter, progress: Progress) -> None:
-        draws = {t: _Draw(p.synthesizer, _number(request.seed, t, "sample")) for t, p in self._parts.items()}
-        tables = {t: self._replaced(m, draws[t]) if t in draws else m for t, m in self._model.tables.items()}
-        FittedRelational(dataclasses.replace(self._model, tables=tables)).sample(request, writer, progress)
-        failed = [t for t, d in draws.items() if d.failed]
+        failed: list[str] = []
+        while True:
+            try:
+                FittedRelational(self._model_for(request.seed, failed)).sample(request, writer, progress)
+                break
+            except _SamplingError as e:
+                failed.append(e.table)
         if failed:
-            warning = f"{self.name}: SDV could not sample {', '.join(failed)}, which the relational engine drew instead"
+            warning = f"{self.name}: {', '.join(failed)} drawn by the relational engine (SDV failed to sample)"
             writer.info["warnings"] = [*writer.info.get("warnings", ()), warning]
 
-    def _replaced(self, model: TableModel, draw: _Draw) -> TableModel:
-        drawn = dict(model.drawn)
-        for i, column in enumerate(self._parts[model.plan.table].columns):
-            drawn[column] = dataclasses.replace(drawn[column], variable=_Drawn(draw, f"c{i}", drawn[column].variable))
-        return dataclasses.replace(model, drawn=drawn)
+    def _model_for(self, seed: int, failed: Sequence[str]) -> DatabaseModel:
+        """The relational model with SDV in the place of its variables, except for tables that SDV cannot sample."""
+        tables = dict(self._model.tables)
+        for table, part in self._parts.items():
+            if table not in failed:
+                draw, drawn = _Draw(table, part.synthesizer, _number(seed, table, "sample")), dict(tables[table].drawn)
+                drawn |= {c: dataclasses.replace(drawn[c], variable=_Drawn(draw, f"c{i}")) for i, c in enumerate(part.columns)}
+                tables[table] = dataclasses.replace(tables[table], drawn=drawn)
+        return dataclasses.replace(self._model, tables=tables)
 
     def save(self, directory: Path) -> None:
         """Writes the relational model as plain data and every SDV model by SDV's own `save`, which is a pickle."""
@@ -162,19 +168,26 @@ class FittedTables:
         write_json(directory / _DOCUMENT, {"format": FORMAT, "name": self.name, "tables": tables})
 
 
+class _SamplingError(Exception):
+    """SDV could not sample a table."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(table)
+        self.table = table
+
+
 class _Draw:
     """The rows of one table as SDV draws them, once for all of its columns."""
 
-    def __init__(self, synthesizer: Any, seed: int) -> None:
-        self._synthesizer, self._seed = synthesizer, seed
+    def __init__(self, table: str, synthesizer: Any, seed: int) -> None:
+        self._table, self._synthesizer, self._seed = table, synthesizer, seed
         self._rows: pd.DataFrame | None = None
-        self.failed = False
 
-    def column(self, name: str, rows: int) -> np.ndarray | None:
-        """Float (rows,), NaN for NULL; None where SDV fails."""
+    def column(self, name: str, rows: int) -> np.ndarray:
+        """Float (rows,), NaN for NULL."""
         import pandas as pd
 
-        if self._rows is None and not self.failed:
+        if self._rows is None:
             try:
                 with controlled(self._seed):
                     # SDV gives the same rows after every reset; its only door to another seed is this one.
@@ -182,24 +195,22 @@ class _Draw:
                     self._synthesizer._set_random_state(self._seed)
                     self._rows = self._synthesizer.sample(rows)["t"]
             except Exception as e:
-                logger.info("SDV could not sample: %s", type(e).__name__)
-                self.failed = True
-        if self._rows is None or len(self._rows) != rows:
-            self.failed = True
-            return None
+                logger.info("SDV could not sample %s: %s", self._table, type(e).__name__)
+                raise _SamplingError(self._table) from None
+        if len(self._rows) != rows:
+            raise _SamplingError(self._table)
         return np.asarray(pd.to_numeric(self._rows[name], errors="coerce"), dtype=float)
 
 
 class _Drawn(Variable):
-    """A variable whose values SDV drew; the engine's own one stands by."""
+    """A variable whose values SDV drew; it looks at nothing that was drawn before."""
 
-    def __init__(self, draw: _Draw, name: str, instead: Variable) -> None:
-        super().__init__(instead.trees, instead.reach)
+    def __init__(self, draw: _Draw, name: str) -> None:
+        super().__init__([])
         self._draw, self._name = draw, name
 
     def draw(self, columns: Mapping[str, np.ndarray], rows: int, rng: np.random.Generator) -> np.ndarray:
-        values = self._draw.column(self._name, rows) if rows else None
-        return super().draw(columns, rows, rng) if values is None else values
+        return self._draw.column(self._name, rows) if rows else np.empty(0)
 
 
 def _encoded(data: TrainingData, model: TableModel, least: int) -> dict[str, np.ndarray]:
