@@ -120,7 +120,7 @@ class Load(Protocol):
         ...
 
     def drop(self, tables: Sequence[str]) -> None:
-        """Removes tables (by name) that an earlier export made."""
+        """Removes tables (by their ids) that an earlier export made."""
         ...
 
     def insert(self, table: Table, batches: Iterable[pa.RecordBatch]) -> int:
@@ -134,7 +134,7 @@ class Load(Protocol):
         ...
 
     def highest(self, table: str, column: str) -> int | None:
-        """The greatest integer in a column of the target; None where it is empty."""
+        """The greatest integer in a column of a table (by its id) of the target; None where it is empty."""
         ...
 
     def taken(self, table: Table, columns: Sequence[str], batches: Iterable[pa.RecordBatch]) -> bool:
@@ -152,7 +152,9 @@ class Load(Protocol):
         """Checks the foreign keys of `schema`, and the integrity of the target itself, on the side of the server."""
         ...
 
-    def count(self, table: str) -> int: ...
+    def count(self, table: str) -> int:
+        """The rows of a table, by its id."""
+        ...
 
     def reflect(self) -> DatabaseSchema:
         """What has been made, by its declarations."""

@@ -22,7 +22,7 @@ Shifts = dict[str, dict[str, int]]
 """Table id to column to what is added."""
 
 
-def key_shifts(working: DatabaseSchema, bundle: TableBundle, load: Load, names: Mapping[str, str], schema: DatabaseSchema) -> Shifts:
+def key_shifts(working: DatabaseSchema, bundle: TableBundle, load: Load, names: Mapping[str, str]) -> Shifts:
     """How far every surrogate key, and every column that refers to one, must move.
 
     Raises:
@@ -32,7 +32,7 @@ def key_shifts(working: DatabaseSchema, bundle: TableBundle, load: Load, names: 
     for table in working.tables:
         column = surrogate(table)
         if column is not None and bundle.rows(table.id):
-            highest = load.highest(schema.table(names[table.id]).name, column)
+            highest = load.highest(names[table.id], column)
             lowest = _lowest(bundle, table.id, column)
             if highest is not None and lowest is not None:
                 shifts[table.id][column] = highest + 1 - lowest

@@ -53,7 +53,7 @@ def export_database(
         load.drop(plan.drop)
         if plan.make:
             losses += load.create(plan.schema)
-        before = {} if plan.make else {new: load.count(plan.schema.table(new).name) for new in plan.names.values()}
+        before = {} if plan.make else {new: load.count(new) for new in plan.names.values()}
         rows = _insert(load, plan, working, bundle, step)
         step.advance(0, "indexes, views, triggers")
         losses += load.complete(plan.schema if plan.make else dataclasses.replace(plan.schema, other_ddl=(), object_order=()))
@@ -71,7 +71,7 @@ def export_database(
 
 def _insert(load: Load, plan: ExportPlan, working: DatabaseSchema, bundle: TableBundle, step: Step) -> dict[str, int]:
     """Loads every table, with its keys moved where rows are appended; returns the rows by the target's table id."""
-    shifts: Shifts = {} if plan.make else key_shifts(working, bundle, load, plan.names, plan.schema)
+    shifts: Shifts = {} if plan.make else key_shifts(working, bundle, load, plan.names)
     if not plan.make:
         for source_id, target_id in plan.names.items():
             refuse_taken(working.table(source_id), plan.schema.table(target_id), bundle, shifts[source_id], load)

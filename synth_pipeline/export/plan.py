@@ -64,7 +64,7 @@ def plan_export(reflected: DatabaseSchema, working: DatabaseSchema, target: Targ
     if config.mode == "create" and not config.prefix:
         raise ExportError(f"The export target {target.label} exists.", "Use mode: replace or append, or choose another database.")
     present = target.reflect()
-    held = [t.name for t in present.tables if t.id in schema]
+    held = [t.id for t in present.tables if t.id in schema]
     if config.mode == "create" and held:
         raise ExportError(f"The target {target.label} has a table {held[0]} already.", "Use mode: replace or append, or another prefix.")
     if config.mode == "append":

@@ -61,7 +61,7 @@ def verify(load: Load, schema: DatabaseSchema, expected: Mapping[str, int], *, w
         ExportError: a count, a foreign key or the schema is not as it must be.
     """
     for table, rows in expected.items():
-        found = load.count(schema.table(table).name)
+        found = load.count(table)
         if found != rows:
             raise ExportError(f"Table {table!r} of the target has {found} rows instead of {rows}.", "Run the export again.")
     broken = load.violations(schema)

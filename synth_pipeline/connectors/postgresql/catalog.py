@@ -179,13 +179,15 @@ QUERIES = {
             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND {_RELATION}
             UNION ALL SELECT 'ROUTINE', p.oid::regprocedure::text, p.proowner, p.proacl, NULL
             FROM pg_proc p WHERE p.pronamespace = ANY(%(schemas)s) AND {_own("pg_proc", "p.oid")}
-        ) g, LATERAL aclexplode(g.acl) a WHERE a.grantee <> g.owner
+        ) g, LATERAL aclexplode(g.acl) WITH ORDINALITY AS a(grantor, grantee, privilege_type, is_grantable, place)
+        WHERE a.grantee <> g.owner
         GROUP BY g.kind, g.object, a.grantee, a.is_grantable, g.columns
-        ORDER BY g.kind, g.object, a.grantee, a.is_grantable, g.columns
+        ORDER BY g.kind, g.object, min(a.place)
     """,
     "closed": f"""
-        SELECT 'ROUTINE' AS kind, p.oid::regprocedure::text AS object FROM pg_proc p
-        WHERE p.pronamespace = ANY(%(schemas)s) AND {_own("pg_proc", "p.oid")} AND p.proacl IS NOT NULL AND NOT EXISTS (SELECT 1 FROM aclexplode(p.proacl) a WHERE a.grantee = 0) ORDER BY 2
+        SELECT 'SCHEMA' AS kind, quote_ident(n.nspname) AS object FROM pg_namespace n WHERE n.oid = ANY(%(schemas)s) AND n.nspacl IS NOT NULL
+        UNION ALL SELECT 'ROUTINE', p.oid::regprocedure::text FROM pg_proc p
+        WHERE p.pronamespace = ANY(%(schemas)s) AND {_own("pg_proc", "p.oid")} AND p.proacl IS NOT NULL ORDER BY 1, 2
     """,
     "left_out": f"""
         SELECT 'foreign table ' || c.oid::regclass::text AS what FROM pg_class c WHERE c.relkind = 'f' AND {_RELATION}

@@ -24,7 +24,8 @@ def literal(text: str) -> str:
 
 
 def table(
-    row: Any, columns: Sequence[Any], constraints: Sequence[Any], parents: Sequence[Any], inherited: Mapping[str, str | None], sequences: Mapping[int, Any]
+    row: Any, columns: Sequence[Any], constraints: Sequence[Any], parents: Sequence[Any],
+    inherited: Mapping[str, str | None], sequences: Mapping[int, Any],
 ) -> str:  # fmt: skip
     """CREATE TABLE with columns, defaults and checks, and what can only be altered afterwards.
 
@@ -61,10 +62,6 @@ def table(
             sql += f";\n{place} SET STATISTICS {c.statistics}"
         if c.options:
             sql += f";\n{place} SET ({_options(c.options)})"
-    if row.row_security:
-        sql += f";\nALTER TABLE {name} ENABLE ROW LEVEL SECURITY"
-    if row.force_row_security:
-        sql += f";\n{alter} FORCE ROW LEVEL SECURITY"
     if row.replica_identity in ("n", "f"):
         sql += f";\n{alter} REPLICA IDENTITY {'NOTHING' if row.replica_identity == 'n' else 'FULL'}"
     return sql
@@ -177,7 +174,7 @@ def comment(row: Any) -> str:
 
 
 def grants(rows: Iterable[Any], closed: Iterable[Any]) -> list[str]:
-    """The privileges of others than the owner."""
+    """The privileges of others than the owner, in the order in which they were given; what everybody may by default goes first."""
     found = [f"REVOKE ALL ON {r.kind} {r.object} FROM PUBLIC" for r in closed]
     for r in rows:
         found.append(f"GRANT {', '.join(r.privileges)} ON {r.kind} {r.object} TO {r.grantee}{' WITH GRANT OPTION' if r.grantable else ''}")

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synth_pipeline.connectors.postgresql.connector import PostgreSQLConnector
-from synth_pipeline.connectors.postgresql.session import label
-from synth_pipeline.errors import ExportError
+from synth_pipeline.connectors.postgresql.target import PostgreSQLTarget
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
-
-    from synth_pipeline.connectors.base import Target
 
 
 def connect(url: URL, schemas: tuple[str, ...] = ()) -> PostgreSQLConnector:
@@ -19,6 +16,6 @@ def connect(url: URL, schemas: tuple[str, ...] = ()) -> PostgreSQLConnector:
     return PostgreSQLConnector(url, schemas)
 
 
-def target(url: URL) -> Target:
+def target(url: URL) -> PostgreSQLTarget:
     """The database as something to write."""
-    raise ExportError(f"{label(url)} can be read, not written.", "Export to the family of another database.")
+    return PostgreSQLTarget(url)

@@ -221,6 +221,10 @@ class _Reflection:
         found += [("statistics", s.name, s.definition) for s in self._ask("statistics")]
         found += [("rule", f"{r.name} on {r.table}", r.definition.rstrip().rstrip(";") + definitions.enabled(r, "RULE")) for r in self._ask("rules")]
         found += [("trigger", f"{t.name} on {t.table}", t.definition + definitions.enabled(t, "TRIGGER")) for t in self._ask("triggers")]
+        for r in self._relations.values():
+            name = quoted(r.schema, r.name)
+            found += [("row_security", name, f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")] if r.row_security else []
+            found += [("row_security", f"{name} forced", f"ALTER TABLE ONLY {name} FORCE ROW LEVEL SECURITY")] if r.force_row_security else []
         found += [("policy", f"{p.name} on {p.table}", definitions.policy(p)) for p in self._ask("policies")]
         found += [("comment", f"{c.type} {c.identity}", definitions.comment(c)) for c in self._ask("comments")]
         return found

@@ -17,7 +17,8 @@ _PLAIN = {
     "bool": LogicalType("boolean"), "text": LogicalType("text"), "name": LogicalType("text", length=63), "char": LogicalType("text", length=1),
     "bytea": LogicalType("binary"), "date": LogicalType("date"), "uuid": LogicalType("uuid"), "json": LogicalType("json"),
     "jsonb": LogicalType("json"), "xml": LogicalType("xml"), "interval": LogicalType("interval"),
-    "money": LogicalType("decimal", precision=19, scale=2), "citext": LogicalType("text"), "geometry": LogicalType("geometry"), "geography": LogicalType("geometry"),
+    "money": LogicalType("decimal", precision=19, scale=2), "citext": LogicalType("text"),
+    "geometry": LogicalType("geometry"), "geography": LogicalType("geometry"),
 }  # fmt: skip
 _EXTENSIONS = {"citext", "geometry", "geography"}
 _HEADER = 4
