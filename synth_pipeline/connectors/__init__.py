@@ -22,6 +22,7 @@ __all__ = ["connect", "masked", "open_connector", "open_target", "resolve_url"]
 
 _FAMILIES: dict[str, tuple[str, str, str]] = {
     "sqlite": ("synth_pipeline.connectors.sqlite.open", "sqlite3", ""),
+    "files": ("synth_pipeline.connectors.files.open", "pyarrow", ""),
     "postgresql": ("synth_pipeline.connectors.postgresql.open", "psycopg", "postgresql"),
     "postgres": ("synth_pipeline.connectors.postgresql.open", "psycopg", "postgresql"),
 }
