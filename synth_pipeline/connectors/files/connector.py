@@ -85,6 +85,7 @@ class FilesConnector:
     def close(self) -> None:
         if "_copy" in self.__dict__:
             self._copy.close()
+        if "_folder" in self.__dict__:
             self._folder.cleanup()
 
     @cached_property
