@@ -170,6 +170,10 @@ class Target(Protocol):
 
     dialect: Dialect
     label: str
+    renamed_kinds: tuple[str, ...]
+    """Kinds of `DatabaseSchema.other_ddl` that `rename` can give other names."""
+    shared_kinds: tuple[str, ...]
+    """Kinds that tables with a prefix use as they are; what the target has already of them stays."""
 
     def is_same(self, source_identity: str) -> bool:
         """True where this is the database of that `Connector.identity`, by whatever name or link."""
@@ -184,7 +188,7 @@ class Target(Protocol):
         ...
 
     def rename(self, sql: str, new_name: Callable[[str], str | None]) -> str:
-        """A native CREATE TABLE or CREATE INDEX statement with other names; `new_name` gives None for what stays."""
+        """A native statement of a table or of one of `renamed_kinds` with other names; `new_name` gives None for what stays."""
         ...
 
     def require_writable(self) -> None:

@@ -6,6 +6,7 @@ The plan is made from the schemas and the target's present state alone, so that 
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,31 +86,46 @@ def _require_tables(schema: DatabaseSchema, names: dict[str, str], present: Data
 
 
 def _prefixed(reflected: DatabaseSchema, prefix: str, target: Target) -> tuple[DatabaseSchema, tuple[str, ...]]:
-    """The schema with a prefix before the name of every table and index; what may name them inside is left out."""
-    names = {t.name.lower(): prefix + t.name for t in reflected.tables}
-    indexes = {n.lower(): prefix + n for kind, n, _ in reflected.other_ddl if kind == "index"}
+    """The schema with a prefix before the name of every table, key and index; what may name them inside is left out."""
+    own = [t.name for t in reflected.tables]
+    own += [_last(name) for kind, name, _ in reflected.other_ddl if kind in target.renamed_kinds]
+    names = {n.lower(): prefix + n for n in own} | {n: prefix + n for n in own}
 
     def new_name(name: str) -> str | None:
-        return names.get(name.lower()) or indexes.get(name.lower())
+        return names.get(name) or names.get(name.lower())
 
-    tables = tuple(_renamed(t, prefix, target.rename, new_name) for t in reflected.tables)
-    kept = tuple((kind, prefix + name, target.rename(sql, new_name)) for kind, name, sql in reflected.other_ddl if kind == "index")
-    losses = tuple(
-        f"The {kind.replace('_', ' ')} {name} is left out: a prefix renames tables, but not inside other definitions."
-        for kind, name, _ in reflected.other_ddl if kind != "index"
-    )  # fmt: skip
+    ids = {t.id: t.id.removesuffix(t.name) + prefix + t.name for t in reflected.tables}
+    tables = tuple(_renamed(t, prefix, ids, target.rename, new_name) for t in reflected.tables)
+    kept = []
+    losses = []
+    for kind, name, sql in reflected.other_ddl:
+        if kind in target.renamed_kinds:
+            kept.append((kind, prefix + name, target.rename(sql, new_name)))
+        elif kind in target.shared_kinds:
+            kept.append((kind, name, sql))
+        else:
+            losses.append(f"The {kind.replace('_', ' ')} {name} is left out: a prefix renames tables, but not inside other definitions.")
     order = tuple((kind, prefix + name) for kind, name in reflected.object_order if kind in ("table", "index"))
-    return dataclasses.replace(reflected, tables=tables, other_ddl=kept, object_order=order), losses
+    return dataclasses.replace(reflected, tables=tables, other_ddl=tuple(kept), object_order=order), tuple(losses)
 
 
-def _renamed(table: Table, prefix: str, rename: Callable[[str, Callable[[str], str | None]], str], new_name: Callable[[str], str | None]) -> Table:
+def _last(name: str) -> str:
+    """What an object is called within its schema and table."""
+    last = re.findall(r'"(?:[^"]|"")*"|[^."]+', name)[-1] if '"' in name else name
+    return last[1:-1].replace('""', '"') if last.startswith('"') else last
+
+
+def _renamed(
+    table: Table, prefix: str, ids: dict[str, str], rename: Callable[[str, Callable[[str], str | None]], str], new_name: Callable[[str], str | None]
+) -> Table:  # fmt: skip
     def moved(fk: ForeignKey) -> ForeignKey:
-        return dataclasses.replace(fk, id=prefix + fk.id, table=prefix + fk.table, parent=prefix + fk.parent)
+        own, parent = ids[fk.table], ids.get(fk.parent, fk.parent)
+        return dataclasses.replace(fk, id=own + fk.id.removeprefix(fk.table), table=own, parent=parent)
 
     indexes = tuple(dataclasses.replace(i, name=prefix + i.name) for i in table.indexes)
     own = {i.name for i in table.indexes}
     unique = tuple(dataclasses.replace(u, name=prefix + u.name) if u.name in own else u for u in table.unique_keys)
     return dataclasses.replace(
-        table, id=prefix + table.id, name=prefix + table.name, ddl=rename(table.ddl, new_name) if table.ddl else None,
+        table, id=ids[table.id], name=prefix + table.name, ddl=rename(table.ddl, new_name) if table.ddl else None,
         foreign_keys=tuple(moved(f) for f in table.foreign_keys), indexes=indexes, unique_keys=unique,
     )  # fmt: skip

@@ -248,3 +248,40 @@ def test_a_whole_run(shared_data: Path, new_database: NewDatabase, tmp_path: Pat
         for table in schema.tables:
             rows, made = before.profile(table).rows or 0, after.profile(table).rows or 0
             assert rows <= 100 or abs(made - rows) <= 0.05 * rows, table.id
+
+
+def test_a_prefix_stays_beside_what_is_there(new_database: NewDatabase, tmp_path: Path) -> None:
+    source, target = new_database("source"), new_database("copy")
+    setup = """
+        CREATE TYPE mood AS ENUM ('sad', 'happy');
+        CREATE SCHEMA sales;
+        CREATE TABLE city (id serial PRIMARY KEY, city text NOT NULL DEFAULT 'city', mood mood DEFAULT 'sad', CONSTRAINT once UNIQUE (city));
+        CREATE TABLE sales.shop (no int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, city int REFERENCES city (id), opened date NOT NULL);
+        CREATE INDEX shop_city ON sales.shop (city);
+        CREATE VIEW big AS SELECT city FROM city;
+    """
+    rows = """
+        INSERT INTO city (city) SELECT 'c' || i FROM generate_series(1, 9) i;
+        INSERT INTO sales.shop (city, opened) SELECT id, '2024-01-01' FROM city
+    """
+    for url in (source, target):
+        with psycopg.connect(url) as connection:
+            connection.execute((setup + rows).encode())
+    schema, bundle, identity = bundle_of(source, tmp_path / "a")
+    before = dump(target)
+
+    def export(**options: str) -> ExportResult:
+        return export_database(schema, schema, bundle, ExportConfig(url=target, prefix="syn_", **options), source_identity=identity)  # type: ignore[arg-type]
+
+    for _ in range(2):
+        result = export()
+        assert any("view" in loss for loss in result.losses)
+        assert result.rows == {"syn_city": 9, "sales.syn_shop": 9}
+        assert one(target, "SELECT count(*) FROM sales.syn_shop s JOIN syn_city c ON c.id = s.city WHERE c.mood = 'sad'") == 9
+    assert one(target, "INSERT INTO syn_city (city) VALUES ('new') RETURNING id") == 10
+    assert one(target, "INSERT INTO city (city) VALUES ('new') RETURNING id") == 10  # the other's sequence did not move
+    with pytest.raises(ExportError, match="syn_city"):
+        export(mode="create")
+    with psycopg.connect(target) as connection:
+        connection.execute("DROP TABLE sales.syn_shop, syn_city; DROP SEQUENCE IF EXISTS syn_city_id_seq")
+    assert dump(target) == before

@@ -42,6 +42,8 @@ _NOT_YET = (
     psycopg.errors.InvalidSchemaName, psycopg.errors.InvalidObjectDefinition,
 )  # fmt: skip
 """What the server says of a statement that needs another one first."""
+_THERE = (psycopg.errors.DuplicateObject, psycopg.errors.DuplicateFunction, psycopg.errors.DuplicateTable, psycopg.errors.DuplicateSchema)
+_SHARED = ("schema", "extension", "type", "function", "sequence")
 _GRACE_SECONDS = 10.0
 _HELD = """
     SELECT 1 FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -92,8 +94,9 @@ class PostgreSQLLoad:
         published: whether it was committed.
     """
 
-    def __init__(self, connection: Connection, schema: DatabaseSchema) -> None:
+    def __init__(self, connection: Connection, schema: DatabaseSchema, *, in_place: bool) -> None:
         self.published = False
+        self._in_place = in_place
         self._connection, self._schema = connection, schema
         self._schemas = [n for kind, n, _ in schema.other_ddl if kind == "schema"]
         self._aside: list[str] = []
@@ -106,7 +109,8 @@ class PostgreSQLLoad:
 
     def create(self, schema: DatabaseSchema) -> list[str]:
         lost = self._versions(schema)
-        self._step_aside()
+        if not self._in_place:
+            self._step_aside()
         pool: list[Statement] = [s for s in schema.other_ddl if s[0] in BEFORE and not (s[0] == "schema" and self._has_schema(s[1]))]
         for table in schema.tables:
             if table.ddl is None:
@@ -187,9 +191,14 @@ class PostgreSQLLoad:
             for statement in pending:
                 try:
                     with self._connection.transaction():
-                        self._connection.execute(statement[2].encode())
+                        # What the target has of its own is not written over.
+                        sql = statement[2].replace("CREATE OR REPLACE", "CREATE", 1) if self._in_place else statement[2]
+                        self._connection.execute(sql.encode())
                 except _NOT_YET:
                     left.append(statement)
+                except _THERE as e:
+                    if not self._in_place or statement[0] not in _SHARED:
+                        self._refuse(statement, e)
                 except psycopg.Error as e:
                     self._refuse(statement, e)
             if len(left) == len(pending):
@@ -219,9 +228,10 @@ class PostgreSQLLoad:
             return False
 
     def drop(self, tables: Sequence[str]) -> None:
-        for name in tables:
-            schema, _, table = name.rpartition(".")
-            self._connection.execute(f"DROP TABLE IF EXISTS {quoted(schema or reflect.DEFAULT_SCHEMA, table)}".encode())
+        if tables:
+            self._restore.clear()
+            listed = ", ".join(POSTGRESQL.qualified(self._schema.table(t)) for t in tables)
+            self._connection.execute(f"DROP TABLE IF EXISTS {listed}".encode())
 
     # --- rows ----------------------------------------------------------------------------------------------------------
 
@@ -314,23 +324,31 @@ class PostgreSQLLoad:
     # --- finishing -----------------------------------------------------------------------------------------------------
 
     def complete(self, schema: DatabaseSchema) -> list[str]:
+        lost: list[str] = []
         if schema.other_ddl:
             left = self._make([*self._late, *(s for s in schema.other_ddl if s[0] not in BEFORE)])
-            if left:
-                self._refuse(left[0])
-            self._grant([v for n, v in schema.settings if n == "grant"])
+            for statement in left:
+                if not self._in_place or statement[0] != "function":
+                    self._refuse(statement)
+                lost.append(f"The function {statement[1]} is left out: it needs something that the target does not have.")
+            if not self._in_place:
+                self._continue(schema)
+                self._grant([v for n, v in schema.settings if n == "grant"])
         else:
             self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for sql in self._restore:
             self._connection.execute(sql.encode())
-        for place in (v for n, v in schema.settings if n == "position" and schema.other_ddl):
-            name, _, position = place.rpartition("=")
-            self._connection.execute("SELECT pg_catalog.setval(%s::regclass, %s)", [name, int(position)])
         self._reset_sequences()
         names = ", ".join(POSTGRESQL.qualified(t) for t in schema.tables)
         if names:
             self._connection.execute(f"ANALYZE {names}".encode())
-        return []
+        return lost
+
+    def _continue(self, schema: DatabaseSchema) -> None:
+        """Sets sequences that serve no column to where the source's are."""
+        for place in (v for n, v in schema.settings if n == "position"):
+            name, _, position = place.rpartition("=")
+            self._connection.execute("SELECT pg_catalog.setval(to_regclass(%s), %s) WHERE to_regclass(%s) IS NOT NULL", [name, int(position), name])
 
     def _grant(self, wanted: list[str]) -> None:
         """Gives the source's privileges, and those that the target's own administrators had given; roles may be missing."""

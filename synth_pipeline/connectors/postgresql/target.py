@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from synth_pipeline.connectors.dialects import POSTGRESQL
-from synth_pipeline.connectors.postgresql import reflect
+from synth_pipeline.connectors.postgresql import names, reflect
 from synth_pipeline.connectors.postgresql.load import PostgreSQLLoad, sweep
 from synth_pipeline.connectors.postgresql.session import Connection, label, open_session, qualified_only, quoted, refusal, server_identity
 from synth_pipeline.errors import ExportError, UnreachableError
@@ -39,6 +39,8 @@ class PostgreSQLTarget:
     """A database of a PostgreSQL server to be made, replaced or added to, schema by schema."""
 
     dialect = POSTGRESQL
+    renamed_kinds = ("sequence", "partition", "key", "index", "attachment", "check", "foreign_key", "owned", "cluster", "replica_identity")
+    shared_kinds = ("schema", "extension", "type", "function")
 
     def __init__(self, url: URL) -> None:
         self.label = label(url)
@@ -63,7 +65,7 @@ class PostgreSQLTarget:
             return reflect.reflect(connection)
 
     def rename(self, sql: str, new_name: Callable[[str], str | None]) -> str:
-        raise ExportError(f"Tables of {self.label} cannot be given a prefix.", "Remove `prefix`, or choose another database for the export.")
+        return names.rename(sql, new_name)
 
     def _maintenance(self) -> Connection:
         for name in _MAINTENANCE:
@@ -109,7 +111,7 @@ class PostgreSQLTarget:
                 sweep(connection)
                 connection.execute("BEGIN")
                 connection.execute("SET LOCAL check_function_bodies = off")
-                load = PostgreSQLLoad(connection, schema)
+                load = PostgreSQLLoad(connection, schema, in_place=in_place)
                 if in_place:
                     load.hold_triggers()
                 yield load

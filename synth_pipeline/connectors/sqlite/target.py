@@ -33,6 +33,8 @@ class SQLiteTarget:
     """A SQLite file to be made, replaced or added to. Symbolic links are followed: the file changes, the link stays."""
 
     dialect = SQLITE
+    renamed_kinds = ("index",)
+    shared_kinds: tuple[str, ...] = ()
 
     def __init__(self, path: Path, label: str = "") -> None:
         self.path = Path(os.path.realpath(path))
