@@ -164,7 +164,7 @@ class _Fit:
             context.add(features, columns)
             self.own[plan.table].add(features, columns)
         for check in frame.table.checks:
-            named = tuple(named_columns(check.sql, model.order))
+            named = tuple(c for c in rules.drawn_behind(named_columns(check.sql, model.order)) if c in frame.x)
             picked = stream(self.seed, plan.table, "check", check.sql).permutation(np.flatnonzero(frame.train))[:_CHECKED]
             model.checks[check.sql] = named, np.stack([frame.x[c][picked] for c in named], axis=1) if named else np.empty((0, 0))
         for column in roles.made:
@@ -324,7 +324,8 @@ class _Fit:
         extended = Context()
         extended.add([*context.features, lag[0]], {**context.columns, lag[0].name: lag[1]})
         other = self._variable(frame, extended, x, (*name, "lag"), codes=codes, rows=rows, smooth=smooth)
-        return other if explained(other, codes) > explained(plain, codes) + _WORTH else plain
+        later = float((group.position > 0).mean())
+        return other if explained(other, codes) > explained(plain, codes) + _WORTH * later else plain
 
     def _variable(
         self,
@@ -369,7 +370,7 @@ def _column_order(drawn: Collection[str], model: TableModel, exact: Collection[s
         if c in rules.determined:
             needs[c].add(rules.determined[c])
         if c in rules.arithmetic:
-            needs[c] |= {rules.arithmetic[c].left, rules.arithmetic[c].right}
+            needs[c] |= set(rules.arithmetic[c].operands)
         if c in rules.chains:
             needs[c].add(rules.chains[c])
         base = rules.bases.get(c)

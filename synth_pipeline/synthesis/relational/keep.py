@@ -19,6 +19,7 @@ from synth_pipeline.synthesis.relational.parents import announce
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State
 from synth_pipeline.synthesis.relational.structure import anchored
+from synth_pipeline.synthesis.relational.values import recompute
 
 
 def keep_checks(draft: Draft, model: TableModel, state: State, table: Table) -> None:
@@ -35,9 +36,11 @@ def keep_checks(draft: Draft, model: TableModel, state: State, table: Table) -> 
             rng = stream(draft.seed, table.id, "check", check.sql, attempt)
             bad, good = np.flatnonzero(~mask), np.flatnonzero(mask)
             if len(good) and attempt < 4:
-                _borrow(model, state, bad, good[rng.integers(0, len(good), len(bad))], named_columns(check.sql, (*model.order, *model.made)))
+                named = model.rules.drawn_behind(named_columns(check.sql, (*model.order, *model.made)))
+                _borrow(model, state, bad, good[rng.integers(0, len(good), len(bad))], named)
             else:
                 _learnt(model, state, bad, check.sql, rng)
+            recompute(draft, model, state)
         else:
             draft.warnings.append(f"{table.id}: some rows may break CHECK ({check.sql})")
 

@@ -38,6 +38,7 @@ class PersonalModel:
         shapes: shapes of the training values for codes and numbers, as often as they occurred.
         limit: the most characters that the column holds; None for no limit.
         avoid: hashes of the values that must not come out.
+        numbered: whether streets come with house numbers.
         relatives: columns of the same row that hold the first name, the last name, the whole name.
     """
 
@@ -48,6 +49,7 @@ class PersonalModel:
     limit: int | None = None
     avoid: frozenset[int] = frozenset()
     relatives: dict[str, str] = field(default_factory=dict)
+    numbered: bool = True
 
     @classmethod
     def fit(
@@ -57,7 +59,9 @@ class PersonalModel:
         style = "upper" if letters and all(v.isupper() for v in letters) else "lower" if letters and all(v.islower() for v in letters) else "asis"
         sample = [values[i] for i in rng.integers(0, len(values), min(500, len(values)))] if len(values) else []
         shapes = [shape_of(v) for v in sample] if sdtype in _SHAPED or not _made(sdtype) else []
-        return cls(sdtype, locale or "en_US", style, shapes, limit, frozenset(value_hash(v) for v in values), dict(relatives))
+        numbered = 2 * sum(any(c.isdigit() for c in v) for v in sample) >= len(sample)
+        avoid = frozenset(value_hash(v) for v in values)
+        return cls(sdtype, locale or "en_US", style, shapes, limit, avoid, dict(relatives), numbered)
 
     def generate(self, count: int, row: Mapping[str, Sequence[str | None]], rng: np.random.Generator, *, unique: bool = False) -> list[str]:
         """`count` values; `row` has the values of the relatives that were made before, by column."""
@@ -78,7 +82,7 @@ class PersonalModel:
             picks = rng.integers(0, len(self.shapes), count)
             # Shapes are scrambled like values: their nines and letters are placeholders.
             return [self._fit_in(v) for v in scramble([self.shapes[i] for i in picks], rng)]
-        maker = _made(self.sdtype)
+        maker = _made("street_name" if self.sdtype in ("street_address", "address") and not self.numbered else self.sdtype)
         if maker is None:
             return [self._fit_in(w) for w in _pick(invent(min(count, _POOL) or 1, rng), count, rng)]
         return [self._fit_in(v) for v in maker(self.locale, count, relatives, rng)]

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.arithmetic import Linear, Product, find_arithmetic
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 
@@ -32,15 +33,6 @@ class Copied:
 
     key: str
     column: str
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """The column is `left` op `right` of its own row, rounded to its own digits."""
-
-    op: Literal["*", "+", "-"]
-    left: str
-    right: str
 
 
 @dataclass(frozen=True)
@@ -77,7 +69,7 @@ class Rules:
     copied: dict[str, Copied] = field(default_factory=dict)
     sticky: dict[str, Copied] = field(default_factory=dict)
     determined: dict[str, str] = field(default_factory=dict)
-    arithmetic: dict[str, Arithmetic] = field(default_factory=dict)
+    arithmetic: dict[str, Product | Linear] = field(default_factory=dict)
     totals: dict[str, Total] = field(default_factory=dict)
     ranks: dict[str, float] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
@@ -88,6 +80,23 @@ class Rules:
         fixed = {c for c, b in self.bases.items() if b.shift is not None}
         return {*self.copied, *self.determined, *self.arithmetic, *self.totals, *self.ranks, *fixed}
 
+    def drawn_behind(self, columns: Collection[str]) -> list[str]:
+        """The columns themselves and, for those that are computed, what of their row they are computed from."""
+        found: dict[str, None] = {}
+        waiting = list(columns)
+        while waiting:
+            column = waiting.pop(0)
+            if column in found:
+                continue
+            found[column] = None
+            if column in self.arithmetic:
+                waiting += self.arithmetic[column].operands
+            elif column in self.determined:
+                waiting.append(self.determined[column])
+            elif column in self.bases and self.bases[column].kind == "own":
+                waiting.append(self.bases[column].column)
+        return list(found)
+
     def describe(self, table: str, parents: Mapping[str, str]) -> Iterator[str]:
         """One readable line per rule; `parents` names the parent table of each foreign key id."""
         for c, copy in self.copied.items():
@@ -97,7 +106,7 @@ class Rules:
         for c, source in self.determined.items():
             yield f"{table}.{source} determines {c}"
         for c, a in self.arithmetic.items():
-            yield f"{table}.{c} = {a.left} {a.op} {a.right}"
+            yield f"{table}.{c} = {a}"
         for c, t in self.totals.items():
             yield f"{table}.{c} = {'sum of ' + ' * '.join(t.factors) if t.factors else 'number'} over its {parents[t.key]} rows"
         for c, first in self.ranks.items():
@@ -148,12 +157,12 @@ def find_rules(
         total = _total(frame, frames, children, column, codec)
         if total is not None:
             rules.totals[column] = total
-    for column, codec in numbers.items():
-        if column in rules.ranks or column in rules.totals:
-            continue
-        arithmetic = _arithmetic(frame, column, codec, rules)
-        if arithmetic is not None:
-            rules.arithmetic[column] = arithmetic
+    # What is computed from the others varies most, as a total does; it is then no operand of them.
+    for column in sorted(numbers, key=lambda c: -float(np.nanstd(frame.x[c]) * numbers[c].unit) if np.isfinite(frame.x[c]).any() else 0.0):
+        if column not in rules.ranks and column not in rules.totals:
+            arithmetic = find_arithmetic(frame, column, numbers[column], {*rules.totals, *rules.arithmetic})
+            if arithmetic is not None:
+                rules.arithmetic[column] = arithmetic
     for column, codec in numbers.items():
         if column not in rules.exact():
             _shift(frame, column, codec, rules)
@@ -266,41 +275,6 @@ def _total(frame: Frame, frames: Mapping[str, Frame], children: list[ForeignKey]
     return None
 
 
-def _arithmetic(frame: Frame, column: str, codec: NumberCodec, rules: Rules) -> Arithmetic | None:
-    if pa.types.is_temporal(codec.type):
-        return None
-    taken = {*rules.totals, *rules.arithmetic}
-    operands = {c: k for c, k in frame.codecs.items() if isinstance(k, NumberCodec)}
-    others = [
-        c for c, k in operands.items() if c != column and c not in taken and not pa.types.is_temporal(k.type) and len(np.unique(frame.x[c])) > 1
-    ]
-    value = {c: frame.x[c] * operands[c].unit for c in others}
-    x = frame.x[column] * codec.unit
-    full = np.flatnonzero(np.isfinite(x))
-    if len(full) < _SUPPORT or len(others) > 14 or len(np.unique(x[full])) < 5:
-        return None
-    tolerance = 0.51 * codec.unit if codec.digits is not None else 1e-6
-    for i, a in enumerate(others):
-        for b in others[: i + 1]:
-            for op, left, right in (("*", a, b), ("+", a, b), ("-", a, b), ("-", b, a)):
-                if a == b and op != "*":
-                    continue
-                for rows in (full[:50], full):
-                    y = apply_arithmetic(op, value[left][rows], value[right][rows])
-                    if not np.isfinite(y).all() or np.abs(y - x[rows]).max() > tolerance:
-                        break
-                else:
-                    known = np.isfinite(value[left]) & np.isfinite(value[right])
-                    if not (known & np.isnan(x)).any():
-                        return Arithmetic(op, left, right)  # type: ignore[arg-type]
-    return None
-
-
-def apply_arithmetic(op: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """A op b, elementwise."""
-    return np.asarray(a * b if op == "*" else a + b if op == "+" else a - b)
-
-
 def _shift(frame: Frame, column: str, codec: NumberCodec, rules: Rules) -> None:
     """A constant distance from a column before it."""
     for other, kind in frame.codecs.items():
@@ -359,7 +333,7 @@ def _chains(frame: Frame, numbers: Mapping[str, NumberCodec], rules: Rules) -> N
 
 def _bases(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], numbers: Mapping[str, NumberCodec], rules: Rules) -> None:
     """For each number the base that leaves least spread, where the distance has a sign or becomes much smaller."""
-    later = {*numbers, *rules.chains, *rules.totals, *rules.bases}
+    later = {*numbers, *rules.chains, *rules.totals, *rules.bases, *rules.arithmetic}
     done = [c for c, k in frame.codecs.items() if isinstance(k, NumberCodec) and c not in later]
     for column, codec in numbers.items():
         x = frame.x[column]
@@ -378,7 +352,7 @@ def _bases(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey],
         chosen = best[1] if best is not None else None
         if frame.group is not None and (frame.group.position > 0).sum() >= 2 * _SUPPORT and (chosen is None or chosen.kind == "parent"):
             steps = _distance(x, frame.group.previous(x), Base("previous", column), codec, monotone=True)
-            if steps and (best is None or best[1].shift is None):
+            if steps and _moves(x - frame.group.previous(x)) and (best is None or best[1].shift is None):
                 first = next((b for _, b in sorted(options, key=lambda o: o[0]) if b.kind == "parent"), None)
                 chosen = Base("previous", column, least=steps[0][1].least, most=steps[0][1].most, first=first)
         if chosen is not None:
@@ -404,3 +378,9 @@ def _distance(x: np.ndarray, base: np.ndarray, template: Base, codec: NumberCode
     temporal = pa.types.is_temporal(codec.type)
     worth = signed and (ratio < (0.95 if temporal or monotone else 0.7)) or (not monotone and ratio < 0.25)
     return [(ratio, made)] if worth else []
+
+
+def _moves(steps: np.ndarray) -> bool:
+    """Whether siblings mostly differ: a column that seldom changes is better drawn knowing the sibling before."""
+    known = steps[np.isfinite(steps)]
+    return bool((known != 0).mean() > 0.5)

@@ -15,7 +15,7 @@ from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Base, apply_arithmetic
+from synth_pipeline.synthesis.relational.rules import Base
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
 from synth_pipeline.synthesis.relational.trees import Feature
 
@@ -70,8 +70,9 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
     if column in rules.ranks and state.group is not None:
         return rules.ranks[column] + state.group.position
     if column in rules.arithmetic and isinstance(codec, NumberCodec):
-        a = rules.arithmetic[column]
-        return np.round(apply_arithmetic(a.op, plain(draft, model, state, a.left), plain(draft, model, state, a.right)) / codec.unit)
+        rule = rules.arithmetic[column]
+        value = rule.apply({c: plain(draft, model, state, c) for c in rule.operands})
+        return np.round(value / codec.unit) if codec.digits is not None else value
     if base is not None and base.shift is not None:
         return _base(draft, model, state, base, column) + base.shift
     return None
@@ -120,13 +121,19 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
         if base.first is not None:
             start = _base(draft, model, state, base.first, column)
             first = np.where(np.isfinite(start), start + first, np.nan)
+        first = _within(drawn.codec, first, first, rng)
         value = state.group.accumulate(first, np.clip(np.nan_to_num(x), base.least, base.most))
         if drawn.span is not None:
             value = state.group.stretch(value, drawn.span.draw(state.context.columns, state.rows, rng))
+        if isinstance(drawn.codec, NumberCodec) and base.least >= 0:
+            # What would end after the last value of the source is drawn together until it does not.
+            late = state.group.last(value) > drawn.codec.high
+            value = state.group.stretch(value, np.where(late, drawn.codec.high - first, np.nan))
         distance = np.where(state.group.position > 0, x, np.nan)
     else:
         distance = np.clip(x, base.least, base.most)
-        value = _base(draft, model, state, base, column) + distance
+        start = _base(draft, model, state, base, column)
+        value = _within(drawn.codec, start, start + distance, rng)
     name = f"d.{column}"
     feature, values = [Feature(name)], {name: digitize(distance, drawn.edges if drawn.edges is not None else np.empty(0))}
     state.offer(feature, values)
@@ -151,6 +158,16 @@ def _base(draft: Draft, model: TableModel, state: State, base: Base, column: str
         assert isinstance(found, NumberCodec)
         other, x = found, parent.x[base.column]
     return np.where(index >= 0, x[np.maximum(index, 0)], np.nan) * (other.unit / codec.unit) if len(x) else np.full(state.rows, np.nan)
+
+
+def _within(codec: Codec, start: np.ndarray, value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Values beyond the range of the training values fall anywhere between their start and its end."""
+    if not isinstance(codec, NumberCodec):
+        return value
+    share = rng.random(len(value))
+    over, under = value > codec.high, value < codec.low
+    value = np.where(over, np.minimum(start, codec.high) + share * (codec.high - np.minimum(start, codec.high)), value)
+    return np.where(under, np.maximum(start, codec.low) - share * (np.maximum(start, codec.low) - codec.low), value)
 
 
 def _lag_of(codec: Codec) -> Callable[[np.ndarray], np.ndarray] | None:
