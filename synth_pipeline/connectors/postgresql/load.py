@@ -178,10 +178,10 @@ class PostgreSQLLoad:
         for extension, relocatable in self._connection.execute(
             "SELECT extname, extrelocatable FROM pg_catalog.pg_extension WHERE extnamespace = %s", [oid]
         ).fetchall():
-            if not relocatable:
-                problem = f"The extension {extension} lies in the schema {schema} of the target, and cannot be moved while that is replaced"
-                raise ExportError(f"{problem}.", "Install it in a schema of its own, or export to an empty database.")
-            self._connection.execute(f"ALTER EXTENSION {quoted(extension)} SET SCHEMA {quoted(schema)}".encode())
+            if not relocatable or not self._try(f"ALTER EXTENSION {quoted(extension)} SET SCHEMA {quoted(schema)}"):
+                reason = "this role may not move it" if relocatable else "it cannot be moved"
+                problem = f"The extension {extension} lies in the schema {schema} of the target, which is to be replaced, and {reason}."
+                raise ExportError(problem, "Use a superuser, install the extension in a schema of its own, or drop the target first.")
 
     def _make(self, pool: Sequence[Statement]) -> list[Statement]:
         """Executes statements, those again that needed a later one; returns what still cannot be made."""
