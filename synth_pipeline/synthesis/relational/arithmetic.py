@@ -95,7 +95,7 @@ def _linear(values: Mapping[str, np.ndarray], x: np.ndarray, rows: np.ndarray, t
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _FITTED_ROWS)).astype(int)]
     names = list(values)
     solution = np.linalg.lstsq(np.stack([values[n][some] for n in names], axis=1), x[some], rcond=None)[0]
-    rounded: list[float] = np.round(solution, 3).tolist()
+    rounded = [round(float(k), 3) for k in solution]
     terms = tuple((n, k) for n, k in zip(names, rounded, strict=True) if abs(k) >= 0.005)
     rule = Linear(terms)
     if not terms or not _holds(rule, values, x, rows, tolerance):

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.keys import parent_rows
 from synth_pipeline.progress import Progress
 from synth_pipeline.synthesis.base import SampleRequest
 from synth_pipeline.synthesis.relational.counts import impose_total
@@ -112,20 +113,27 @@ class Sampler(Draft):
         if model.reference is not None:
             copied_reference(self, state, fk, stream(self.seed, model.plan.table, "reference", fk.id))
             return
-        state.parents[fk.id] = draw_tree(self, model, state, fk) if fk.is_self_reference else find_parents(self, model, state, fk)
-        index, fixed = state.parents[fk.id], anchored(self.schema, fk)
-        missing = np.flatnonzero(index < 0)
-        if len(missing) and len(fixed) == len(fk.columns):
-            # Nobody has these values: the row must not claim that somebody does.
-            for column in fixed:
-                state.arrays[column] = state.arrays[column].take(pa.array(np.arange(state.rows), mask=index < 0))
-        elif len(missing) and not fixed and not self.schema.nullable(fk):
-            parents = self.states[fk.parent].rows
-            if parents:
+        fixed = anchored(self.schema, fk)
+        if len(fixed) == len(fk.columns):
+            self._follow_values(model, state, fk)
+        else:
+            index = draw_tree(self, model, state, fk) if fk.is_self_reference else find_parents(self, model, state, fk)
+            missing, parents = np.flatnonzero(index < 0), self.states[fk.parent].rows
+            if len(missing) and parents and not fixed and not self.schema.nullable(fk):
                 index[missing] = stream(self.seed, model.plan.table, "required", fk.id).integers(0, parents, len(missing))
+            state.parents[fk.id] = index
         waiting = {f.id for f in model.plan.deferred if f.id not in state.parents}
         if not waiting:
             keep_unique(self, model, state, self.schema.table(model.plan.table), waiting)
+
+    def _follow_values(self, model: TableModel, state: State, fk: ForeignKey) -> None:
+        """A key whose columns have values of their own points where these occur; where they do not, it must not claim so."""
+        mine = [pa.chunked_array([self.value(model.plan.table, c)]) for c in fk.columns]
+        theirs = [pa.chunked_array([self.value(fk.parent, c)]) for c in fk.parent_columns]
+        state.parents[fk.id] = index = parent_rows(mine, theirs)
+        for column in fk.columns:
+            if self.schema.table(model.plan.table).column(column).nullable:
+                state.arrays[column] = state.arrays[column].take(pa.array(np.arange(state.rows), mask=index < 0))
 
     def _totals(self, model: TableModel) -> None:
         """Columns that add up the children, now that those exist."""
