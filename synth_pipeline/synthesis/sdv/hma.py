@@ -49,7 +49,8 @@ class HMASynthesizer:
 
         options, start, schema = checked(HMAParams, params, self.name), time.perf_counter(), data.schema
         tables, primary = _training_tables(data), {t: m.primary_key for t, m in data.metadata.tables.items()}
-        refuse(schema, primary, {t: rows.num_rows for t, rows in tables.items()}, data.preserve)
+        holes = {(t, c) for t, rows in tables.items() for c in rows.column_names if rows.column(c).null_count}
+        refuse(schema, primary, {t: rows.num_rows for t, rows in tables.items()}, holes, data.preserve)
         entries = to_sdv(data.metadata)[0]["tables"]
         forms: Forms = {}
         for table in schema.tables:
@@ -59,7 +60,10 @@ class HMASynthesizer:
         with progress.step("fit hma") as step:
             model = self._fit(_metadata(schema, primary, forms), frames, options, seed)
             step.advance()
-        empty = [f"{t}.{c}" for t, columns in forms.items() for c, f in columns.items() if f.form == "null"]
+        empty = [
+            f"{t}.{c}" for t, columns in forms.items() for c, f in columns.items()
+            if f.form == "null" and tables[t].column(c).null_count < tables[t].num_rows
+        ]  # fmt: skip
         warnings = [f"hma: SDV cannot hold {', '.join(empty)}: always NULL"] if empty else []
         if any(t.checks for t in schema.tables):
             warnings.append("hma: SDV knows no CHECK constraints; rows that break one are refused after sampling")
@@ -184,13 +188,14 @@ def _metadata(schema: DatabaseSchema, primary: Mapping[str, tuple[str, ...]], fo
         columns = forms[table.id]
         held = {f.name: f.entry for f in columns.values() if f.form != "null"}
         tables[names[table.id]] = entry = {"columns": held}
-        key = primary[table.id] if len(primary[table.id]) == 1 else ()
-        if key:
-            entry["primary_key"] = columns[key[0]].name  # type: ignore[assignment]
         foreign = {c for f in schema.foreign_keys if f.table == table.id for c in f.columns}
-        unique = [columns[k[0]].name for k in table.keys if k != key and k[0] not in foreign and columns[k[0]].form != "null"]
-        if unique:
-            entry["alternate_keys"] = unique  # type: ignore[assignment]
+        unique = [k[0] for k in table.keys if len(k) == 1 and k[0] not in foreign]
+        # SDV takes further keys only beside a primary key.
+        key = primary[table.id][0] if len(primary[table.id]) == 1 else next(iter(unique), None)
+        if key is not None:
+            entry["primary_key"] = columns[key].name  # type: ignore[assignment]
+            if others := [columns[c].name for c in unique if c != key]:
+                entry["alternate_keys"] = others  # type: ignore[assignment]
     relationships = [
         {
             "parent_table_name": names[f.parent], "parent_primary_key": forms[f.parent][f.parent_columns[0]].name,

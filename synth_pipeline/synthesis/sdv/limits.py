@@ -14,19 +14,23 @@ MOST_TABLES, MOST_LEVELS = 5, 3
 """SDV counts relationships: a chain of two has three tables."""
 
 
-def refuse(schema: DatabaseSchema, keys: Mapping[str, tuple[str, ...]], rows: Mapping[str, int], preserve: Collection[str]) -> None:
+def refuse(
+    schema: DatabaseSchema, keys: Mapping[str, tuple[str, ...]], rows: Mapping[str, int], holes: Collection[tuple[str, str]],
+    preserve: Collection[str],
+) -> None:  # fmt: skip
     """Compares a schema with the limits of HMA.
 
     Args:
         schema: the working schema.
         keys: primary key per table, declared or inferred.
         rows: training rows per table.
+        holes: columns that hold NULLs, as (table, column).
         preserve: tables that are to be copied.
 
     Raises:
         SynthesisError: it goes beyond them; every limit is named with the table.
     """
-    found = [*_structure(schema), *_tables(schema, rows, preserve)]
+    found = [*_structure(schema), *_tables(schema, rows, holes, preserve)]
     if not found:
         found = [*_references(schema, keys), *_parts(schema)]
     if found:
@@ -51,7 +55,9 @@ def _structure(schema: DatabaseSchema) -> Iterator[str]:
         yield f"its foreign keys form a chain of {depth} tables, longer than {MOST_LEVELS}"
 
 
-def _tables(schema: DatabaseSchema, rows: Mapping[str, int], preserve: Collection[str]) -> Iterator[str]:
+def _tables(
+    schema: DatabaseSchema, rows: Mapping[str, int], holes: Collection[tuple[str, str]], preserve: Collection[str]
+) -> Iterator[str]:
     if preserve:
         yield f"it cannot copy rows, as `tables.preserve` asks for {_some(sorted(preserve))}"
     empty = [t.id for t in schema.tables if rows[t.id] == 0]
@@ -59,6 +65,8 @@ def _tables(schema: DatabaseSchema, rows: Mapping[str, int], preserve: Collectio
         yield f"{_some(empty)} has no rows"
     for table in schema.tables:
         for key in table.keys:
+            if len(key) == 1 and (table.id, key[0]) in holes:
+                yield f"{table.id}.{key[0]} is unique and holds NULLs"
             if len(key) > 1 and key != table.primary_key:
                 yield f"{table.id} has a unique key over several columns ({', '.join(key)})"
         required = [c.name for c in table.stored_columns if not c.nullable and c.type.kind in ("binary", "geometry")]

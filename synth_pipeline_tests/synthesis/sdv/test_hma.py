@@ -38,7 +38,7 @@ def build(path: Path) -> Path:
         for i in range(1, 41):
             born, at = f"19{choose.randint(50, 99)}-0{choose.randint(1, 9)}-1{choose.randint(0, 9)}", f"{choose.randint(0, 23):02d}:15:00"
             who = (f"Ann{i} Lee{i}", f"p{i}@example.org", choose.choice(["Rome", "Oslo"]), born, choose.randint(0, 1), choose.randint(0, 9999) / 100)
-            connection.execute("INSERT INTO customer VALUES (?,?,?,?,?,?,?,?,?,?,?)", (i, f"C{i:05d}", *who, at, None, f"words about customer {i}"))
+            connection.execute("INSERT INTO customer VALUES (?,?,?,?,?,?,?,?,?,?,?)", (i, f"C{i:05d}", *who, at, b"x", f"words about customer {i}"))
         for i in range(1, 16):
             connection.execute("INSERT INTO product VALUES (?,?)", (f"K{i:03d}", choose.random() * 100))
         for i in range(1, 121):
@@ -135,6 +135,15 @@ def test_a_damaged_model_is_refused(fitted: Fitted, tmp_path: Path) -> None:
         stored.load_fitted(tmp_path / "fit")
 
 
+def test_a_unique_column_stands_in_for_a_missing_primary_key(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+        connection.execute("CREATE TABLE a (badge VARCHAR(8) NOT NULL UNIQUE, tag INTEGER UNIQUE, x REAL)")
+        connection.executemany("INSERT INTO a VALUES (?, ?, ?)", [(f"B-{i}", 3 * i, i / 7) for i in range(40)])
+        connection.commit()
+    _, bundle, report = synthesize(tmp_path / "x.db", tmp_path, synthesizer={"name": "hma"})
+    assert not any(r.violations for r in report.results) and bundle.rows("a") == 40
+
+
 @pytest.mark.parametrize(
     ("ddl", "limit"),
     [
@@ -154,6 +163,7 @@ def test_a_damaged_model_is_refused(fitted: Fitted, tmp_path: Path) -> None:
         ("CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)",
          "connects b with a"),
         ("CREATE TABLE a (id INTEGER PRIMARY KEY, x INTEGER)", "no rows"),
+        ("CREATE TABLE a (id INTEGER PRIMARY KEY, x INT UNIQUE); INSERT INTO a VALUES (1, 2), (2, NULL)", "a.x is unique and holds NULLs"),
         ("CREATE TABLE a (id INTEGER PRIMARY KEY, x INT NOT NULL UNIQUE); CREATE TABLE b (id INTEGER PRIMARY KEY, a_x INT REFERENCES a (x));"
          "INSERT INTO a VALUES (1, 2); INSERT INTO b VALUES (1, 2)", "refers to a.x, which is not its primary key"),
         ("CREATE TABLE a (id INTEGER PRIMARY KEY, x INT, y INT, UNIQUE (x, y)); INSERT INTO a VALUES (1, 2, 3)", "unique key over several columns"),
