@@ -133,10 +133,10 @@ def _quiet(target: Path) -> Iterator[None]:
                     raise sqlite3.OperationalError("database is locked")
             # Reading and writing back a rolled-back journal happens here at the latest.
             old.execute("BEGIN IMMEDIATE")
-            if wal:
-                for suffix in ("-wal", "-shm"):
-                    with suppress(FileNotFoundError):
-                        os.unlink(f"{target}{suffix}")
+            # What is left is nobody's: with the lock held no one else writes, and a journal that was killed too early is not replayed.
+            for suffix in ("-wal", "-shm") if wal else ("-journal",):
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{target}{suffix}")
             yield
             old.execute("ROLLBACK")
     except sqlite3.DatabaseError as e:
