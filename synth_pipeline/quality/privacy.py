@@ -159,6 +159,8 @@ def _equal_to_rare(real: Any, synthetic: Any, *, personal: bool) -> Array | None
     if pa.types.is_string(real.type):
         rare, synthetic = (pc.utf8_lower(pc.utf8_trim_whitespace(v)) for v in (rare, synthetic))
         rare = rare.filter(pc.greater(pc.utf8_length(rare), 1))
+    elif pa.types.is_binary(real.type):
+        rare = rare.filter(pc.greater(pc.binary_length(rare), 3))  # so few bytes are met by chance
     found = pc.is_in(pc.cast(synthetic, rare.type, safe=False), value_set=rare, skip_nulls=True)
     return np.asarray(found.to_numpy(), dtype=bool)
 
