@@ -82,7 +82,9 @@ def _table(choose: random.Random, name: str, before: list[Made]) -> Made:
         _fill(table, column, [start + i for i in range(count)])
         table.key = (column,)
     elif kind == "natural":
-        column = table.add("code", choose.choice(["TEXT NOT NULL PRIMARY KEY", "VARCHAR(6) NOT NULL PRIMARY KEY", "CHAR(3) PRIMARY KEY COLLATE NOCASE NOT NULL"]))
+        column = table.add(
+            "code", choose.choice(["TEXT NOT NULL PRIMARY KEY", "VARCHAR(6) NOT NULL PRIMARY KEY", "CHAR(3) PRIMARY KEY COLLATE NOCASE NOT NULL"])
+        )
         _fill(table, column, [f"{chr(65 + i % 26)}{i:02d}" for i in range(count)])
         table.key = (column,)
     elif kind == "composite":
@@ -143,7 +145,9 @@ def _more_columns(choose: random.Random, table: Made) -> None:
     for i in range(choose.randint(0, 4)):
         kind = choose.choice(TYPES)
         required = choose.random() < 0.4
-        column = table.add(choose.choice(["name", "email", "amount", "when", "note", "value", "city", "flag"]) + str(i), kind + (" NOT NULL" if required else ""))
+        column = table.add(
+            choose.choice(["name", "email", "amount", "when", "note", "value", "city", "flag"]) + str(i), kind + (" NOT NULL" if required else "")
+        )
         empty = not required and choose.random() < 0.15
         _fill(table, column, [None if empty or (not required and choose.random() < 0.3) else _value(choose, kind, i) for _ in range(count)])
     if choose.random() < 0.3:
