@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_pipeline.errors import ArtifactError, SchemaMismatchError, UsageError
+from synth_pipeline.locking import process_alive
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -390,18 +391,8 @@ def _sweep(versions: Path) -> None:
     """Removes staging directories that a killed process of this machine left behind."""
     for left in versions.glob(f".staging-{socket.gethostname()}-*"):
         pid = left.name.removeprefix(f".staging-{socket.gethostname()}-").split("-")[0]
-        if pid.isdigit() and not _alive(int(pid)):
+        if pid.isdigit() and not process_alive(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def file_sha256(path: Path) -> str:

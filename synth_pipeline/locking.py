@@ -43,3 +43,14 @@ def source_lock(root: Path, source: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def process_alive(pid: int) -> bool:
+    """Whether a process of this machine still runs: what a dead one left behind may be removed."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from synth_pipeline.quality.privacy import LEVELS
 
 if TYPE_CHECKING:
-    from synth_pipeline.quality.report import Measured
+    from synth_pipeline.quality.measured import Measured
 
 
 @dataclass(frozen=True)

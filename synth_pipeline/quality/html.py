@@ -19,7 +19,7 @@ from synth_pipeline.quality.sqs import TOO_FEW_ROWS
 
 if TYPE_CHECKING:
     from synth_pipeline.artifacts import TableBundle
-    from synth_pipeline.quality.report import Measured
+    from synth_pipeline.quality.measured import Measured
 
 _HEAT_COLUMNS = 26
 _MOST_CHARTS = 700

@@ -9,28 +9,26 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from synth_pipeline.quality.behaviour import QueryScore, TimeScore, score_queries, score_time
-from synth_pipeline.quality.detection import Detection, detect
+from synth_pipeline.quality.behaviour import score_queries, score_time
+from synth_pipeline.quality.detection import detect
 from synth_pipeline.quality.findings import Finding, find
-from synth_pipeline.quality.frames import Frame, build_frame
+from synth_pipeline.quality.frames import build_frame
+from synth_pipeline.quality.measured import Measured
 from synth_pipeline.quality.model import QualityReport
-from synth_pipeline.quality.plots import Plot, plot
-from synth_pipeline.quality.privacy import LEVELS, TablePrivacy, measure, overall
-from synth_pipeline.quality.published import Published, published_scores
+from synth_pipeline.quality.plots import plot
+from synth_pipeline.quality.privacy import LEVELS, measure, overall
+from synth_pipeline.quality.published import published_scores
 from synth_pipeline.quality.scores import (
-    CardinalityScore,
     TableScores,
-    TrendScore,
     mean,
     score_cardinality,
     score_siblings,
     score_table,
     score_trends,
 )  # fmt: skip
-from synth_pipeline.quality.sqs import TOO_FEW_ROWS, Sqs, grade, score_sqs
+from synth_pipeline.quality.sqs import TOO_FEW_ROWS, grade, score_sqs
 
 if TYPE_CHECKING:
     from synth_pipeline.artifacts import TableBundle
@@ -40,27 +38,6 @@ if TYPE_CHECKING:
     from synth_pipeline.integrity import IntegrityReport
     from synth_pipeline.metadata.model import SynthesisMetadata
     from synth_pipeline.progress import Progress
-
-
-@dataclass
-class Measured:
-    """All that was measured, as objects."""
-
-    frame: Frame
-    tables: list[TableScores]
-    individual: dict[str, Sqs | None]
-    across: dict[str, Sqs | None]
-    cardinality: list[CardinalityScore]
-    trends: dict[int, list[TrendScore]]
-    siblings: list[TrendScore]
-    detection: list[Detection]
-    time: list[TimeScore]
-    use: list[QueryScore]
-    privacy: list[TablePrivacy]
-    integrity: IntegrityReport
-    published: Published | None
-    plots: dict[tuple[str, str], Plot]
-    expected_rows: dict[str, float]
 
 
 def build_report(

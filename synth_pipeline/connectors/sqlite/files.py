@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from synth_pipeline.errors import ExportError
+from synth_pipeline.locking import process_alive
 
 SIDECARS = ("-journal", "-wal", "-shm")
 _STALE_AFTER = 7 * 86_400.0
@@ -51,18 +52,8 @@ def _sweep(target: Path) -> None:
             continue
         pid = left.name.removeprefix(f"{prefix}{host}-").split("-")[0]
         with suppress(OSError):
-            if (pid.isdigit() and not _alive(int(pid))) or time.time() - left.stat().st_mtime > _STALE_AFTER:
+            if (pid.isdigit() and not process_alive(int(pid))) or time.time() - left.stat().st_mtime > _STALE_AFTER:
                 left.unlink()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def remove(path: Path) -> None:
