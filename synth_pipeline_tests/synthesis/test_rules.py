@@ -20,8 +20,8 @@ CREATE TABLE purchase (
   bought DATE NOT NULL, due DATE NOT NULL, shipped DATE, city TEXT NOT NULL, total NUMERIC(10,2) NOT NULL);
 CREATE TABLE line (
   purchase_id INTEGER NOT NULL REFERENCES purchase (id), no INTEGER NOT NULL,
-  product_id INTEGER NOT NULL REFERENCES product (id), price NUMERIC(8,2) NOT NULL, quantity INTEGER NOT NULL, amount NUMERIC(10,2) NOT NULL,
-  PRIMARY KEY (purchase_id, no), UNIQUE (purchase_id, product_id));
+  product_id INTEGER NOT NULL REFERENCES product (id), price NUMERIC(8,2) NOT NULL, quantity INTEGER NOT NULL, amount NUMERIC(10,2) NOT NULL
+  CHECK (amount <= 150), PRIMARY KEY (purchase_id, no), UNIQUE (purchase_id, product_id));
 CREATE TABLE payment (
   id INTEGER PRIMARY KEY, purchase_id INTEGER NOT NULL REFERENCES purchase (id), customer_id INTEGER NOT NULL REFERENCES customer (id),
   amount NUMERIC(10,2) NOT NULL);
@@ -61,7 +61,7 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> tuple[TableBundle, li
             total = 0.0
             lines = []
             for no, product in enumerate(choose.sample(range(80), choose.randint(1, 5)), start=1):
-                quantity = choose.randint(1, 4)
+                quantity = choose.randint(1, max(1, min(4, int(150 // prices[product]))))
                 amount = round(prices[product] * quantity, 2)
                 total += amount
                 lines.append((purchase, no, product + 1, prices[product], quantity, amount))
@@ -116,6 +116,13 @@ def test_products_and_sums(synthetic: tuple[TableBundle, list[str]]) -> None:
         sums[r["purchase_id"]] = sums.get(r["purchase_id"], 0.0) + float(r["amount"])  # type: ignore[arg-type]
     for p in frame(bundle, "purchase"):
         assert abs(sums.get(p["id"], 0.0) - float(p["total"])) < 0.006  # type: ignore[arg-type]
+
+
+def test_a_check_on_a_computed_column_holds(synthetic: tuple[TableBundle, list[str]]) -> None:
+    """The fixture saw no violation; here it is made sure that there was something to keep: a draw would break it."""
+    bundle, _ = synthetic
+    amounts = [float(r["amount"]) for r in frame(bundle, "line")]  # type: ignore[arg-type]
+    assert 100 < max(amounts) <= 150
 
 
 def test_dates_keep_their_distance_and_their_order(synthetic: tuple[TableBundle, list[str]]) -> None:

@@ -37,12 +37,27 @@ def keep_checks(draft: Draft, model: TableModel, state: State, table: Table) -> 
             bad, good = np.flatnonzero(~mask), np.flatnonzero(mask)
             if len(good) and attempt < 4:
                 named = model.rules.drawn_behind(named_columns(check.sql, (*model.order, *model.made)))
-                _borrow(model, state, bad, good[rng.integers(0, len(good), len(bad))], named)
+                _borrow(model, state, bad, _donors(model, state, bad, good, named, rng), named)
             else:
                 _learnt(model, state, bad, check.sql, rng)
             recompute(draft, model, state)
         else:
             draft.warnings.append(f"{table.id}: some rows may break CHECK ({check.sql})")
+
+
+def _donors(model: TableModel, state: State, bad: np.ndarray, good: np.ndarray, columns: list[str], rng: np.random.Generator) -> np.ndarray:
+    """A row that keeps the CHECK for each that does not: one with the same copied values, where there is one.
+
+    Copied values stay what the parent says, so that only such a row's values are known to go with them.
+    """
+    copied = [pa.chunked_array([state.arrays[c]]) for c in columns if c in model.rules.copied and c in state.arrays]
+    if not copied:
+        return good[rng.integers(0, len(good), len(bad))]
+    codes = combined_codes(copied)
+    ordered = good[np.lexsort((rng.random(len(good)), codes[good]))]
+    low, high = np.searchsorted(codes[ordered], codes[bad], "left"), np.searchsorted(codes[ordered], codes[bad], "right")
+    pick = np.where(high > low, low + (rng.random(len(bad)) * (high - low)).astype(np.int64), rng.integers(0, len(good), len(bad)))
+    return np.asarray(ordered[pick])
 
 
 def _borrow(model: TableModel, state: State, rows: np.ndarray, donors: np.ndarray, columns: list[str]) -> None:

@@ -17,6 +17,8 @@ from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.structure import TablePlan, plan_tables, usable_keys
 
 _REFERENCE_ROWS = 150
+_REFERENCE_COLUMNS = 3
+_FEW_ROWS = 30
 
 
 @dataclass
@@ -81,7 +83,10 @@ class Training:
             outward = [fk for fk in table.foreign_keys if fk.parent in schema]
             used = sum(self.frames[fk.table].rows for fk in schema.children[table.id])
             personal = any(c.pii for c in self.data.metadata.tables[table.id].columns.values())
-            if 0 < rows <= _REFERENCE_ROWS and whole and not outward and not personal and used >= 3 * rows:
+            # A list of names is a reference; a hundred products with their prices are data.
+            own = len({c.name for c in table.columns} - {c for key in table.keys for c in key})
+            narrow = rows <= _REFERENCE_ROWS if own <= _REFERENCE_COLUMNS else rows <= _FEW_ROWS
+            if rows and narrow and whole and not outward and not personal and used >= 3 * rows:
                 found.add(table.id)
         return found
 
