@@ -9,6 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The suite says the same on every machine; new examples are looked for by `make stress` and with HYPOTHESIS_PROFILE=explore.
+settings.register_profile("suite", derandomize=True)
+settings.register_profile("explore", derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 SHARED = Path(os.environ.get("SYNTH_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 

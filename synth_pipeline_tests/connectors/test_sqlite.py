@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from synth_pipeline.catalog.schema import Column, DatabaseSchema
@@ -230,6 +230,7 @@ DECLARED = ["", "INT", "TEXT", "REAL", "NUMERIC", "DATE", "DATETIME", "TIME", "B
 
 @given(declared=st.sampled_from(DECLARED), stored=st.lists(ANY, max_size=6))
 @settings(max_examples=300, deadline=None)
+@example(declared="", stored=[0, 6.391616159187239e-300])
 def test_any_value_in_any_column_comes_back_with_its_storage_class(declared: str, stored: list[object]) -> None:
     db = sqlite3.connect(":memory:")
     db.execute(f"CREATE TABLE s (c {declared})")

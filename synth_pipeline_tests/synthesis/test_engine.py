@@ -53,6 +53,14 @@ def test_every_real_database_comes_out_whole(name: str, shared_data: Path, tmp_p
     connection.close()
 
 
+@pytest.mark.parametrize("level", ["none", "strict"])
+def test_other_levels_of_privacy_keep_every_rule_too(level: str, shared_data: Path, tmp_path: Path) -> None:
+    for name in ("northwind", "oracle_hr_oe"):
+        (tmp_path / name).mkdir()
+        _, _, report = synthesize(shared_data / f"{name}.db", tmp_path / name, privacy={"level": level, "holdout": 0.0})
+        assert report.passed, name
+
+
 def test_a_seed_gives_the_same_content_and_another_does_not(chinook: tuple[DatabaseSchema, FittedSynthesizer], tmp_path: Path) -> None:
     schema, fitted = chinook
     first, again, other = (sampled(schema, fitted, tmp_path / str(i), seed=s) for i, s in enumerate((5, 5, 6)))

@@ -29,7 +29,8 @@ _EXACT = 2**53
 def select_expression(column: Column, quoted: str) -> str:
     """How the column is read: its reference, or a cast that makes every stored value readable."""
     if column.storage == "literal":
-        return f"quote({quoted})"
+        # SQLite writes very small and very large numbers less exactly than it holds them.
+        return f"CASE typeof({quoted}) WHEN 'real' THEN {quoted} ELSE quote({quoted}) END"
     if column.storage == "bytes":
         return f"CAST({quoted} AS BLOB)"
     return quoted
@@ -52,7 +53,7 @@ def decode(column: Column, values: Sequence[Any]) -> pa.Array:
 
     target, kind, storage = arrow_type(column.type), column.type.kind, column.storage
     if storage == "literal":
-        return pa.array([None if v == "NULL" else v for v in values], pa.string())
+        return pa.array([None if v == "NULL" else repr(v) if isinstance(v, float) else v for v in values], pa.string())
     if pa.types.is_binary(target):
         return pa.array([v.encode() if isinstance(v, str) else v for v in values] if any(isinstance(v, str) for v in values) else values, pa.binary())
     if kind == "boolean":

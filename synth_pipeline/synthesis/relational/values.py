@@ -28,6 +28,7 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
     if column in rules.totals:
         state.x[column] = np.full(state.rows, np.nan)
         return
+    repeats = _repeats(draft, model, state, column, rng) if column in rules.sticky else None
     x = computed(draft, model, state, column)
     if column in rules.copied and x is not None:
         state.x[column] = x
@@ -36,7 +37,6 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         x = _draw(draft, model, state, column, rng)
     if not draft.schema.table(table).column(column).nullable and np.isnan(x).any():
         x = np.where(np.isnan(x), _any_value(draft, model, column, len(x), rng), x)
-    repeats = _repeats(draft, model, state, column, rng) if column in rules.sticky else None
     state.arrays[column] = _decoded(codec, x, exact=column in rules.exact() or column in rules.chains)
     avoid = model.drawn[column].avoid if column in model.drawn else None
     if isinstance(codec, NumberCodec) and codec.digits is not None and avoid is not None:

@@ -143,7 +143,7 @@ def fit_variable(
     order = np.where(np.isnan(x), np.inf, x)
     outputs = outputs_of(x, codes, rng) if len(rows) else np.zeros((len(x), 1))
     reach = _reach(x[rows]) if smooth else 0.0
-    least = privacy.min_rows if len(rows) >= _SMALL else max(min(10, privacy.min_rows), len(rows) // 8)
+    least = privacy.min_rows if len(rows) >= _SMALL else min(privacy.min_rows, max(10, len(rows) // 8))
     root_entities = len(np.unique(entities[rows])) if len(rows) else 0
     halves = [(rows, rows)]
     if privacy.honest and len(rows) >= _SMALL and root_entities >= 4 * privacy.min_entities:

@@ -55,9 +55,7 @@ def _structure(schema: DatabaseSchema) -> Iterator[str]:
         yield f"its foreign keys form a chain of {depth} tables, longer than {MOST_LEVELS}"
 
 
-def _tables(
-    schema: DatabaseSchema, rows: Mapping[str, int], holes: Collection[tuple[str, str]], preserve: Collection[str]
-) -> Iterator[str]:
+def _tables(schema: DatabaseSchema, rows: Mapping[str, int], holes: Collection[tuple[str, str]], preserve: Collection[str]) -> Iterator[str]:
     if preserve:
         yield f"it cannot copy rows, as `tables.preserve` asks for {_some(sorted(preserve))}"
     empty = [t.id for t in schema.tables if rows[t.id] == 0]

@@ -89,9 +89,7 @@ def test_a_loaded_model_gives_the_same_rows_and_another_seed_others(shared_data:
         stored.load_fitted(tmp_path / "fit")
 
 
-def test_a_table_that_sdv_cannot_fit_or_sample_is_drawn_by_the_engine(
-    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_that_sdv_cannot_fit_or_sample_is_drawn_by_the_engine(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SDV's messages repeat values of the source: only the kind of failure is told."""
     from sdv.single_table import GaussianCopulaSynthesizer
 
