@@ -17,7 +17,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -428,14 +428,3 @@ def _damaged(path: Path) -> Iterator[Path]:
         yield path
     except (FileNotFoundError, pa.ArrowInvalid, OSError) as e:
         raise ArtifactError(f"The file {path} is missing or damaged: {str(e).splitlines()[0]}.", "Run the stage that makes it again.") from e
-
-
-def check_fingerprints(expected: str, found: Iterable[tuple[str, str, str]]) -> None:
-    """Compares the schema fingerprints that artifacts carry, given as (artifact, fingerprint, stage to run again).
-
-    Raises:
-        SchemaMismatchError: the first one that differs from `expected`.
-    """
-    for artifact, fingerprint, stage in found:
-        if fingerprint != expected:
-            raise SchemaMismatchError(artifact, fingerprint, expected, stage)

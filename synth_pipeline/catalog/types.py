@@ -48,10 +48,6 @@ class LogicalType:
     item: LogicalType | None = None
 
     @property
-    def is_numeric(self) -> bool:
-        return self.kind in ("integer", "decimal", "float")
-
-    @property
     def is_temporal(self) -> bool:
         return self.kind in ("date", "time", "datetime", "timestamp")
 

@@ -24,6 +24,7 @@ from synth_pipeline.connectors.dialects import SQLITE
 from synth_pipeline.connectors.files.connector import DELIMITER, FILE, folder_identity
 from synth_pipeline.connectors.files.formats import SUFFIXES, TableFile, TableWriter, file_type
 from synth_pipeline.connectors.sqlite import ddl, files
+from synth_pipeline.connectors.sqlite.files import sync
 from synth_pipeline.connectors.sqlite.target import SQLiteTarget
 from synth_pipeline.errors import ExportError
 
@@ -117,7 +118,7 @@ class FilesTarget:
             with suppress(FileNotFoundError):
                 self.folder.rmdir()
             staging.rename(self.folder)
-        _sync(self.folder.parent)
+        sync(self.folder.parent)
 
 
 class _Load:
@@ -181,7 +182,7 @@ class _Load:
 
     def publish(self) -> None:
         for file, _ in self._planned.values():
-            _sync(file.path)
+            sync(file.path)
         self._publish()
 
 
@@ -207,14 +208,6 @@ def _planned(schema: DatabaseSchema, staging: Path, format_: str | None) -> dict
 def _file_name(table: str) -> str:
     plain = table.replace("/", "_").replace("\0", "_")
     return f"_{plain}" if plain.startswith(".") or not plain else plain
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -69,14 +69,14 @@ def replace(staging: Path, target: Path) -> None:
     Raises:
         ExportError: another program keeps writing to the target, or the target is no SQLite database.
     """
-    _sync(staging)
+    sync(staging)
     with _quiet(target):
         if target.exists():
             shutil.copymode(target, staging)
             with suppress(OSError):
                 os.chown(staging, target.stat().st_uid, target.stat().st_gid)
         os.replace(staging, target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def place_new(staging: Path, target: Path) -> None:
@@ -85,7 +85,7 @@ def place_new(staging: Path, target: Path) -> None:
     Raises:
         ExportError: something appeared there meanwhile.
     """
-    _sync(staging)
+    sync(staging)
     remove_orphans(target)
     try:
         os.link(staging, target)
@@ -95,7 +95,7 @@ def place_new(staging: Path, target: Path) -> None:
         os.replace(staging, target)
     with suppress(OSError):
         os.unlink(staging)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def remove_orphans(target: Path) -> None:
@@ -136,7 +136,8 @@ def _quiet(target: Path) -> Iterator[None]:
         raise ExportError(f"What lies at {target} cannot be replaced: {e}.", "Remove the file, or choose another path for the export.") from e
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Waits until a file's contents, or a folder's entries, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -245,7 +245,6 @@ def make_values(
     row: Mapping[str, Sequence[str | None]],
     present: np.ndarray,
     rng: np.random.Generator,
-    rank: np.ndarray | None = None,
     bits: int | None = None,
 ) -> pa.Array:
     """Values of a made column.
@@ -257,7 +256,6 @@ def make_values(
         row: values of other made columns of the rows, for consistency.
         present: rows that are not NULL, bool (count,).
         rng: the column's stream.
-        rank: for surrogates, the place of each row in the order of keys; None for the order of rows.
         bits: for surrogates, the width of the column's type.
     """
     maker = made.maker
@@ -265,10 +263,9 @@ def make_values(
         return pa.concat_arrays([maker]).take(pa.array(np.zeros(count, dtype=np.int64)))
     at = np.flatnonzero(present)
     if isinstance(maker, Surrogate):
-        place = np.arange(count) if rank is None else rank
         if bits is not None:
             maker = maker.within(count, bits, "the key")
-        numbers = pa.array(maker.start + maker.spread * place.astype(np.int64), mask=~present)
+        numbers = pa.array(maker.start + maker.spread * np.arange(count), mask=~present)
         return numbers.cast(type_)
     if isinstance(maker, KeyShapes):
         values: list[str] | list[bytes] = maker.generate(len(at), (), rng) if made.unique else _shaped(maker, len(at), rng)

@@ -22,7 +22,7 @@ from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, DrawnColumn, MeanModel, TableModel, opening_context
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Base, equal_rows, find_rules
-from synth_pipeline.synthesis.relational.structure import TablePlan
+from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import Training, ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Privacy, Variable, explained, fit_variable, without_rare
@@ -121,7 +121,7 @@ class _Fit:
         return [Feature(name, max(1, self.frames[fk.parent].rows))], {name: index.astype(np.int32)}
 
     def _link(self, frame: Frame, context: Context, fk: ForeignKey, known: list[ForeignKey]) -> LinkModel:
-        model = LinkModel(most=1 if set(fk.columns) in [set(k) for k in frame.table.keys] else None)
+        model = LinkModel(most=1 if one_child(frame.table, fk) else None)
         model.path = find_path(self.frames, frame, fk, known)
         if model.path is not None:
             return model
@@ -265,8 +265,7 @@ class _Fit:
                 degrees, parents = np.array(fanout.degrees), np.array(fanout.parents)
             else:
                 degrees, parents = np.unique(count[rows].astype(np.int64), return_counts=True)
-            unique = set(fk.columns) in [set(k) for k in child.table.keys]
-            model.counts[fk.id] = CountModel(variable, degrees, parents, 1 if unique else None)
+            model.counts[fk.id] = CountModel(variable, degrees, parents, 1 if one_child(child.table, fk) else None)
             self._offer(frame, context, f"n.{fk.id}", small_bins(count))
 
     def _means(self, plan: TablePlan, model: TableModel, frame: Frame, context: Context) -> None:
@@ -298,7 +297,7 @@ class _Fit:
             return
         context = self.contexts[plan.table]
         if fk.is_self_reference:
-            model.links[fk.id] = LinkModel(most=1 if set(fk.columns) in [set(k) for k in frame.table.keys] else None)
+            model.links[fk.id] = LinkModel(most=1 if one_child(frame.table, fk) else None)
             model.depth[fk.id] = self._variable(frame, context, levels(frame.parents[fk.id]), ("depth", fk.id))
             return
         known = [f for f in (plan.owner, *plan.links, *plan.lookups) if f is not None]

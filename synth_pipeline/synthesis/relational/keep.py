@@ -163,7 +163,7 @@ def _redraw(
 ) -> None:
     kind, _, name = part[0].partition(":")
     if kind == "key":
-        fk = next(f for f in draft.foreign_keys(model) if f.id == name)
+        fk = draft.foreign_key(model, name)
         parent = draft.states[fk.parent]
         weights = parent.counts.get(fk.id) if model.plan.owner is None or fk.id != model.plan.owner.id else None
         choose = repair.choice_candidates(np.flatnonzero(draft.referable(fk)), rng, weights)

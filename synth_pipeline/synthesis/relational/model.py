@@ -119,7 +119,6 @@ class TableModel:
         means: by (foreign key id, child column).
         checks: for each CHECK the drawn columns that it names and combinations of their values in the training data.
         ranking: column that puts siblings in order.
-        key_by: column whose order the primary key follows.
     """
 
     plan: TablePlan
@@ -140,7 +139,6 @@ class TableModel:
     means: dict[tuple[str, str], MeanModel] = field(default_factory=dict)
     checks: dict[str, tuple[tuple[str, ...], np.ndarray]] = field(default_factory=dict)
     ranking: str | None = None
-    key_by: str | None = None
 
     def codec(self, column: str) -> Codec:
         return self.drawn[column].codec if column in self.drawn else self.exact[column]

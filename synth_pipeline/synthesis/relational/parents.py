@@ -64,14 +64,14 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
     if link.path is not None:
         via, then = link.path
         middle = state.parents[via]
-        above = draft.parent_index(next(f.parent for f in draft.foreign_keys(model) if f.id == via), then)
+        above = draft.parent_index(draft.foreign_key(model, via).parent, then)
         return np.where(middle >= 0, above[np.maximum(middle, 0)], -1)
     rows = np.arange(state.rows)
     if link.absent is not None:
         rows = np.flatnonzero(np.isfinite(link.absent.draw(state.context.columns, state.rows, rng)))
-    if link.most is not None:
-        rows = np.sort(rng.permutation(rows)[: link.most * int(draft.referable(fk).sum())])
     able = np.flatnonzero(draft.referable(fk))
+    if link.most is not None:
+        rows = np.sort(rng.permutation(rows)[: link.most * len(able)])
     if not len(able):
         return index
     degrees = parent.counts.get(fk.id, np.ones(parent.rows, dtype=np.int64))

@@ -155,9 +155,5 @@ class Sampler(Draft):
 
     def _finish(self, model: TableModel) -> pa.Table:
         table = self.schema.table(model.plan.table)
-        state = self.states[table.id]
         columns = {c.name: self.value(table.id, c.name) for c in table.stored_columns}
-        out = pa.table(columns)
-        if model.key_by is not None:
-            out = out.take(pa.array(np.argsort(state.x[model.key_by], kind="stable")))
-        return out
+        return pa.table(columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from synth_pipeline.errors import UsageError
 from synth_pipeline.synthesis.base import SampleRequest
 from synth_pipeline.synthesis.relational.model import DatabaseModel, Surrogate
+from synth_pipeline.synthesis.relational.structure import one_child
 
 
 def planned_rows(model: DatabaseModel, request: SampleRequest) -> dict[str, int]:
@@ -43,7 +44,7 @@ def planned_rows(model: DatabaseModel, request: SampleRequest) -> dict[str, int]
                     continue
                 if planned[fk.parent] == 0:
                     planned[table] = 0
-                elif set(fk.columns) in [set(k) for k in definition.keys]:
+                elif one_child(definition, fk):
                     planned[table] = min(planned[table], planned[fk.parent])
         if planned == before:
             break

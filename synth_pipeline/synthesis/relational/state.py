@@ -96,6 +96,9 @@ class Draft:
         plan = model.plan
         return [*([plan.owner] if plan.owner else []), *plan.lookups, *plan.links, *plan.deferred]
 
+    def foreign_key(self, model: TableModel, fk_id: str) -> ForeignKey:
+        return next(fk for fk in self.foreign_keys(model) if fk.id == fk_id)
+
     def value(self, table: str, column: str, state: State | None = None) -> pa.Array:
         """A column of a table, following foreign keys to where the value is made."""
         state = state or self.states[table]

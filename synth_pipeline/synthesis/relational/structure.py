@@ -79,6 +79,11 @@ def decided_columns(schema: DatabaseSchema, table: Table) -> set[str]:
     return {c for fk in usable_keys(schema, table) for c in fk.columns if c not in anchored(schema, fk)}
 
 
+def one_child(table: Table, fk: ForeignKey) -> bool:
+    """Whether a parent has at most one row by this key: its columns are a key of the table."""
+    return set(fk.columns) in [set(k) for k in table.keys]
+
+
 def _break_cycle(schema: DatabaseSchema, group: list[str]) -> list[str]:
     """An order of the tables of a cycle that defers nullable keys rather than required ones."""
     left, order = list(group), []

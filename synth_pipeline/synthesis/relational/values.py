@@ -89,21 +89,21 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
         if x is None and column in model.rules.chains and state.group is not None:
             after = state.group.following(state.x[model.rules.chains[column]])
             x = np.where(np.isfinite(after), after, state.ends[column])
-        if x is None or column in model.rules.copied:
+        if x is None:
+            continue
+        if column in model.rules.copied:
+            state.x[column] = x
             continue
         if not draft.schema.table(model.plan.table).column(column).nullable:
             x = np.where(np.isnan(x), state.x[column], x)
         state.arrays[column], state.x[column] = _decoded(codec, x, exact=True), x
     for column in model.rules.copied:
-        _copy(draft, model, state, column)
-        if column in state.x:
-            state.x[column] = model.codec(column).encode(state.arrays[column])
+        if column not in model.order:
+            _copy(draft, model, state, column)
 
 
 def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
     base = model.rules.bases.get(column)
-    if base is not None and base.shift is not None:
-        return _base(draft, model, state, base, column) + base.shift
     drawn = model.drawn[column]
     if base is None:
         x = draw_lagged(drawn.variable, state, f"p.c.{column}", rng, _lag_of(drawn.codec))
@@ -147,7 +147,7 @@ def _base(draft: Draft, model: TableModel, state: State, base: Base, column: str
         other = model.codec(base.column)
         assert isinstance(other, NumberCodec)
         return state.x[base.column] * (other.unit / codec.unit)
-    fk = next(f for f in draft.foreign_keys(model) if f.id == base.key)
+    fk = draft.foreign_key(model, base.key)
     above, index = draft.model.tables[fk.parent], state.parents[fk.id]
     parent = draft.states[fk.parent]
     if above.reference is not None:
@@ -194,7 +194,7 @@ def _repeats(draft: Draft, model: TableModel, state: State, column: str, rng: np
 
 def _stick(draft: Draft, model: TableModel, state: State, column: str, repeats: np.ndarray) -> None:
     copy = model.rules.sticky[column]
-    fk = next(f for f in draft.foreign_keys(model) if f.id == copy.key)
+    fk = draft.foreign_key(model, copy.key)
     above = draft.value(fk.parent, copy.column)
     above = above if above.type == state.arrays[column].type else above.cast(state.arrays[column].type, safe=False)
     if not draft.schema.table(model.plan.table).column(column).nullable:
@@ -211,7 +211,7 @@ def plain(draft: Draft, model: TableModel, state: State, column: str) -> np.ndar
 
 def _copy(draft: Draft, model: TableModel, state: State, column: str) -> None:
     copy = model.rules.copied[column]
-    fk = next(f for f in draft.foreign_keys(model) if f.id == copy.key)
+    fk = draft.foreign_key(model, copy.key)
     index = state.parents[fk.id]
     above = draft.value(fk.parent, copy.column)
     kind = arrow_type(draft.schema.table(model.plan.table).column(column).type)
@@ -238,12 +238,8 @@ def make_columns(draft: Draft, model: TableModel, state: State, table: Table) ->
         row = {}
         if isinstance(item.maker, PersonalModel):
             row = {c: state.arrays[c].to_pylist() for c in item.maker.relatives.values() if c in state.arrays}
-        rank = None
-        if model.key_by is not None and column in table.primary_key:
-            rank = np.empty(state.rows, dtype=np.int64)
-            rank[np.argsort(state.x[model.key_by], kind="stable")] = np.arange(state.rows)
         kind = table.column(column).type
-        state.arrays[column] = make_values(item, arrow_type(kind), state.rows, row, present, rng, rank, kind.bits)
+        state.arrays[column] = make_values(item, arrow_type(kind), state.rows, row, present, rng, kind.bits)
         if repeats is not None:
             _stick(draft, model, state, column, repeats)
     for column in model.rules.copied:
