@@ -17,12 +17,11 @@ from synth_pipeline.artifacts import read_json, write_json
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
 from synth_pipeline.errors import ArtifactError
 from synth_pipeline.synthesis.relational import model as m
-from synth_pipeline.synthesis.relational.arithmetic import Linear, Product
 from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.personal import PersonalModel
-from synth_pipeline.synthesis.relational.rules import Base, Copied, Rules, Total
+from synth_pipeline.synthesis.relational.rules import Base, Copied, Linear, Product, Rules, Total
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
 from synth_pipeline.synthesis.relational.structure import TablePlan
 from synth_pipeline.synthesis.relational.text import TextModel

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT
 
-_SUPPORT = 20
 _MOST_OPERANDS = 14
 _FITTED_ROWS = 400
 
@@ -63,7 +63,7 @@ def find_arithmetic(frame: Frame, column: str, codec: NumberCodec, taken: Collec
         return None
     x = frame.x[column] * codec.unit
     full = np.flatnonzero(np.isfinite(x))
-    if len(full) < _SUPPORT or len(np.unique(x[full])) < 5:
+    if len(full) < SUPPORT or len(np.unique(x[full])) < 5:
         return None
     values = {}
     for name, other in frame.codecs.items():
@@ -90,7 +90,7 @@ def _product(values: Mapping[str, np.ndarray], x: np.ndarray, rows: np.ndarray, 
 
 
 def _linear(values: Mapping[str, np.ndarray], x: np.ndarray, rows: np.ndarray, tolerance: float) -> Linear | None:
-    if len(rows) < 3 * len(values) + _SUPPORT:
+    if len(rows) < 3 * len(values) + SUPPORT:
         return None
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _FITTED_ROWS)).astype(int)]
     names = list(values)

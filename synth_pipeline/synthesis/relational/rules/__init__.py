@@ -1,0 +1,16 @@
+"""Exact rules between values, found in the training data and kept on every synthetic row.
+
+What holds without an exception and with enough support is taken out of the statistics: a column that is copied from the
+parent, that another column determines, that is a sum or a product, a date that continues where the sibling before ended.
+Rules of keys (which parents belong together) are in `links`; CHECK constraints are in `repair`; how rules are kept is in
+`values`.
+"""
+
+from __future__ import annotations
+
+from synth_pipeline.synthesis.relational.rules.arithmetic import Linear, Product
+from synth_pipeline.synthesis.relational.rules.copies import equal_rows
+from synth_pipeline.synthesis.relational.rules.find import find_rules
+from synth_pipeline.synthesis.relational.rules.model import Base, Copied, Rules, Total
+
+__all__ = ["Base", "Copied", "Linear", "Product", "Rules", "Total", "equal_rows", "find_rules"]

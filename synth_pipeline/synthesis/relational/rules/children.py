@@ -1,0 +1,56 @@
+"""What a row says of its children and of its place among its siblings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.model import Total
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT
+
+
+def find_rank(frame: Frame, column: str) -> float | None:
+    """The first number, where the column counts 1, 2, 3 … (or 0, 1, 2 …) within each group in some order."""
+    group, x = frame.group, frame.x[column]
+    if group is None or np.isnan(x).any() or len(x) < SUPPORT or (group.size > 1).mean() < 0.3:
+        return None
+    first = float(x.min())
+    ordered = np.lexsort((x, group.index))
+    owners = group.index[ordered]
+    if (owners < 0).any() or first not in (0.0, 1.0):
+        return None
+    starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
+    place = np.arange(len(x)) - np.repeat(starts, np.diff(np.r_[starts, len(x)]))
+    return first if np.array_equal(x[ordered], place + first) else None
+
+
+def find_total(frame: Frame, frames: Mapping[str, Frame], children: list[ForeignKey], column: str, codec: NumberCodec) -> Total | None:
+    """The sum over children that a column holds, to the last digit, on every row whose children are all known."""
+    x = frame.x[column] * codec.unit
+    tolerance = 0.51 * codec.unit if codec.digits is not None else 1e-6 * max(1.0, float(np.nanmax(np.abs(x), initial=0)))
+    for fk in children:
+        child = frames[fk.table]
+        index = child.parents[fk.id]
+        known = np.unique(index[index >= 0])
+        known = known[np.isfinite(x[known]) & frame.counted[known]]
+        if len(known) < SUPPORT or len(np.unique(x[known])) < 5:
+            continue
+        numbers = [c for c, k in child.codecs.items() if isinstance(k, NumberCodec) and not pa.types.is_temporal(k.type)]
+        options: list[tuple[str, ...]] = [(), *((c,) for c in numbers), *((a, b) for i, a in enumerate(numbers) for b in numbers[:i])]
+        inside = index >= 0
+        if (np.bincount(index[inside]) > 1).sum() < SUPPORT:
+            continue  # one child each: it is the child that copies
+        for factors in options:
+            value = np.ones(child.rows)
+            for name in factors:
+                other = child.codecs[name]
+                value = value * np.nan_to_num(child.x[name]) * (other.unit if isinstance(other, NumberCodec) else 1.0)
+            total = np.bincount(index[inside], value[inside], minlength=frame.rows)
+            if np.abs(total[known] - x[known]).max() <= tolerance:
+                return Total(fk.id, factors)
+    return None

@@ -1,0 +1,76 @@
+"""Columns that repeat a column of a parent, always or mostly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.model import Copied, Rules
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT
+
+_MOSTLY = 0.6
+"""Least share of rows that repeat the parent's value for it to be worth modelling."""
+
+
+def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], column: str, rules: Rules) -> None:
+    """A parent's column that this one repeats, always or mostly, and far more often than chance would have it."""
+    mine = frame.data.column(column)
+    found: list[tuple[float, bool, Copied]] = []
+    for fk in parents:
+        index = frame.parents[fk.id]
+        rows = np.flatnonzero(index >= 0)
+        if len(rows) < SUPPORT or len(rows) < 0.9 * frame.rows or pa.types.is_binary(mine.type):
+            continue
+        above = frames[fk.parent]
+        for name in above.data.column_names:
+            theirs = _as_type(above.data.column(name), mine.type)
+            if theirs is None or name in fk.parent_columns or name in above.late:
+                continue
+            if _equal(mine, theirs, rows[:100], index[rows[:100]]).mean() < _MOSTLY:
+                continue
+            same = _equal(mine, theirs, rows, index[rows])
+            share = float(same.mean())
+            chance = _chance(theirs.take(pa.array(index[rows])))
+            if share >= _MOSTLY and (share - chance) * len(rows) >= SUPPORT and share > 2 * chance:
+                found.append((share, name.lower() in column.lower(), Copied(fk.id, name)))
+            elif share == 1.0 and (1 - chance) * len(rows) >= SUPPORT:
+                found.append((share, name.lower() in column.lower(), Copied(fk.id, name)))
+    if not found:
+        return
+    share, _, copy = max(found, key=lambda f: f[:2])
+    always = share == 1.0 and (len(np.flatnonzero(frame.parents[copy.key] >= 0)) == frame.rows or mine.null_count > 0)
+    (rules.copied if always else rules.sticky)[column] = copy
+
+
+def _as_type(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
+    """The values in another type of exact numbers, if none of them changes; None where they cannot be compared."""
+    if values.type == kind:
+        return values
+    exact = all(pa.types.is_decimal(t) or pa.types.is_integer(t) for t in (values.type, kind))
+    try:
+        return values.cast(kind) if exact else None
+    except pa.ArrowInvalid:
+        return None
+
+
+def _equal(mine: pa.ChunkedArray, theirs: pa.ChunkedArray, rows: np.ndarray, above: np.ndarray) -> np.ndarray:
+    a, b = mine.take(pa.array(rows)), theirs.take(pa.array(above))
+    same = pc.or_(pc.fill_null(pc.equal(a, b), False), pc.and_(a.is_null(), b.is_null()))
+    return np.asarray(same.to_numpy(), dtype=bool)
+
+
+def equal_rows(mine: pa.ChunkedArray, theirs: pa.ChunkedArray, index: np.ndarray) -> np.ndarray:
+    """Whether each row's value is that of its parent; rows without a parent are compared with the first one. Bool (n,)."""
+    theirs = theirs if theirs.type == mine.type else theirs.cast(mine.type)
+    return _equal(mine, theirs, np.arange(len(index)), np.maximum(index, 0)) if len(theirs) else np.zeros(len(index), dtype=bool)
+
+
+def _chance(values: pa.ChunkedArray) -> float:
+    """How often two rows agree by chance."""
+    counts = np.asarray(values.value_counts().field("counts").to_numpy(), dtype=float)
+    return float(((counts / counts.sum()) ** 2).sum()) if len(counts) else 1.0

@@ -1,0 +1,97 @@
+"""Numbers and dates as distances: from another column, from a parent's, from the sibling before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.model import Base, Rules
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT
+
+
+def find_shift(frame: Frame, column: str, codec: NumberCodec, rules: Rules) -> None:
+    """A constant distance from a column before it."""
+    for other, kind in frame.codecs.items():
+        if other == column:
+            return
+        if isinstance(kind, NumberCodec) and kind.comparable(codec) and other not in rules.totals:
+            for _, base in _distance(frame.x[column], frame.x[other] * (kind.unit / codec.unit), Base("own", other), codec):
+                if base.shift is not None:
+                    rules.bases[column] = base
+                    return
+
+
+def find_chains(frame: Frame, numbers: Mapping[str, NumberCodec], rules: Rules) -> None:
+    """Intervals without gaps: the end of a row is the start of the next one."""
+    group = frame.group
+    if group is None:
+        return
+    for column, codec in numbers.items():
+        for other, kind in numbers.items():
+            if other == column or other in rules.chains or codec.unit != kind.unit or not codec.comparable(kind):
+                continue
+            after = group.following(frame.x[other])
+            rows = np.isfinite(after)
+            if rows.sum() >= SUPPORT and np.array_equal(after[rows], frame.x[column][rows]) and len(np.unique(after[rows])) > 5:
+                rules.chains[column] = other
+                break
+
+
+def find_bases(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], numbers: Mapping[str, NumberCodec], rules: Rules) -> None:
+    """For each number the base that leaves least spread, where the distance has a sign or becomes much smaller."""
+    later = {*numbers, *rules.chains, *rules.totals, *rules.bases, *rules.arithmetic}
+    done = [c for c, k in frame.codecs.items() if isinstance(k, NumberCodec) and c not in later]
+    for column, codec in numbers.items():
+        x = frame.x[column]
+        options: list[tuple[float, Base]] = []
+        for other in done:
+            kind = frame.codecs[other]
+            if isinstance(kind, NumberCodec) and kind.comparable(codec):
+                options += _distance(x, frame.x[other] * (kind.unit / codec.unit), Base("own", other), codec)
+        for fk in parents:
+            above, index = frames[fk.parent], frame.parents[fk.id]
+            for other, kind in above.codecs.items():
+                if isinstance(kind, NumberCodec) and kind.comparable(codec) and pa.types.is_temporal(codec.type):
+                    value = np.where(index >= 0, above.x[other][np.maximum(index, 0)], np.nan) if above.rows else np.full(len(x), np.nan)
+                    options += _distance(x, value * (kind.unit / codec.unit), Base("parent", other, fk.id), codec)
+        best = min(options, key=lambda o: o[0], default=None)
+        chosen = best[1] if best is not None else None
+        if frame.group is not None and (frame.group.position > 0).sum() >= 2 * SUPPORT and (chosen is None or chosen.kind == "parent"):
+            steps = _distance(x, frame.group.previous(x), Base("previous", column), codec, monotone=True)
+            if steps and _moves(x - frame.group.previous(x)) and (best is None or best[1].shift is None):
+                first = next((b for _, b in sorted(options, key=lambda o: o[0]) if b.kind == "parent"), None)
+                chosen = Base("previous", column, least=steps[0][1].least, most=steps[0][1].most, first=first)
+        if chosen is not None:
+            rules.bases[column] = chosen
+        done.append(column)
+
+
+def _distance(x: np.ndarray, base: np.ndarray, template: Base, codec: NumberCodec, *, monotone: bool = False) -> list[tuple[float, Base]]:
+    """The base with its bounds and its score (spread of the distance over spread of the column), if it is worth it."""
+    both = np.isfinite(x) & np.isfinite(base)
+    if both.sum() < 2 * SUPPORT or both.sum() < (0.3 if monotone else 0.8) * np.isfinite(x).sum():
+        return []
+    distance = x[both] - base[both]
+    spread = float(np.diff(np.quantile(x[both], [0.1, 0.9]))[0])
+    least, most = float(distance.min()), float(distance.max())
+    if spread <= 0 or np.unique(x[both]).size < 8 or np.unique(base[both]).size < 4:
+        return []
+    ratio = float(np.diff(np.quantile(distance, [0.1, 0.9]))[0]) / spread
+    signed = least >= 0 or most <= 0
+    made = Base(template.kind, template.column, template.key, None, least, most)
+    if least == most and both.sum() == np.isfinite(x).sum() and not (np.isnan(x) & np.isfinite(base)).any() and not monotone:
+        return [(-1.0, Base(template.kind, template.column, template.key, least, least, most))]
+    temporal = pa.types.is_temporal(codec.type)
+    worth = signed and (ratio < (0.95 if temporal or monotone else 0.7)) or (not monotone and ratio < 0.25)
+    return [(ratio, made)] if worth else []
+
+
+def _moves(steps: np.ndarray) -> bool:
+    """Whether siblings mostly differ: a column that seldom changes is better drawn knowing the sibling before."""
+    known = steps[np.isfinite(steps)]
+    return bool((known != 0).mean() > 0.5)

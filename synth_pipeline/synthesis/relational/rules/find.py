@@ -1,0 +1,69 @@
+"""Finding the rules of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.arithmetic import find_arithmetic
+from synth_pipeline.synthesis.relational.rules.children import find_rank, find_total
+from synth_pipeline.synthesis.relational.rules.copies import find_copies
+from synth_pipeline.synthesis.relational.rules.dependencies import find_determined
+from synth_pipeline.synthesis.relational.rules.distances import find_bases, find_chains, find_shift
+from synth_pipeline.synthesis.relational.rules.model import Rules
+
+
+def find_rules(
+    frame: Frame,
+    frames: Mapping[str, Frame],
+    parents: list[ForeignKey],
+    children: list[ForeignKey],
+    candidates: Collection[str],
+    copyable: Collection[str],
+    places: Collection[str],
+) -> Rules:
+    """Finds the rules of one table.
+
+    Args:
+        frame: the table.
+        frames: all tables, by id.
+        parents: the foreign keys whose parents exist before the table's rows do.
+        children: the foreign keys that own rows of other tables under this one.
+        candidates: columns with values of their own, which rules may explain.
+        places: columns that hold parts of a place (city, state, country, postal code).
+        copyable: columns (personal ones and text among them) that may be copies of a parent's column.
+    """
+    rules = Rules()
+    for column in copyable:
+        find_copies(frame, frames, parents, column, rules)
+    numbers = {c: codec for c in candidates if isinstance(codec := frame.codecs[c], NumberCodec) and c not in rules.copied and c not in rules.sticky}
+    for column in numbers:
+        first = find_rank(frame, column)
+        if first is not None:
+            rules.ranks[column] = first
+    for column, codec in numbers.items():
+        if column in rules.ranks:
+            continue
+        total = find_total(frame, frames, children, column, codec)
+        if total is not None:
+            rules.totals[column] = total
+    # What is computed from the others varies most, as a total does; it is then no operand of them.
+    for column in sorted(numbers, key=lambda c: -float(np.nanstd(frame.x[c]) * numbers[c].unit) if np.isfinite(frame.x[c]).any() else 0.0):
+        if column not in rules.ranks and column not in rules.totals:
+            arithmetic = find_arithmetic(frame, column, numbers[column], {*rules.totals, *rules.arithmetic})
+            if arithmetic is not None:
+                rules.arithmetic[column] = arithmetic
+    for column, codec in numbers.items():
+        if column not in rules.exact():
+            find_shift(frame, column, codec, rules)
+    taken = rules.exact()
+    find_determined(frame, [c for c in candidates if c not in taken and c not in rules.sticky], places, rules)
+    # A column that determines another one must keep to the values that it has: no distances, no continuation.
+    fixed = rules.exact() | set(rules.determined.values())
+    find_chains(frame, {c: k for c, k in numbers.items() if c not in fixed}, rules)
+    find_bases(frame, frames, parents, {c: k for c, k in numbers.items() if c not in fixed and c not in rules.chains}, rules)
+    return rules
