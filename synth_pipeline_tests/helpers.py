@@ -11,7 +11,12 @@ from synth_pipeline.connectors import connect
 
 def bundle_of(database_path: Path | str, directory: Path | str) -> tuple[DatabaseSchema, TableBundle]:
     """Reads every row of a SQLite database; the bundle lies in `directory`."""
-    connector = connect(f"sqlite:///{database_path}")
+    return read_bundle(f"sqlite:///{database_path}", directory)
+
+
+def read_bundle(url: str, directory: Path | str) -> tuple[DatabaseSchema, TableBundle]:
+    """Reads every row of a database, each table in an order of its own; the bundle lies in `directory`."""
+    connector = connect(url)
     try:
         schema = connector.reflect()
         writer = BundleWriter(directory, schema)

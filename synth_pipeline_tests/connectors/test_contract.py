@@ -1,0 +1,23 @@
+"""The contract of the connectors, on every engine that runs here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from synth_pipeline_tests.connectors.contract import Contract, Engine
+from synth_pipeline_tests.connectors.engines import PostgreSQL, SQLite
+
+
+class TestSQLite(Contract):
+    @pytest.fixture
+    def engine(self, tmp_path: Path) -> Engine:
+        return SQLite(tmp_path)
+
+
+class TestPostgreSQL(Contract):
+    @pytest.fixture
+    def engine(self, new_database: Callable[..., str]) -> Engine:
+        return PostgreSQL(new_database)
