@@ -21,7 +21,7 @@ from synth_pipeline.synthesis.relational.frame import Frame, Group, small_bins
 from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_blocks, levels
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, DrawnColumn, MeanModel, TableModel, opening_context
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Base, equal_rows, find_rules
+from synth_pipeline.synthesis.relational.rules import Base, equal_rows, find_numbering, find_rules, find_written
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import Training, ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
@@ -163,6 +163,17 @@ class _Fit:
             features, columns = frame.codecs[column].features(f"c.{column}", frame.x[column])
             context.add(features, columns)
             self.own[plan.table].add(features, columns)
+        keys = [fk for fk in parents if len(fk.columns) == 1]
+        alone = [c for c in roles.made if c in roles.unique]
+        for column in alone:
+            numbering = find_numbering(frame, keys, column) if roles.kinds[column] == "surrogate" else None
+            if numbering is not None:
+                rules.numbered[column] = numbering
+        for column in alone:
+            public = roles.kinds[column] in ("shape", "personal") and not self.data.metadata.column(plan.table, column).pii
+            written = find_written(frame, column, rules.numbered) if public else None
+            if written is not None:
+                rules.written[column] = written
         for check in frame.table.checks:
             named = tuple(c for c in rules.drawn_behind(named_columns(check.sql, model.order)) if c in frame.x)
             picked = stream(self.seed, plan.table, "check", check.sql).permutation(np.flatnonzero(frame.train))[:_CHECKED]

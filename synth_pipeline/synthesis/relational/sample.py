@@ -18,6 +18,7 @@ from synth_pipeline.synthesis.relational.encode import NumberCodec, digitize
 from synth_pipeline.synthesis.relational.frame import Group, small_bins
 from synth_pipeline.synthesis.relational.keep import keep_checks, keep_unique
 from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel, opening_context
+from synth_pipeline.synthesis.relational.numbers import number_keys
 from synth_pipeline.synthesis.relational.parents import copied_reference, draw_link, draw_lookup, draw_tree, find_parents, require_parents
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.sizes import planned_rows
@@ -92,6 +93,7 @@ class Sampler(Draft):
             if all({**state.arrays, **state.parents}.get(k) is v for k, v in before.items()):
                 break
             recompute(self, model, state)
+        number_keys(self, model, state)
         self._children(model, state)
         return state
 

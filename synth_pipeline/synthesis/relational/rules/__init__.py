@@ -11,6 +11,21 @@ from __future__ import annotations
 from synth_pipeline.synthesis.relational.rules.arithmetic import Linear, Product
 from synth_pipeline.synthesis.relational.rules.copies import equal_rows
 from synth_pipeline.synthesis.relational.rules.find import find_rules
-from synth_pipeline.synthesis.relational.rules.model import Base, Copied, Rules, Total
+from synth_pipeline.synthesis.relational.rules.model import Base, Copied, Numbering, Rules, Total, Written
+from synth_pipeline.synthesis.relational.rules.numbering import find_numbering, find_written, ranks
 
-__all__ = ["Base", "Copied", "Linear", "Product", "Rules", "Total", "equal_rows", "find_rules"]
+__all__ = [
+    "Base",
+    "Copied",
+    "Linear",
+    "Numbering",
+    "Product",
+    "Rules",
+    "Total",
+    "Written",
+    "equal_rows",
+    "find_numbering",
+    "find_rules",
+    "find_written",
+    "ranks",
+]

@@ -48,6 +48,41 @@ class Base:
     first: Base | None = None
 
 
+DATE_FORMS = ("%Y", "%Y%m", "%Y%m%d", "%y", "%y%m", "%y%m%d", "%m", "%d")
+"""How parts of a date are written within a number."""
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """The order in which the numbers of a key are given to the rows.
+
+    Attributes:
+        by: what the order follows, the first level first: ("column", its name) or ("key", the foreign key's id); nothing:
+            no order shows.
+        noise: how far keys stray from it, as a share of the rows (standard deviation); 0 where they never do.
+    """
+
+    by: tuple[tuple[str, str], ...]
+    noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text key made of literals, parts of a date and a count.
+
+    Attributes:
+        parts: ("text", literal), (a form of a date, its column) or ("count", fewest digits), in order.
+        key: the column whose order the count follows.
+        first: the first count.
+        restarts: whether the count starts again with every other text before and after it.
+    """
+
+    parts: tuple[tuple[str, str], ...]
+    key: str
+    first: int
+    restarts: bool
+
+
 @dataclass
 class Rules:
     """All rules of one table, by column."""
@@ -60,6 +95,8 @@ class Rules:
     ranks: dict[str, float] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
     bases: dict[str, Base] = field(default_factory=dict)
+    numbered: dict[str, Numbering] = field(default_factory=dict)
+    written: dict[str, Written] = field(default_factory=dict)
 
     def exact(self) -> set[str]:
         """Columns that are computed and never drawn."""
@@ -107,3 +144,10 @@ class Rules:
                 yield f"{table}.{c} ≥ {other}"
             elif b.most <= 0:
                 yield f"{table}.{c} ≤ {other}"
+        for c, n in self.numbered.items():
+            if n.by:
+                order = ", then ".join(name if kind == "column" else f"its {parents[name]}" for kind, name in n.by)
+                yield f"{table}.{c} counts {'roughly ' if n.noise else ''}in the order of {order}"
+        for c, w in self.written.items():
+            text = "".join(v if k == "text" else "9" * max(1, int(v)) if k == "count" else f"<{k} of {v}>" for k, v in w.parts)
+            yield f"{table}.{c} = {text}, counted in the order of {w.key}{', from the start for each date' if w.restarts else ''}"
