@@ -125,6 +125,22 @@ def _diff(options: argparse.Namespace) -> int:
     return _CHECK_FAILED if changes and options.exit_code else 0
 
 
+def _generations(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from synth_pipeline import terminal
+
+    config = _config(options)
+    made = _store(options).generations(config.name, options.limit)
+    if options.json:
+        return _print_json([asdict(g) for g in made])
+    if not made:
+        _print(f"{config.name}: no synthetic database was made yet.")
+    else:
+        terminal.show_generations(made)
+    return 0
+
+
 def _plan(options: argparse.Namespace, config: SourceConfig) -> int:
     """What `subset` would take, without reading rows."""
     from synth_pipeline import pipeline, stored, terminal
@@ -143,7 +159,7 @@ def _execute(options: argparse.Namespace, config: SourceConfig, first: str, last
     from synth_pipeline import pipeline, terminal
 
     store = _store(options)
-    summary = pipeline.run(config, store, first=first, last=last, progress=_progress(options))
+    summary = pipeline.run(config, store, first=first, last=last, generation=options.generation, progress=_progress(options))
     if options.json:
         _print_json(summary.to_dict())
     else:
@@ -182,16 +198,21 @@ def _parser() -> argparse.ArgumentParser:
     from synth_pipeline import __version__
 
     common = argparse.ArgumentParser(add_help=False)
-    configs, artifacts = (Path(os.environ.get(f"SYNTH_PIPELINE_{name.upper()}") or name) for name in ("configs", "artifacts"))
+    given = os.environ.get
+    configs = given("SYNTH_PIPELINE_CONFIGS") or "configs"
     common.add_argument("--configs", type=Path, default=configs, metavar="DIR", help="folder of the configurations (configs)")
     common.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     common.add_argument("--quiet", action="store_true", help="show no progress")
     common.add_argument("--debug", action="store_true", help="show where an error comes from")
     stored = argparse.ArgumentParser(add_help=False)
-    stored.add_argument("--artifacts", type=Path, default=artifacts, metavar="DIR", help="folder of the artifacts (artifacts)")
+    artifacts = given("SYNTH_PIPELINE_ARTIFACTS") or "artifacts"
+    stored.add_argument("--artifacts", default=artifacts, metavar="DIR", help="folder of the artifacts, or s3://bucket/folder (artifacts)")
+    stored.add_argument("--keep", type=_count, default=given("SYNTH_PIPELINE_KEEP") or "2", metavar="N", help="versions of each stage to keep (2)")
     chosen = argparse.ArgumentParser(add_help=False)
     chosen.add_argument("--seed", type=_natural, metavar="N", help="seed of subset, fit and sample")
     chosen.add_argument("--scale", type=_positive, metavar="X", help="synthetic rows as a multiple of the source's")
+    chosen.add_argument("--identifier", metavar="NAME", help="a name for the generation, in report and log")
+    chosen.add_argument("--generation", metavar="NAME", help="report or export an earlier generation: its identifier, or how its content hash begins")
     one = argparse.ArgumentParser(add_help=False)
     one.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of one in the folder of configurations")
 
@@ -219,6 +240,8 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("files", nargs="*", metavar="CONFIG", help="all of the folder if none is named")
     diff = add("diff", "compare the schema of the source with the last run", _diff, one, stored)
     diff.add_argument("--exit-code", action="store_true", help="exit with 1 where something changed")
+    generations = add("generations", "list the synthetic databases that were made of a source, newest first", _generations, one, stored)
+    generations.add_argument("--limit", type=_count, default=20, metavar="N", help="how many at most (20)")
     demo = add("demo", "build the telecom demo and run it", _demo, stored, chosen)
     demo.add_argument("--build-only", action="store_true", help="only build the source")
     return parser
@@ -227,6 +250,12 @@ def _parser() -> argparse.ArgumentParser:
 def _natural(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**63:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
     return int(text)
 
 
@@ -249,13 +278,14 @@ def _config(options: argparse.Namespace) -> SourceConfig:
 def _overridden(config: SourceConfig, options: argparse.Namespace) -> SourceConfig:
     from synth_pipeline.config import overridden
 
-    return overridden(config, seed=getattr(options, "seed", None), scale=getattr(options, "scale", None))
+    given = {name: getattr(options, name, None) for name in ("seed", "scale", "identifier")}
+    return overridden(config, **given)
 
 
 def _store(options: argparse.Namespace) -> ArtifactStore:
     from synth_pipeline.artifacts import ArtifactStore
 
-    return ArtifactStore(options.artifacts)
+    return ArtifactStore(options.artifacts, options.keep)
 
 
 def _progress(options: argparse.Namespace) -> Progress:

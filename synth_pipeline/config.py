@@ -190,13 +190,14 @@ def validate(path_or_name: Path | str, configs_dir: Path | str = CONFIGS) -> lis
     return _read(path_or_name, configs_dir)[1]
 
 
-def overridden(config: SourceConfig, *, seed: int | None = None, scale: float | None = None) -> SourceConfig:
-    """The configuration with the seed of subset, fit and sample, or the scale, given on a command line."""
+def overridden(config: SourceConfig, *, seed: int | None = None, scale: float | None = None, identifier: str | None = None) -> SourceConfig:
+    """The configuration with the seed of subset, fit and sample, the scale, or the generation's name, given on a command line."""
     parts: dict[str, Any] = {}
     if seed is not None:
         parts = {name: getattr(config, name).model_copy(update={"seed": seed}) for name in ("subset", "synthesizer", "sample")}
-    if scale is not None:
-        parts["sample"] = parts.get("sample", config.sample).model_copy(update={"scale": scale})
+    sample = {name: value for name, value in (("scale", scale), ("identifier", identifier)) if value is not None}
+    if sample:
+        parts["sample"] = parts.get("sample", config.sample).model_copy(update=sample)
     return config.model_copy(update=parts) if parts else config
 
 

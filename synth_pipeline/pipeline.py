@@ -10,17 +10,29 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synth_pipeline import stored
 from synth_pipeline.artifacts import CLI_STAGES, ArtifactStore, TableBundle
 from synth_pipeline.catalog.schema import DatabaseSchema
 from synth_pipeline.errors import ArtifactError, UsageError, closest
 from synth_pipeline.gate import check, require_intact
-from synth_pipeline.locking import source_lock
 from synth_pipeline.progress import Progress, Silent
 from synth_pipeline.selection import working_schema
-from synth_pipeline.stages import declared, export, fit, infer, plan, reflect, report, require_synthesizer, require_target, sample, subset
+from synth_pipeline.stages import (
+    declared,
+    export,
+    fit,
+    generation_facts,
+    infer,
+    plan,
+    reflect,
+    report,
+    require_synthesizer,
+    require_target,
+    sample,
+    subset,
+)  # fmt: skip
 from synth_pipeline.summary import RunSummary, StageSummary, TableSummary
 
 if TYPE_CHECKING:
@@ -31,18 +43,22 @@ if TYPE_CHECKING:
     from synth_pipeline.synthesis.base import FittedSynthesizer
 
 __all__ = [
-    "VERBS", "check", "declared", "export", "fit", "infer", "plan", "reflect", "report", "require_intact", "require_target", "run",
-    "sample", "subset", "working_schema",
+    "VERBS", "check", "declared", "export", "fit", "generation_facts", "infer", "plan", "reflect", "report", "require_intact", "require_target",
+    "run", "sample", "subset", "working_schema",
 ]  # fmt: skip
 
 VERBS = tuple(CLI_STAGES.values())
 """The stages in their order, as the command line calls them."""
 
 
-def run(config: SourceConfig, store: ArtifactStore, *, first: str = "reflect", last: str = "export", progress: Progress | None = None) -> RunSummary:
+def run(
+    config: SourceConfig, store: ArtifactStore, *, first: str = "reflect", last: str = "export", generation: str | None = None,
+    progress: Progress | None = None,
+) -> RunSummary:  # fmt: skip
     """Takes one source through the stages from `first` to `last`, publishing each; what came before is read from the store.
 
-    Integrity is checked after subset and after sample. Without a target in the configuration a run ends with the report.
+    `generation` names an earlier synthetic database to report or export instead of the newest, as `ArtifactStore.generation`
+    takes it. Integrity is checked after subset and after sample. Without a target in the configuration a run ends with the report.
 
     Raises:
         UsageError: no such stage, `first` comes after `last`, or another run of the source is under way.
@@ -52,19 +68,30 @@ def run(config: SourceConfig, store: ArtifactStore, *, first: str = "reflect", l
     for verb in (first, last):
         if verb not in VERBS:
             raise UsageError(f"There is no stage {verb!r}.", closest(verb, VERBS))
+    if generation is not None and VERBS.index(first) < VERBS.index("report"):
+        raise UsageError("An earlier generation can be reported or exported, not made.", "Use it with `report`, `export`, or --from report.")
     if VERBS.index(first) > VERBS.index(last):
         raise UsageError(f"Stage {first!r} comes after stage {last!r}.", f"The order is: {', '.join(VERBS)}.")
     verbs = VERBS[VERBS.index(first) : VERBS.index(last) + 1]
-    with source_lock(store.root, config.name):
-        return _Run(config, store, progress or Silent()).go(verbs)
+    with store.lock(config.name):
+        return _Run(config, store, progress or Silent(), generation).go(verbs)
+
+
+class _Done(NamedTuple):
+    """What a stage made: how much of what, and what its manifest says beside that."""
+
+    amount: int
+    unit: str = "rows"
+    facts: dict[str, Any] = {}
 
 
 class _Run:
     """One run: results are read from the store, which each stage publishes into, so that a run and single stages agree."""
 
-    def __init__(self, config: SourceConfig, store: ArtifactStore, progress: Progress) -> None:
+    def __init__(self, config: SourceConfig, store: ArtifactStore, progress: Progress, generation: str | None = None) -> None:
         self.config, self.store, self.progress = config, store, progress
-        self.summary = RunSummary(config.name, str(store.root / config.name))
+        self.version = store.generation(config.name, generation).version if generation is not None else None
+        self.summary = RunSummary(config.name, f"{store}/{config.name}")
         self.integrity: IntegrityReport | None = None
 
     def go(self, verbs: Sequence[str]) -> RunSummary:
@@ -93,15 +120,17 @@ class _Run:
         missing = [stage for stage in earlier if not self.store.exists(self.config.name, stage)]
         if missing:
             raise ArtifactError(
-                f"There is no artifact {missing[0]} of {self.config.name} in {self.store.root}.",
+                f"There is no artifact {missing[0]} of {self.config.name} in {self.store}.",
                 f"Make it first: synth-pipeline run {self.config.name} --to {CLI_STAGES[earlier[-1]]}.",
             )
 
     def _stage(self, verb: str) -> None:
         started = time.monotonic()
         stage = next(s for s, v in CLI_STAGES.items() if v == verb)
-        with self.store.publish(self.config.name, stage, **self._facts(verb)) as directory:
-            count, unit = getattr(self, f"_{verb}")(directory)
+        facts = self._facts(verb)
+        with self.store.publish(self.config.name, stage, facts) as directory:
+            count, unit, made = getattr(self, f"_{verb}")(directory)
+            facts |= made
         for cached in _RESULT_OF.get(verb, ()):
             self.__dict__.pop(cached, None)
         getattr(self, f"_after_{verb}", lambda: None)()
@@ -135,36 +164,37 @@ class _Run:
 
     @cached_property
     def synthetic(self) -> TableBundle:
-        return stored.load_tables(self._open("synthetic_tables"))
+        return stored.load_tables(self.store.open(self.config.name, "synthetic_tables", self.version))
 
     def _open(self, stage: str) -> Path:
         return self.store.open(self.config.name, stage)
 
-    def _reflect(self, directory: Path) -> tuple[int, str]:
+    def _reflect(self, directory: Path) -> _Done:
         schema = reflect(self.config)
         stored.save_schema(schema, directory)
-        return len(schema.tables), "tables"
+        return _Done(len(schema.tables), "tables")
 
-    def _infer(self, directory: Path) -> tuple[int, str]:
+    def _infer(self, directory: Path) -> _Done:
         metadata = infer(self.config, self.reflected, self.progress)
         stored.save_metadata(metadata, directory)
-        return sum(len(t.columns) for t in metadata.tables.values()), "columns"
+        return _Done(sum(len(t.columns) for t in metadata.tables.values()), "columns")
 
-    def _subset(self, directory: Path) -> tuple[int, str]:
-        return subset(self.config, self.working, self.metadata, directory, self.progress).bundle.total_rows, "rows"
+    def _subset(self, directory: Path) -> _Done:
+        return _Done(subset(self.config, self.working, self.metadata, directory, self.progress).bundle.total_rows)
 
     def _after_subset(self) -> None:
         found = check(self.working, self.metadata, self.taken.bundle)
         let_through = require_intact(found, "subset's rows", structural_only=True)
         self.summary.warnings += [f"The source itself breaks a rule: {line}." for line in let_through]
 
-    def _fit(self, directory: Path) -> tuple[int, str]:
+    def _fit(self, directory: Path) -> _Done:
         fitted = fit(self.config, self.working, self.metadata, self.taken, directory, self.progress)
         self.summary.warnings += [str(w) for w in fitted.info.get("warnings", ())]
-        return self.taken.bundle.total_rows, "rows"
+        return _Done(self.taken.bundle.total_rows)
 
-    def _sample(self, directory: Path) -> tuple[int, str]:
-        return sample(self.config, self.working, self.taken, self.fitted, directory, self.progress).total_rows, "rows"
+    def _sample(self, directory: Path) -> _Done:
+        made = sample(self.config, self.working, self.taken, self.fitted, directory, self.progress)
+        return _Done(made.total_rows, facts=generation_facts(made))
 
     def _after_sample(self) -> None:
         self.integrity = check(self.working, self.metadata, self.synthetic)
@@ -176,7 +206,7 @@ class _Run:
         ]  # fmt: skip
         require_intact(self.integrity, "synthetic tables", tolerated=self.synthetic.info["broken_in_source"])
 
-    def _report(self, directory: Path) -> tuple[int, str]:
+    def _report(self, directory: Path) -> _Done:
         seconds = {s.stage: s.seconds for s in self.summary.stages}
         made = report(
             self.config, self.working, self.metadata, self.taken, self.synthetic, directory, self.progress,
@@ -187,17 +217,17 @@ class _Run:
         self.summary.grade, self.summary.findings = verdict["quality"]["grade"], [f["text"] for f in verdict["first"]]
         self.summary.failed_checks = [str(c) for c in made.failed_checks]
         self.summary.failed = bool(made.failed_checks) and self.config.checks.severity == "error"
-        return self.synthetic.total_rows, "rows"
+        return _Done(self.synthetic.total_rows)
 
     def _after_report(self) -> None:
-        self.summary.report = str(self.store.path(self.config.name, "quality_report") / "report.html")
+        self.summary.report = f"{self.store.locate(self.config.name, 'quality_report')}/report.html"
 
-    def _export(self, directory: Path) -> tuple[int, str]:
+    def _export(self, directory: Path) -> _Done:
         result = export(
             self.config, self.reflected, self.working, self.synthetic, directory, self.progress, metadata=self.metadata, integrity=self.integrity
         )
         self.summary.target = result.target
-        return self.synthetic.total_rows, "rows"
+        return _Done(self.synthetic.total_rows)
 
 
 _RESULT_OF = {

@@ -159,6 +159,15 @@ def sample(
     return TableBundle.open(directory)
 
 
+def generation_facts(synthetic: TableBundle) -> dict[str, Any]:
+    """What the log of generations keeps of a synthetic database; the fields of `artifacts.Generation`."""
+    info = synthetic.info
+    return {
+        "identifier": info["identifier"], "scale": info["scale"], "seed": info["seed"], "rows": synthetic.total_rows,
+        "content_hash": synthetic.content_hash, "subset": info["subset"]["content_hash"], "synthesizer": info["synthesizer"]["name"],
+    }  # fmt: skip
+
+
 def report(
     config: SourceConfig, working: DatabaseSchema, metadata: SynthesisMetadata, subset: Subset, synthetic: TableBundle, directory: Path,
     progress: Progress | None = None, *, integrity: IntegrityReport | None = None, facts: dict[str, Any] | None = None,

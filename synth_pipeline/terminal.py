@@ -6,13 +6,14 @@ Colours appear on a terminal only; a pipe gets the same words, never cut at a wi
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from synth_pipeline.artifacts import ArtifactStore
+    from synth_pipeline.artifacts import ArtifactStore, Generation
     from synth_pipeline.catalog.schema import DatabaseSchema
     from synth_pipeline.subset import SubsetPlan
     from synth_pipeline.summary import RunSummary
@@ -94,6 +95,16 @@ def show_schema(schema: DatabaseSchema) -> None:
         parents = ", ".join(dict.fromkeys(fk.parent for fk in t.foreign_keys))
         tables.add_row(t.id, str(len(t.columns)), _count(t.row_estimate), ", ".join(t.primary_key) or "[dim]none", parents)
     _console().print(tables)
+
+
+def show_generations(made: Sequence[Generation]) -> None:
+    """One line per generation; what is not kept any more is dim."""
+    lines = _table("identifier", "made (UTC)", "seed", "scale", "rows", "content", "kept")
+    for g in made:
+        when = g.made_at.replace("T", " ").rstrip("Z")
+        cells = (_text(g.identifier), when, str(g.seed), f"{g.scale:g}", _count(g.rows), g.content_hash[:12], "yes" if g.kept else "no")
+        lines.add_row(*cells, style=None if g.kept else "dim")
+    _console().print(lines)
 
 
 def show_plan(plan: SubsetPlan) -> None:

@@ -19,7 +19,6 @@ from synth_pipeline.artifacts import TableBundle
 from synth_pipeline.catalog.schema import DatabaseSchema
 from synth_pipeline.config import SourceConfig
 from synth_pipeline.errors import ArtifactError
-from synth_pipeline.locking import source_lock
 from synth_pipeline.metadata.model import SynthesisMetadata
 from synth_pipeline.orchestration import presentation
 from synth_pipeline.orchestration.failures import RETRY_DATABASE, reported
@@ -56,8 +55,8 @@ class _Stage:
         return round(time.monotonic() - self.started, 3)
 
     @contextmanager
-    def publish(self, **facts: Any) -> Iterator[Path]:
-        with self.artifacts.store().publish(self.config.name, self.name, **facts) as directory:
+    def publish(self, facts: Mapping[str, Any] | None = None) -> Iterator[Path]:
+        with self.artifacts.store().publish(self.config.name, self.name, facts) as directory:
             yield directory
 
     def result(self, value: Any, version: str, shown: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
@@ -77,7 +76,7 @@ def _stage(
         config = sources.load(source)
         if overrides is not None:
             config = overrides.applied(config)
-        with source_lock(artifacts.store().root, source):
+        with artifacts.store().lock(source):
             yield _Stage(name, config, artifacts, LogLines(context.log))
 
 
@@ -118,7 +117,7 @@ def rfs_subset(
     """Stage 3, `pipeline.subset`."""
     with _stage(context, sources, artifacts, config) as stage:
         working = pipeline.working_schema(stage.config, stage.read("reflected_schema"), inferred_metadata)
-        with stage.publish(seed=stage.config.subset.seed, schema_fingerprint=working.fingerprint()) as directory:
+        with stage.publish({"seed": stage.config.subset.seed, "schema_fingerprint": working.fingerprint()}) as directory:
             pipeline.subset(stage.config, working, inferred_metadata, directory, stage.progress)
         subset = stage.read(stage.name)
         return stage.result(subset, subset.bundle.content_hash, presentation.of_subset(subset))
@@ -131,7 +130,7 @@ def fitted_synthesizer(
     with _stage(context, sources, artifacts, config) as stage:
         metadata = stage.read("inferred_metadata")
         working = pipeline.working_schema(stage.config, stage.read("reflected_schema"), metadata)
-        with stage.publish(seed=stage.config.synthesizer.seed, schema_fingerprint=working.fingerprint()) as directory:
+        with stage.publish({"seed": stage.config.synthesizer.seed, "schema_fingerprint": working.fingerprint()}) as directory:
             fitted = pipeline.fit(stage.config, working, metadata, rfs_subset, directory, stage.progress)
         return stage.result(fitted, _content(stage), presentation.of_fitted(fitted))
 
@@ -143,10 +142,11 @@ def synthetic_tables(
     with _stage(context, sources, artifacts, config) as stage:
         subset = stage.read("rfs_subset")
         working = pipeline.working_schema(stage.config, stage.read("reflected_schema"), stage.read("inferred_metadata"))
-        with stage.publish(seed=stage.config.sample.seed, schema_fingerprint=working.fingerprint()) as directory:
-            pipeline.sample(stage.config, working, subset, fitted_synthesizer, directory, stage.progress)
-        bundle = stage.read(stage.name)
-        return stage.result(bundle, bundle.content_hash, presentation.of_tables(bundle, subset.population.rows, stage.seconds))
+        facts: dict[str, Any] = {"schema_fingerprint": working.fingerprint()}
+        with stage.publish(facts) as directory:
+            facts |= pipeline.generation_facts(pipeline.sample(stage.config, working, subset, fitted_synthesizer, directory, stage.progress))
+        bundle, generations = stage.read(stage.name), artifacts.store().generations(stage.config.name)
+        return stage.result(bundle, bundle.content_hash, presentation.of_tables(bundle, subset.population.rows, stage.seconds, generations))
 
 
 def quality_report(
@@ -157,9 +157,9 @@ def quality_report(
         metadata = stage.read("inferred_metadata")
         reflected = stage.read("reflected_schema")
         working = pipeline.working_schema(stage.config, reflected, metadata)
-        with stage.publish(schema_fingerprint=working.fingerprint()) as directory:
+        with stage.publish({"schema_fingerprint": working.fingerprint()}) as directory:
             report = pipeline.report(stage.config, working, metadata, stage.read("rfs_subset"), synthetic_tables, directory, stage.progress)
-        page = artifacts.store().path(stage.config.name, stage.name) / "report.html"
+        page = f"{artifacts.store().locate(stage.config.name, stage.name)}/report.html"
         shown = presentation.of_report(report, reflected, page, artifacts.report_url(stage.config.name))
         return stage.result(report, _content(stage), shown)
 
@@ -174,7 +174,7 @@ def exported_database(
             return
         reflected, metadata = stage.read("reflected_schema"), stage.read("inferred_metadata")
         working = pipeline.working_schema(stage.config, reflected, metadata)
-        with stage.publish(schema_fingerprint=working.fingerprint()) as directory:
+        with stage.publish({"schema_fingerprint": working.fingerprint()}) as directory:
             pipeline.export(stage.config, reflected, working, synthetic_tables, directory, stage.progress, metadata=metadata)
         result = stage.read(stage.name)
         yield stage.result(result, synthetic_tables.content_hash, presentation.of_export(result, reflected))

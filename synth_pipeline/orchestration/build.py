@@ -26,7 +26,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
     chosen = settings or Settings.from_environment()
     partitions = source_partitions(chosen.configs)
     names = list(partitions.get_partition_keys())
-    artifacts = Artifacts(root=str(chosen.artifacts), reports_url=chosen.reports_url)
+    artifacts = Artifacts(root=chosen.artifacts, keep=chosen.keep, reports_url=chosen.reports_url)
     sensors = dg.DefaultSensorStatus.RUNNING if chosen.automation else dg.DefaultSensorStatus.STOPPED
     schedules = dg.DefaultScheduleStatus.RUNNING if chosen.automation else dg.DefaultScheduleStatus.STOPPED
     with warnings.catch_warnings():

@@ -6,6 +6,7 @@ another process or on another machine.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -33,7 +34,7 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
         files: Mapping[str, Mapping[str, int]] = store.manifest(source, stage)["files"]
         context.add_output_metadata(
             {
-                "dagster/uri": store.path(source, stage).as_uri(),
+                "dagster/uri": at if "://" in (at := store.locate(source, stage)) else Path(at).as_uri(),
                 "megabytes": round(sum(f["bytes"] for f in files.values()) / 1e6, 3),
             }
         )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -18,7 +17,7 @@ import dagster as dg
 from synth_pipeline.orchestration.charts import bars
 
 if TYPE_CHECKING:
-    from synth_pipeline.artifacts import TableBundle
+    from synth_pipeline.artifacts import Generation, TableBundle
     from synth_pipeline.catalog.schema import DatabaseSchema
     from synth_pipeline.integrity import RuleResult
     from synth_pipeline.metadata.model import SynthesisMetadata
@@ -138,8 +137,8 @@ def of_fitted(fitted: FittedSynthesizer) -> Metadata:
     return facts
 
 
-def of_tables(bundle: TableBundle, source: Mapping[str, int], seconds: float) -> Metadata:
-    """Of `synthetic_tables`: rows per table beside the source's, and how they were made."""
+def of_tables(bundle: TableBundle, source: Mapping[str, int], seconds: float, generations: Sequence[Generation] = ()) -> Metadata:
+    """Of `synthetic_tables`: rows per table beside the source's, how they were made, and which generations there were before (newest first)."""
     rows, info = {t: bundle.rows(t) for t in bundle.tables}, bundle.info
     total, wanted = sum(rows.values()), sum(source.get(t, 0) for t in rows)
     return {
@@ -151,14 +150,16 @@ def of_tables(bundle: TableBundle, source: Mapping[str, int], seconds: float) ->
         "seed": info.get("seed"),
         "scale": info.get("scale"),
         "identifier": str(info.get("identifier")),
+        "content_hash": bundle.content_hash,
         "rows_by_table": chart(
             [(t, (float(source.get(t, 0)), float(n))) for t, n in sorted(rows.items(), key=lambda i: -i[1])], ("source", "synthetic")
         ),
         "synthetic": table({"table": t, "source": source.get(t, 0), "synthetic": n, "ratio": _share(n, source.get(t, 0))} for t, n in rows.items()),
+        "generations": table(_generation(g) for g in generations),
     }
 
 
-def of_report(report: QualityReport, source: DatabaseSchema, page: Path, url: str | None) -> Metadata:
+def of_report(report: QualityReport, source: DatabaseSchema, page: str, url: str | None) -> Metadata:
     """Of `quality_report`; `url` is where the page is served, `page` where it lies."""
     verdict, properties = report.figures["verdict"], report.figures["properties"]
     quality, privacy, integrity = verdict["quality"], verdict["privacy"], verdict["integrity"]
@@ -243,6 +244,13 @@ def of_rules(results: Sequence[RuleResult]) -> Metadata:
     if skipped:
         facts["skipped"] = table({"table": r.rule.table, "rule": r.rule.text, "why": str(r.skipped)} for r in skipped)
     return facts
+
+
+def _generation(made: Generation) -> dict[str, Any]:
+    return {
+        "identifier": made.identifier, "made": made.made_at.replace("T", " ").rstrip("Z"), "seed": str(made.seed), "scale": f"{made.scale:g}",
+        "rows": made.rows, "content": made.content_hash[:12], "kept": "yes" if made.kept else "no",
+    }  # fmt: skip
 
 
 # --- parts -------------------------------------------------------------------------------------------------------------

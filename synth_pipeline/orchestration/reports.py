@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from synth_pipeline.artifacts import ArtifactStore
-from synth_pipeline.errors import UsageError
+from synth_pipeline.errors import SynthPipelineError, UsageError
 from synth_pipeline.orchestration.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -37,22 +37,26 @@ class ReportHandler(BaseHTTPRequestHandler):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
-        source = unquote(urlsplit(self.path).path).strip("/")
+        try:
+            self._respond(unquote(urlsplit(self.path).path).strip("/"))
+        except SynthPipelineError as e:
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, f"<style>{_STYLE}</style><p>{escape(str(e))}".encode())
+
+    do_HEAD = do_GET
+
+    def _respond(self, source: str) -> None:
         if not source:
             self._answer(HTTPStatus.OK, self._index())
         elif source in self._sources():
-            self._answer(HTTPStatus.OK, (self._store.path(source, _STAGE) / _PAGE).read_bytes())
+            self._answer(HTTPStatus.OK, (self._store.open(source, _STAGE) / _PAGE).read_bytes())
         else:
             self._answer(
                 HTTPStatus.NOT_FOUND, f"<style>{_STYLE}</style><p>There is no report of {escape(source)} (yet). <a href='/'>All reports</a>".encode()
             )
 
-    do_HEAD = do_GET
-
     def _sources(self) -> list[str]:
         """Names come from the folder and never from the address, so that no address leads outside."""
-        root = self._store.root
-        return sorted(p.name for p in root.iterdir() if (p / _STAGE / _PAGE).is_file()) if root.is_dir() else []
+        return [s for s in self._store.sources() if self._store.exists(s, _STAGE)]
 
     def _index(self) -> bytes:
         lines = "".join(
@@ -79,7 +83,7 @@ class ReportHandler(BaseHTTPRequestHandler):
         logger.debug(format, *args)
 
 
-def server(artifacts: Path, host: str = "127.0.0.1", port: int = PORT) -> ThreadingHTTPServer:
+def server(artifacts: Path | str, host: str = "127.0.0.1", port: int = PORT) -> ThreadingHTTPServer:
     """A server of the reports under an artifacts folder; `serve_forever` runs it. Port 0 takes a free one.
 
     Raises:

@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from synth_pipeline import stored
-from synth_pipeline.artifacts import ArtifactStore
+from synth_pipeline.artifacts import KEEP, ArtifactStore
 
 if TYPE_CHECKING:
     from synth_pipeline.config import SourceConfig
@@ -37,11 +37,12 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
 class Artifacts(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The artifacts of all sources; the command line's `--artifacts` folder."""
 
-    root: str = Field(description="The root folder: ROOT/<source>/<stage>.")
+    root: str = Field(description="The root, a folder or the URI of one in an object store: ROOT/<source>/<stage>.")
+    keep: int = Field(default=KEEP, description="Versions of each stage that are kept.")
     reports_url: str | None = Field(default=None, description="Where the HTML reports are served, if they are.")
 
     def store(self) -> ArtifactStore:
-        return ArtifactStore(self.root)
+        return ArtifactStore(self.root, self.keep)
 
     def report_url(self, source: str) -> str | None:
         """Where a browser finds the newest report of a source; None where reports are not served."""

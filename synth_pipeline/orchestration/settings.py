@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from synth_pipeline.artifacts import KEEP as KEPT
 from synth_pipeline.errors import ConfigError
 
 CONFIGS = "SYNTH_PIPELINE_CONFIGS"
@@ -20,6 +21,7 @@ WEBHOOK = "SYNTH_PIPELINE_WEBHOOK"
 REPORTS_URL = "SYNTH_PIPELINE_REPORTS_URL"
 UI_URL = "SYNTH_PIPELINE_UI_URL"
 OWNERS = "SYNTH_PIPELINE_OWNERS"
+KEEP = "SYNTH_PIPELINE_KEEP"
 
 _SWITCH = {"on": True, "1": True, "true": True, "off": False, "0": False, "false": False}
 
@@ -30,7 +32,8 @@ class Settings:
 
     Attributes:
         configs: the folder with one YAML file per source.
-        artifacts: the root of all artifacts, which the command line shares.
+        artifacts: the root of all artifacts, which the command line shares: a folder, or a URI as `ArtifactStore` takes it.
+        keep: versions of each stage's artifact that are kept.
         executor: where the steps of a run execute; a name of `executors.EXECUTORS`.
         automation: whether schedules and sensors are switched on from the start; they can be switched in the UI.
         reports_url: where `orchestration.reports` serves the HTML reports, or None to show their paths.
@@ -39,7 +42,8 @@ class Settings:
     """
 
     configs: Path
-    artifacts: Path
+    artifacts: str
+    keep: int = KEPT
     executor: str = "multiprocess"
     automation: bool = False
     reports_url: str | None = None
@@ -51,15 +55,20 @@ class Settings:
         """Reads the SYNTH_PIPELINE_… variables; relative folders are taken from the working directory.
 
         Raises:
-            ConfigError: SYNTH_PIPELINE_AUTOMATION is neither on nor off.
+            ConfigError: SYNTH_PIPELINE_AUTOMATION is neither on nor off, or SYNTH_PIPELINE_KEEP is no number from 1 on.
         """
         switch = environment.get(AUTOMATION, "off").lower()
         if switch not in _SWITCH:
             raise ConfigError(f"{AUTOMATION} is {switch!r}.", "Set it to `on` or `off`.")
+        keep = environment.get(KEEP) or str(KEPT)
+        if not keep.isdecimal() or not int(keep):
+            raise ConfigError(f"{KEEP} is {keep!r}.", "Set it to the number of versions to keep, at least 1.")
+        root = environment.get(ARTIFACTS) or "artifacts"
         owners = tuple(o.strip() for o in environment.get(OWNERS, "").split(",") if o.strip())
         return cls(
             configs=Path(environment.get(CONFIGS) or "configs").absolute(),
-            artifacts=Path(environment.get(ARTIFACTS) or "artifacts").absolute(),
+            artifacts=root if "://" in root else str(Path(root).absolute()),
+            keep=int(keep),
             executor=environment.get(EXECUTOR) or cls.executor,
             automation=_SWITCH[switch],
             reports_url=(environment.get(REPORTS_URL) or "").rstrip("/") or None,

@@ -30,7 +30,7 @@ class Place:
 
     @property
     def settings(self) -> Settings:
-        return Settings(configs=self.root / "configs", artifacts=self.root / "artifacts", executor="in_process")
+        return Settings(configs=self.root / "configs", artifacts=str(self.root / "artifacts"), executor="in_process")
 
     def database(self, name: str) -> Path:
         return self.root / f"{name}.db"

@@ -145,7 +145,7 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
             "SYNTH_PIPELINE_OWNERS": "team:a, b@c.org",
         }  # fmt: skip
     )
-    assert chosen == Settings(tmp_path, Path("/a"), "dask", True, "http://r", None, ("team:a", "b@c.org"))
+    assert chosen == Settings(tmp_path, "/a", executor="dask", automation=True, reports_url="http://r", owners=("team:a", "b@c.org"))
     assert not Settings.from_environment({}).automation and Settings.from_environment({}).executor == "multiprocess"
     with pytest.raises(ConfigError, match="SYNTH_PIPELINE_AUTOMATION"):
         Settings.from_environment({"SYNTH_PIPELINE_AUTOMATION": "maybe"})

@@ -176,7 +176,7 @@ def test_the_commands_of_compose_run_a_partition(place: Place, postgresql: int, 
         "CODE_SERVER_HOST": "127.0.0.1", "CODE_SERVER_PORT": ports["4000"],
         "SYNTH_PIPELINE_EXECUTOR": "in_process", "SYNTH_PIPELINE_AUTOMATION": "on",
         "SYNTH_PIPELINE_REPORTS_URL": f"http://127.0.0.1:{ports['3001']}",
-        "SYNTH_PIPELINE_CONFIGS": str(place.settings.configs), "SYNTH_PIPELINE_ARTIFACTS": str(place.settings.artifacts),
+        "SYNTH_PIPELINE_CONFIGS": str(place.settings.configs), "SYNTH_PIPELINE_ARTIFACTS": place.settings.artifacts,
         "DAGSTER_HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     asked_for = set(compose["services"]["code"]["environment"]) - {"SYNTH_PIPELINE_UI_URL", "SYNTH_PIPELINE_WEBHOOK"}
@@ -212,6 +212,6 @@ def test_the_commands_of_compose_run_a_partition(place: Place, postgresql: int, 
         assert daemons["SENSOR"] and daemons["SCHEDULER"] and daemons["QUEUED_RUN_COORDINATOR"]
         with urllib.request.urlopen(f"http://127.0.0.1:{reports}/shop", timeout=10) as page:
             assert b"<html" in page.read().lower()
-    assert place.target("shop").exists() and (place.settings.artifacts / "shop" / "quality_report" / "report.html").exists()
+    assert place.target("shop").exists() and (place.root / "artifacts" / "shop" / "quality_report" / "report.html").exists()
     for log in place.root.glob("*.log"):
         assert "not-a-secret" not in log.read_text()

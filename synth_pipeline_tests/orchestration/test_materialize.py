@@ -175,7 +175,7 @@ def test_a_damaged_artifact_is_refused_with_the_stage_to_run_again(place: Place,
     place.add("shop")
     store = ArtifactStore(place.settings.artifacts)
     pipeline.run(load_config("shop", place.settings.configs), store, last="subset")
-    next(store.path("shop", "rfs_subset").glob("*purchase*.parquet")).write_bytes(b"damaged")
+    next(store.open("shop", "rfs_subset").glob("*purchase*.parquet")).write_bytes(b"damaged")
     job = place.definitions().resolve_job_def(JOB)
     result = job.execute_in_process(
         partition_key="shop", instance=instance, asset_selection=[dg.AssetKey("fitted_synthesizer")], raise_on_error=False

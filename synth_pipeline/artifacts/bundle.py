@@ -1,30 +1,20 @@
-"""What stages leave on disk: bundles of tables, and the store that publishes a stage's directory in one step.
+"""Bundles of tables: a directory with one Parquet file per table and a manifest, written as a stream and read whole or in batches.
 
-A `TableBundle` is a directory with one Parquet file per table and a manifest. An `ArtifactStore` keeps
-`ROOT/<source>/<stage>` for the command line and Dagster alike: a stage is written into a staging directory and appears
-under its name, complete, by one atomic replacement of a link, so that a reader sees the old or the new and a crash
-leaves the old. What a stage computes does not belong here.
+Where bundles lie, and which is the newest, belongs to the store.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
-import os
 import re
-import shutil
-import socket
-import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synth_pipeline.artifacts.files import file_sha256, read_json, write_json
 from synth_pipeline.errors import ArtifactError, SchemaMismatchError, UsageError
-from synth_pipeline.locking import process_alive
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,20 +22,9 @@ if TYPE_CHECKING:
 
     from synth_pipeline.catalog.schema import DatabaseSchema
 
-logger = logging.getLogger(__name__)
-
-STAGES = (
-    "reflected_schema", "inferred_metadata", "rfs_subset", "fitted_synthesizer",
-    "synthetic_tables", "quality_report", "exported_database",
-)  # fmt: skip
 BUNDLE_FORMAT = 1
-ARTIFACT_FORMAT = 1
 ROW_GROUP = 65_536
 _BUNDLE_MANIFEST = "bundle.json"
-_ARTIFACT_MANIFEST = "artifact.json"
-
-
-# --- bundles -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -270,154 +249,6 @@ def _as_table(rows: pa.Table | pa.RecordBatch) -> pa.Table:
     import pyarrow as pa
 
     return pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
-
-
-# --- the store ---------------------------------------------------------------------------------------------------------
-
-
-class ArtifactStore:
-    """The artifacts of all sources under one root directory.
-
-    `ROOT/<source>/<stage>` is a link to the newest complete version in `ROOT/<source>/.versions/`; the version before
-    it is kept, so that whoever reads it can finish.
-    """
-
-    def __init__(self, root: Path | str) -> None:
-        self.root = Path(root)
-
-    def path(self, source: str, stage: str) -> Path:
-        """Where a stage's artifact lies, whether or not it exists."""
-        if stage not in STAGES:
-            raise UsageError(f"There is no stage {stage!r}.", f"Stages: {', '.join(STAGES)}.")
-        return self.root / source / stage
-
-    def exists(self, source: str, stage: str) -> bool:
-        return (self.path(source, stage) / _ARTIFACT_MANIFEST).exists()
-
-    @contextmanager
-    def publish(self, source: str, stage: str, **facts: Any) -> Iterator[Path]:
-        """Yields an empty directory to write a stage's artifact into, and publishes it when the block succeeds.
-
-        `facts` (JSON values: schema fingerprint, seed, seconds …) go into the artifact's manifest. When the block
-        raises, the directory is removed and what was published before stays.
-
-        Raises:
-            ArtifactError: the root cannot be written.
-        """
-        final = self.path(source, stage)
-        versions = final.parent / ".versions"
-        try:
-            versions.mkdir(parents=True, exist_ok=True)
-            _sweep(versions)
-            staging = versions / f".staging-{socket.gethostname()}-{os.getpid()}-{stage}-{uuid.uuid4().hex[:8]}"
-            staging.mkdir()
-        except OSError as e:
-            raise ArtifactError(f"The artifacts cannot be written to {self.root}: {e.strerror}.", "Choose another folder with --artifacts.") from e
-        try:
-            yield staging
-            write_json(staging / _ARTIFACT_MANIFEST, self._manifest(staging, source, stage, facts))
-            version = versions / f"{stage}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
-            staging.rename(version)
-            link = versions / f".link-{uuid.uuid4().hex}"
-            link.symlink_to(os.path.relpath(version, final.parent))
-            os.replace(link, final)
-        except OSError as e:
-            raise ArtifactError(
-                f"The artifact {stage} of {source} could not be written: {e.strerror or e}.",
-                "Free some space or choose another folder with --artifacts.",
-            ) from e
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-        for old in sorted(versions.glob(f"{stage}-*"))[:-2]:
-            if old != version:
-                shutil.rmtree(old, ignore_errors=True)
-
-    def open(self, source: str, stage: str) -> Path:
-        """The directory of a stage's newest artifact, after its files were compared with their recorded hashes.
-
-        The path returned is that of the version, so that a stage published meanwhile does not change what is read.
-
-        Raises:
-            ArtifactError: there is none, or a file is missing or damaged.
-        """
-        self.manifest(source, stage)
-        directory = self.path(source, stage).resolve()
-        manifest = read_json(directory / _ARTIFACT_MANIFEST, f"artifact {stage} of {source}")
-        for name, entry in manifest["files"].items():
-            file = directory / name
-            if not file.is_file() or file.stat().st_size != entry["bytes"] or file_sha256(file) != entry["sha256"]:
-                raise ArtifactError(
-                    f"The artifact {stage} of {source} is damaged: {name}.",
-                    f"Run the stage again: synth-pipeline run {source} --from {CLI_STAGES[stage]}.",
-                )
-        return directory
-
-    def manifest(self, source: str, stage: str) -> dict[str, Any]:
-        """What was recorded about a stage's newest artifact.
-
-        Raises:
-            ArtifactError: there is none, or it was written by another version of the layout.
-        """
-        path = self.path(source, stage) / _ARTIFACT_MANIFEST
-        if not path.exists():
-            raise ArtifactError(
-                f"There is no artifact {stage} of {source} in {self.root}.", f"Make it first: synth-pipeline run {source} --to {CLI_STAGES[stage]}."
-            )
-        manifest: dict[str, Any] = read_json(path, f"artifact {stage} of {source}")
-        if manifest.get("format") != ARTIFACT_FORMAT:
-            raise ArtifactError(
-                f"The artifact {stage} of {source} has format {manifest.get('format')!r}, this version reads {ARTIFACT_FORMAT}.",
-                "Run the stage again.",
-            )
-        return manifest
-
-    @staticmethod
-    def _manifest(directory: Path, source: str, stage: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-        from synth_pipeline import __version__
-
-        files = sorted(p for p in directory.rglob("*") if p.is_file())
-        return {
-            "format": ARTIFACT_FORMAT, "source": source, "stage": stage, "package_version": __version__,
-            "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **facts,
-            "files": {p.relative_to(directory).as_posix(): {"bytes": p.stat().st_size, "sha256": file_sha256(p)} for p in files},
-        }  # fmt: skip
-
-
-CLI_STAGES = dict(zip(STAGES, ("reflect", "infer", "subset", "fit", "sample", "report", "export"), strict=True))
-"""The verb of the command line that makes each stage's artifact."""
-
-
-def _sweep(versions: Path) -> None:
-    """Removes staging directories that a killed process of this machine left behind."""
-    for left in versions.glob(f".staging-{socket.gethostname()}-*"):
-        pid = left.name.removeprefix(f".staging-{socket.gethostname()}-").split("-")[0]
-        if pid.isdigit() and not process_alive(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_json(path: Path, payload: Any) -> None:
-    """Writes JSON in a stable form: sorted keys, one final newline."""
-    path.write_text(json.dumps(payload, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path, what: str) -> Any:
-    """Reads a JSON file of an artifact.
-
-    Raises:
-        ArtifactError: it is missing or not JSON; `what` names it in the message.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtifactError(f"There is no {what} in {path.parent}.", "Run the stage that makes it.") from None
-    except (ValueError, OSError) as e:
-        raise ArtifactError(f"The {what} in {path.parent} is damaged ({path.name}: {e}).", "Run the stage that makes it again.") from e
 
 
 @contextmanager
