@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_pipeline.constraints import NotEvaluableError, predicate_mask
-from synth_pipeline.keys import combined_codes, complete_rows, stacked
+from synth_pipeline.keys import combined_codes, complete_rows, folded, reference_columns, stacked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -160,7 +160,6 @@ class _Scope:
     def __init__(self, bundle: TableBundle, schema: DatabaseSchema, table: Table) -> None:
         self._bundle, self._schema, self._table = bundle, schema, table
         self._rows = bundle.read(table.id)
-        self._ascii = schema.dialect == "sqlite"  # NOCASE folds ASCII only
 
     def evaluate(self, rule: Rule) -> RuleResult:
         checks: dict[RuleKind, Callable[[Rule], tuple[int, int]]] = {
@@ -190,7 +189,7 @@ class _Scope:
 
         if not rule.columns:
             raise _Skipped("a unique index over an expression is left to the target database")
-        columns = [self._folded(self._table, c, self._column(c)) for c in rule.columns]
+        columns = [self._folded(c, self._column(c)) for c in rule.columns]
         kept = complete_rows(columns)
         if rule.detail is not None:
             kept &= predicate_mask(self._rows, rule.detail, self._schema.dialect, self._table, null=False)
@@ -203,13 +202,13 @@ class _Scope:
         assert rule.parent is not None
         if rule.parent not in self._bundle.tables:
             raise _Skipped(f"the table {rule.parent} is missing")
-        parent, stored = self._schema.table(rule.parent), {c.name for c in self._schema.table(rule.parent).stored_columns}
+        stored = {c.name for c in self._schema.table(rule.parent).stored_columns}
         if not stored.issuperset(rule.parent_columns):
             raise _Skipped("the parent's key is a generated column")
         keys = self._rows if rule.parent == self._table.id else self._bundle.read(rule.parent, rule.parent_columns)
-        fold = any(not t.column(c).case_sensitive for t, cs in ((self._table, rule.columns), (parent, rule.parent_columns)) for c in cs)
-        left = [self._folded(self._table, c, self._column(c), force=fold) for c in rule.columns]
-        right = [self._folded(parent, c, keys.column(c), force=fold) for c in rule.parent_columns]
+        for name in rule.columns:
+            self._column(name)
+        left, right = reference_columns(self._schema, rule.table, rule.columns, self._rows, rule.parent, rule.parent_columns, keys)
         asked, there = complete_rows(left), complete_rows(right)
         both = [stacked(a, b) for a, b in zip(left, right, strict=True)]
         codes = combined_codes(both)
@@ -231,8 +230,7 @@ class _Scope:
             wrong = pc.or_(pc.less(values, low), pc.greater(values, high))
         else:
             members = pa.chunked_array([pa.array(rule.detail["values"], pa.string())])
-            folded = self._folded(self._table, rule.columns[0], values)
-            wrong = pc.invert(pc.is_in(folded, value_set=self._folded(self._table, rule.columns[0], members).combine_chunks()))
+            wrong = pc.invert(pc.is_in(self._folded(rule.columns[0], values), value_set=self._folded(rule.columns[0], members).combine_chunks()))
         return len(values), int(pc.sum(wrong).as_py() or 0)
 
     def _check(self, rule: Rule) -> tuple[int, int]:
@@ -245,11 +243,5 @@ class _Scope:
             raise _Skipped("the server generates the column" if generated else f"the column {name} is missing")
         return self._rows.column(name)
 
-    def _folded(self, table: Table, name: str, values: pa.ChunkedArray[Any], *, force: bool = False) -> pa.ChunkedArray[Any]:
-        """Text in one case where the column's collation does not tell cases apart."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        if pa.types.is_string(values.type) and (force or not table.column(name).case_sensitive):
-            return pc.ascii_lower(values) if self._ascii else pc.utf8_lower(values)
-        return values
+    def _folded(self, name: str, values: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+        return folded(self._schema, self._table.id, name, values)

@@ -1,6 +1,7 @@
 """Rows compared by their keys, in Arrow columns of any type: codes, uniqueness, and which parent a child row refers to.
 
-Vectorised and linear in rows. What a key means, and whether a broken one is an error, does not belong here.
+Vectorised and linear in rows; text is compared as the database that it comes from compares it. What a key means, and
+whether a broken one is an error, does not belong here.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+    from synth_pipeline.catalog.schema import DatabaseSchema
 
 
 def combined_codes(columns: list[pa.ChunkedArray[Any]]) -> np.ndarray[Any, Any]:
@@ -97,3 +100,25 @@ def parent_rows(child: Sequence[pa.ChunkedArray[Any]], parent: Sequence[pa.Chunk
     found = order[place]
     hit = (theirs[found] == mine) & complete_rows(list(child))
     return np.asarray(np.where(hit, found, -1), dtype=np.int64)
+
+
+def folded(schema: DatabaseSchema, table: str, column: str, values: pa.ChunkedArray[Any], *, force: bool = False) -> pa.ChunkedArray[Any]:
+    """Text in one case where the column's collation does not tell cases apart (or `force`); other values as they are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(values.type) or (schema.table(table).column(column).case_sensitive and not force):
+        return values
+    return pc.ascii_lower(values) if schema.dialect == "sqlite" else pc.utf8_lower(values)  # NOCASE folds ASCII only
+
+
+def reference_columns(
+    schema: DatabaseSchema, table: str, columns: Sequence[str], child: pa.Table, parent: str, parent_columns: Sequence[str], keys: pa.Table
+) -> tuple[list[pa.ChunkedArray[Any]], list[pa.ChunkedArray[Any]]]:
+    """Both sides of a reference as the engine compares them: without case where either column's collation has none."""
+    left, right = [], []
+    for mine, theirs in zip(columns, parent_columns, strict=True):
+        force = not (schema.table(table).column(mine).case_sensitive and schema.table(parent).column(theirs).case_sensitive)
+        left.append(folded(schema, table, mine, child.column(mine), force=force))
+        right.append(folded(schema, parent, theirs, keys.column(theirs), force=force))
+    return left, right

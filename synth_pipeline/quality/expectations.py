@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synth_pipeline.constraints import NotEvaluableError, predicate_mask
-from synth_pipeline.keys import complete_rows, parent_rows
+from synth_pipeline.keys import complete_rows, parent_rows, reference_columns
 
 if TYPE_CHECKING:
     from synth_pipeline.artifacts import TableBundle
@@ -119,9 +119,9 @@ def _flagged(bundle: TableBundle, rules: Sequence[Rule], schema: DatabaseSchema,
         if rule.table != table or not set(rule.columns) <= set(rows.column_names):
             continue
         if rule.kind == "referential_integrity" and rule.parent in bundle.tables:
-            child = [rows.column(c) for c in rule.columns]
-            parent = bundle.read(rule.parent, rule.parent_columns)
-            frame[_flag(number)] = complete_rows(child) & (parent_rows(child, [parent.column(c) for c in rule.parent_columns]) < 0)
+            keys = bundle.read(rule.parent, rule.parent_columns)
+            child, parent = reference_columns(schema, table, rule.columns, rows, rule.parent, rule.parent_columns, keys)
+            frame[_flag(number)] = complete_rows(child) & (parent_rows(child, parent) < 0)
         elif rule.kind == "check_constraints":
             try:
                 frame[_flag(number)] = ~predicate_mask(rows, rule.detail, schema.dialect, schema.table(table), null=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from synth_pipeline.keys import parent_rows
+from synth_pipeline.keys import parent_rows, reference_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,7 +157,7 @@ def _links(schema: DatabaseSchema, fk: ForeignKey, bundle: TableBundle) -> Array
     if not (stored[fk.table].issuperset(fk.columns) and stored[fk.parent].issuperset(fk.parent_columns)):
         return np.full(bundle.rows(fk.table), -1, dtype=np.int64)
     child, parent = bundle.read(fk.table, tuple(dict.fromkeys(fk.columns))), bundle.read(fk.parent, tuple(dict.fromkeys(fk.parent_columns)))
-    return parent_rows([child.column(c) for c in fk.columns], [parent.column(c) for c in fk.parent_columns])
+    return parent_rows(*reference_columns(schema, fk.table, fk.columns, child, fk.parent, fk.parent_columns, parent))
 
 
 def _table_frame(schema: DatabaseSchema, metadata: SynthesisMetadata, table: Table, real: TableBundle, synthetic: TableBundle) -> TableFrame:
