@@ -71,6 +71,39 @@ def _stage(options: argparse.Namespace) -> int:
     return _execute(options, config, options.name, options.name)
 
 
+def _report(options: argparse.Namespace) -> int:
+    if options.synthetic is None:
+        unused = [flag for flag in ("real", "holdout", "metadata", "quality_min", "privacy_max_nearer") if getattr(options, flag) is not None]
+        if unused:
+            raise UsageError(f"--{unused[0].replace('_', '-')} is for a pair of databases.", "Give --synthetic URL too.")
+        if options.config is None:
+            raise UsageError("There is nothing to report on.", "Name a CONFIG, or a pair of databases: --real URL --synthetic URL.")
+        return _stage(options)
+    if (options.config is None) == (options.real is None):
+        raise UsageError("The real database is needed once.", "Give --real URL, or a CONFIG whose `source` it is.")
+    return _compare(options)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    """Any pair of databases, whoever made the synthetic one."""
+    from synth_pipeline import terminal
+    from synth_pipeline.comparison import compare
+    from synth_pipeline.comparison.compare import adhoc, summarised
+    from synth_pipeline.config import connection
+
+    given = {key: value for key in ("quality_min", "privacy_max_nearer") if (value := getattr(options, key)) is not None}
+    config = _config(options) if options.real is None else _overridden(adhoc(connection(options.real, "--real")), options)
+    config = adhoc(config.source, config, checks=given, metadata=options.metadata)
+    synthetic, holdout = connection(options.synthetic, "--synthetic"), options.holdout and connection(options.holdout, "--holdout")
+    report = compare(config, synthetic, options.out, holdout=holdout or None, progress=_progress(options))
+    summary = summarised(report, config.name, options.out)
+    if options.json:
+        _print_json(summary.to_dict())
+    else:
+        terminal.show_summary(summary)
+    return _CHECK_FAILED if summary.failed else 0
+
+
 def _demo(options: argparse.Namespace) -> int:
     from synth_pipeline import demo
     from synth_pipeline.config import Connection, ExportConfig, SourceConfig, config_names
@@ -233,6 +266,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--from", dest="first", choices=list(STAGES), default="reflect", metavar="STAGE", help=f"first stage: {', '.join(STAGES)}")
     run.add_argument("--to", dest="last", choices=list(STAGES), default="export", metavar="STAGE", help="last stage")
     for name, text in STAGES.items():
+        if name == "report":
+            _add_report(add(name, text, _report, stored, chosen))
+            continue
         stage = add(name, text, _stage, one, stored, chosen)
         if name == "subset":
             stage.add_argument("--plan", action="store_true", help="only show what would be taken")
@@ -245,6 +281,28 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", "build the telecom demo and run it", _demo, stored, chosen)
     demo.add_argument("--build-only", action="store_true", help="only build the source")
     return parser
+
+
+def _add_report(command: argparse.ArgumentParser) -> None:
+    command.add_argument("config", metavar="CONFIG", nargs="?", help="a source that was run, or the real one of a pair")
+    pair = command.add_argument_group("any pair of databases", "URL may be env:NAME, the environment variable that holds it")
+    pair.add_argument("--real", metavar="URL", help="the real database, where no CONFIG names it")
+    pair.add_argument("--synthetic", metavar="URL", help="the database to be judged, whoever made it")
+    pair.add_argument("--holdout", metavar="URL", help="real rows that its maker never saw: the ceilings and privacy are measured by them")
+    pair.add_argument("--metadata", type=Path, metavar="FILE", help="SDV's metadata, or metadata.json of `infer`, instead of inference alone")
+    pair.add_argument("--out", type=Path, default=Path("report"), metavar="DIR", help="folder of the report (report)")
+    pair.add_argument("--quality-min", type=_share, metavar="X", help="exit with 1 below this quality (0 to 1)")
+    pair.add_argument("--privacy-max-nearer", type=_share, metavar="X", help="exit with 1 where a larger share of a table is nearer to the real rows")
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+    return value
 
 
 def _natural(text: str) -> int:

@@ -58,13 +58,17 @@ class RelationshipConfig(_Model):
 
 
 class ColumnConfig(_Model):
-    """Overrides of what inference says of one column, under `columns: {table.column: …}`."""
+    """Overrides of what inference says of one column, under `columns: {table.column: …}`.
+
+    `sensitive`: nobody should be able to guess its value from the rest of a person's row; the report measures that.
+    """
 
     sdtype: str | None = None
     pii: bool | None = None
     datetime_format: str | None = None
     regex_format: str | None = None
     locale: str | None = None
+    sensitive: bool | None = None
 
 
 class SubsetConfig(_Model):
@@ -188,6 +192,19 @@ def load_config(path_or_name: Path | str, configs_dir: Path | str = CONFIGS) -> 
 def validate(path_or_name: Path | str, configs_dir: Path | str = CONFIGS) -> list[Problem]:
     """Every problem of a file; empty where `load_config` would take it."""
     return _read(path_or_name, configs_dir)[1]
+
+
+def connection(text: str, place: str) -> Connection:
+    """A database named on a command line: its URL, or `env:NAME` for the variable that holds it.
+
+    Raises:
+        ConfigError: it is no URL, holds a password, or the variable is not set; `place` is where it was given.
+    """
+    found = Connection(url_env=text[4:]) if text.startswith("env:") else Connection(url=text)
+    for _, problem, remedy in _connection_problems(place, found):
+        remedy = f"Put the URL into an environment variable and give its name: {place} env:MY_DATABASE_URL." if "password" in problem else remedy
+        raise ConfigError(problem.replace(f"`{place}.url", f"`{place}").replace("_env`", "`"), remedy)
+    return found
 
 
 def overridden(config: SourceConfig, *, seed: int | None = None, scale: float | None = None, identifier: str | None = None) -> SourceConfig:

@@ -35,7 +35,7 @@ def show_summary(summary: RunSummary) -> None:
         if len(summary.tables) > 1:
             rows.add_section()
             columns = ([t.source for t in summary.tables], [t.subset for t in summary.tables], [t.synthetic for t in summary.tables])
-            rows.add_row("[bold]all", *(_count(sum(n or 0 for n in column)) for column in columns))
+            rows.add_row("[bold]all", *(_count(sum(n or 0 for n in column) if any(n is not None for n in column) else None) for column in columns))
         console.print(rows)
     stages = _table("stage", "seconds", "")
     for stage in summary.stages:

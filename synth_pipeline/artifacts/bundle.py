@@ -43,7 +43,8 @@ class TableBundle:
     Row annotations are columns *about* the rows that are not part of the table, one Parquet row per table row. A subset
     carries `core` (bool: drawn, rather than pulled in by a reference), `weight` (float64: inverse inclusion probability,
     relative to a core row), `entity` (int64: number of the root entity that the row belongs to, -1 if none) and
-    `holdout` (bool: kept from the synthesizer, for the privacy figures).
+    `holdout` (bool: kept from the synthesizer, for the privacy figures). Where rows of two databases were joined, `part`
+    (int64) tells which, and keys are compared within a part.
     """
 
     def __init__(self, directory: Path, manifest: Mapping[str, Any]) -> None:

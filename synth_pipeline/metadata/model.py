@@ -25,6 +25,7 @@ class ColumnMetadata(_Model):
     Attributes:
         sdtype: numerical, datetime, categorical, ordinal, boolean, id, text, unknown, or the name of a Faker provider.
         pii: whether its values are personal and must never leave the source.
+        sensitive: whether nobody should be able to guess its value from the rest of a row (a diagnosis, a salary).
         datetime_format: strptime format, for date-times kept as text or integers (`epoch_s`, `epoch_ms` for epochs).
         regex_format: the shape of structured ids.
         decimals: most digits after the point that occur.
@@ -37,6 +38,7 @@ class ColumnMetadata(_Model):
 
     sdtype: str
     pii: bool = False
+    sensitive: bool = False
     datetime_format: str | None = None
     regex_format: str | None = None
     decimals: int | None = None

@@ -1,4 +1,4 @@
-"""The projection of our metadata to SDV's metadata V2, and the list of what SDV cannot hold.
+"""The projection of our metadata to SDV's metadata V2 and the list of what SDV cannot hold; and metadata of theirs read as ours.
 
 SDV knows no self references, no cycles, no keys to anything but a primary key, one relationship per foreign key, and one
 regular expression per id. Nothing is lost in our own model; here it is left out and said.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from synth_pipeline.config import ColumnConfig, RelationshipConfig
+from synth_pipeline.errors import ConfigError
 from synth_pipeline.metadata.evidence import GENERIC
 from synth_pipeline.metadata.model import ColumnMetadata, Relationship, SynthesisMetadata, TableMetadata
 
@@ -40,6 +42,33 @@ def to_sdv(metadata: SynthesisMetadata) -> tuple[dict[str, Any], list[str]]:
             entry["column_relationships"] = together
         tables[name] = entry
     return {"METADATA_SPEC_VERSION": "V2", "tables": tables, "relationships": relationships}, lost
+
+
+_READ = {"pii": bool, "sensitive": bool, "sdtype": str, "datetime_format": str, "regex_format": str, "locale": str}
+
+
+def from_json(payload: Any, what: str) -> tuple[dict[str, ColumnConfig], tuple[RelationshipConfig, ...]]:
+    """The user's word in metadata of SDV (several tables) or in our own: what overrides the inference, and the relationships.
+
+    Raises:
+        ConfigError: it is neither; `what` names it.
+    """
+    try:
+        columns = {
+            f"{table}.{column}": ColumnConfig(**{k: about[k] for k, kind in _READ.items() if isinstance(about.get(k), kind)})
+            for table, described in payload["tables"].items() for column, about in described["columns"].items()
+            if about.get("sdtype") != "unknown"
+        }  # fmt: skip
+        relationships = tuple(
+            RelationshipConfig(
+                child=r["child_table_name"], columns=tuple(_as_list(r["child_foreign_key"])), parent=r["parent_table_name"],
+                parent_columns=tuple(_as_list(r["parent_primary_key"])),
+            )
+            for r in payload.get("relationships", ())
+        )  # fmt: skip
+    except (KeyError, TypeError, AttributeError, ValueError) as e:
+        raise ConfigError(f"{what} is no metadata of several tables.", "Give SDV's metadata, or the metadata.json that `infer` makes.") from e
+    return columns, relationships
 
 
 def _one_or_list(key: tuple[str, ...]) -> str | list[str]:

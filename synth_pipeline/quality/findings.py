@@ -17,7 +17,7 @@ class Finding:
     """One thing to look at.
 
     Attributes:
-        area: integrity, privacy, size, shape, nulls, pairs, cardinality, trends, siblings, detection, time or use.
+        area: integrity, schema, privacy, size, shape, nulls, pairs, cardinality, trends, siblings, detection, time or use.
         severity: larger is worse; from 5 on it is a matter of safety or correctness.
         text: one plain line, without values of the data.
         anchor: the section of the page that shows more.
@@ -87,6 +87,9 @@ def _safety(m: Measured) -> Iterator[Finding]:
                 f"Rule broken by {r.violations:,} of {r.checked:,}: {r.rule.text}",
                 "integrity",
             )
+    if m.differences:
+        more = f" and {len(m.differences) - 1} more differences" if len(m.differences) > 1 else ""
+        yield Finding("schema", 1.0, f"The schema of the synthetic database differs: {m.differences[0]}{more}", "integrity")
     for p in m.privacy:
         if p.replayed:
             where = ", ".join(f"{p.table}.{c} ({n:,})" for c, n in p.replayed_columns.items())
@@ -105,7 +108,7 @@ def _tables(m: Measured) -> Iterator[Finding]:
             yield Finding(
                 "size",
                 min(3.0, 2 * abs(off)),
-                f"{t.table} has {t.rows_synthetic:,} rows, {abs(off):.0%} {'more' if off > 0 else 'fewer'} than asked for",
+                f"{t.table} has {t.rows_synthetic:,} rows, {abs(off):.0%} {'more' if off > 0 else 'fewer'} than expected",
                 "tables",
             )
         anchor, weight = table_anchor(t.table), _weight(min(t.rows_real, t.rows_synthetic))

@@ -157,7 +157,11 @@ def _links(schema: DatabaseSchema, fk: ForeignKey, bundle: TableBundle) -> Array
     if not (stored[fk.table].issuperset(fk.columns) and stored[fk.parent].issuperset(fk.parent_columns)):
         return np.full(bundle.rows(fk.table), -1, dtype=np.int64)
     child, parent = bundle.read(fk.table, tuple(dict.fromkeys(fk.columns))), bundle.read(fk.parent, tuple(dict.fromkeys(fk.parent_columns)))
-    return parent_rows(*reference_columns(schema, fk.table, fk.columns, child, fk.parent, fk.parent_columns, parent))
+    left, right = reference_columns(schema, fk.table, fk.columns, child, fk.parent, fk.parent_columns, parent)
+    notes = [bundle.annotations(t) for t in (fk.table, fk.parent)]
+    if all(n is not None and "part" in n.column_names for n in notes):  # rows of two databases, each with keys of its own
+        left, right = ([*side, n.column("part")] for side, n in zip((left, right), notes, strict=True) if n is not None)
+    return parent_rows(left, right)
 
 
 def _table_frame(schema: DatabaseSchema, metadata: SynthesisMetadata, table: Table, real: TableBundle, synthetic: TableBundle) -> TableFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Measured:
-    """All that was measured; tables by id, trends by their number of hops, plots by (table, column)."""
+    """All that was measured; tables by id, trends by their number of hops, plots by (table, column); `differences` of the schemas as lines."""
 
     frame: Frame
     tables: list[TableScores]
@@ -36,3 +36,4 @@ class Measured:
     published: Published | None
     plots: dict[tuple[str, str], Plot]
     expected_rows: dict[str, float]
+    differences: list[str] = field(default_factory=list)

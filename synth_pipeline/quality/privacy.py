@@ -68,7 +68,7 @@ class TablePrivacy:
 def measure(
     frame: Frame, real: TableBundle, synthetic: TableBundle, *, preserved: Collection[str] = (), mechanisms: str = "standard"
 ) -> list[TablePrivacy]:
-    """The figures of every table; `mechanisms` is the privacy level that the synthesizer ran with."""
+    """The figures of every table; `mechanisms` is the privacy level that the synthesizer ran with, or `unknown`."""
     found = []
     for table in frame.tables.values():
         figures = TablePrivacy(table.id, preserved=table.id in preserved, personal_columns=len(table.personal))
@@ -106,6 +106,10 @@ def _level(t: TablePrivacy, mechanisms: str) -> tuple[str | None, str]:
         return LEVELS[1], f"{t.nearer:.0%} of the rows lie nearer to a training row than to a held-out row"
     if mechanisms == "none":
         return LEVELS[2], "no leak measured; the synthesizer's protections were off"
+    if mechanisms == "unknown":
+        if t.nearer is None:
+            return LEVELS[1], "no leak seen, but without held-out rows little can be measured"
+        return LEVELS[2], "no leak measured; how the rows were made is not known"
     if t.nearer is None:
         return LEVELS[2], "no leak measured; too few held-out rows to measure distances"
     if mechanisms == "strict":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synth_pipeline.quality.behaviour import score_queries, score_time
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 def build_report(
     schema: DatabaseSchema, metadata: SynthesisMetadata, real: TableBundle, synthetic: TableBundle, population: PopulationStats,
-    *, integrity: IntegrityReport, facts: Mapping[str, Any], checks: ChecksConfig, seed: int = 0, progress: Progress | None = None,
+    *, integrity: IntegrityReport, facts: Mapping[str, Any], checks: ChecksConfig, differences: Sequence[str] = (), seed: int = 0,
+    progress: Progress | None = None,
 ) -> QualityReport:  # fmt: skip
     """Compares a synthetic bundle with the real one that it was learnt from.
 
@@ -54,8 +55,9 @@ def build_report(
         population: counts of the whole source, which the sizes are compared with.
         integrity: the rules evaluated on `synthetic`.
         facts: source, identifier, seed, seconds per stage, synthesizer (with `rules`, `warnings`, `reference_tables`), scale,
-            rows, privacy, preserve; shown as given.
+            rows, privacy, preserve, and the names of the `databases` where two were compared; shown as given.
         checks: thresholds.
+        differences: what the synthetic database declares otherwise, one readable line each.
         seed: of all sampling; the same seed gives the same figures.
         progress: told of every step.
     """
@@ -66,6 +68,7 @@ def build_report(
 
     start = time.perf_counter()
     measured = _measure(schema, metadata, real, synthetic, population, integrity, facts, seed, progress or Silent())
+    measured.differences = list(differences)
     findings = find(measured)
     made = {"package_version": __version__, "created_at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
     facts = {**made, **facts, "report_seconds": round(time.perf_counter() - start, 1)}
@@ -117,7 +120,7 @@ def _figures(m: Measured, findings: list[Finding], facts: Mapping[str, Any], che
     verdict = _verdict(m, findings)
     figures: dict[str, Any] = _plain({
         "facts": facts,
-        "schema_fingerprint": m.frame.schema.fingerprint(),
+        "schema": {"fingerprint": m.frame.schema.fingerprint(), "equal": not m.differences, "differences": m.differences},
         "verdict": verdict,
         "properties": _properties(m),
         "tables": {t.table: _table(m, t) for t in m.tables},
