@@ -27,6 +27,8 @@ _FAMILIES: dict[str, tuple[str, str, str]] = {
     "postgres": ("synth_pipeline.connectors.postgresql.open", "psycopg", "postgresql"),
 }
 """Scheme (before any `+driver`) to the module with `connect` and `target`, its driver, and the extra that brings it."""
+_GENERIC = ("synth_pipeline.connectors.generic.open", "sqlalchemy", "")
+"""Everything else is SQLAlchemy's: one of its dialects, or an error that says what is missing."""
 
 
 def connect(url: str, schemas: Sequence[str] = ()) -> Connector:
@@ -93,10 +95,7 @@ def _parse(url: str) -> URL:
 
 def _family(url: URL) -> _Family:
     scheme = url.drivername.split("+")[0]
-    if scheme not in _FAMILIES:
-        known = ", ".join(sorted(_FAMILIES))
-        raise ConfigError(f"No connector knows the scheme {scheme!r} of {_label(url)}.", f"Known: {known}.")
-    module, driver, extra = _FAMILIES[scheme]
+    module, driver, extra = _FAMILIES.get(scheme, _GENERIC)
     try:
         return import_module(module)
     except ModuleNotFoundError as e:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from synth_pipeline.catalog.schema import Table
+    from synth_pipeline.catalog.schema import Column, Table
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Dialect:
         modulo: the remainder of {0} by {1}, both BIGINT.
         as_bigint, as_text: {0} as a 64-bit integer, as text.
         text_number: a number below 2^60 from the text {0}: the first 15 hexadecimal digits of its MD5 (SQLite: a
-            function that the connector registers).
+            function that the connector registers); empty where the server has no MD5, so that keys of text are read and
+            hashed on the client.
         key_relation: one bound JSON parameter {0}, an array of arrays, as a relation `j` with a row per inner array.
         key_relation_end: what ends the relation's subquery where the columns that it is joined with have no index (SQLite:
             a limit keeps it from being dissolved into the join, so that it gets an index of its own).
@@ -35,6 +36,11 @@ class Dialect:
         no_row_number: a pattern of a table's DDL that says that it has no such number.
         own_rows: the table {0} without the rows of tables that inherit from it.
         shared_rows: a pattern of a table's DDL that says that its rows lie in others, its partitions.
+        alias: what stands between a table and its other name.
+        integer_type, text_type: the native types of row numbers and of bytes as text, for `key_cast`.
+        limit: the SELECT {0} with no more than {1} rows.
+        dual: what follows a SELECT that reads from no table.
+        reads: by logical kind, how the column {0} is read where the driver needs help.
     """
 
     name: str
@@ -55,6 +61,12 @@ class Dialect:
     no_row_number: str = ""
     own_rows: str = "{0}"
     shared_rows: str = ""
+    alias: str = " AS "
+    integer_type: str = "BIGINT"
+    text_type: str = "TEXT"
+    limit: str = "{0} LIMIT {1}"
+    dual: str = ""
+    reads: tuple[tuple[str, str], ...] = ()
 
     def quote(self, name: str) -> str:
         """`name` as a quoted identifier."""
@@ -64,6 +76,14 @@ class Dialect:
     def qualified(self, table: Table) -> str:
         """The table's name with its schema, quoted."""
         return ".".join(self.quote(part) for part in (table.schema, table.name) if part)
+
+    def aliased(self, source: str, name: str) -> str:
+        """A table or subquery after FROM under another name."""
+        return f"{source}{self.alias}{name}"
+
+    def read(self, column: Column, reference: str) -> str:
+        """How a column is read."""
+        return dict(self.reads).get(column.type.kind, "{0}").format(reference)
 
     def relation(self, table: Table) -> str:
         """What stands after FROM for the table's rows."""

@@ -98,7 +98,7 @@ def distinct_references(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) 
     table = schema.table(fk.table)
     columns = [transport(reader, table.column(c), "t") for c in fk.columns]
     where = " AND ".join(f"{reader.column('t', c)} IS NOT NULL" for c in fk.columns)
-    return f"SELECT DISTINCT {', '.join(columns)} FROM {reader.name(table)} AS t WHERE {where}"
+    return f"SELECT DISTINCT {', '.join(columns)} FROM {reader.aliased(table)} WHERE {where}"
 
 
 def link_arrays(closure: Closure, order: Mapping[str, Any]) -> dict[str, Any]:

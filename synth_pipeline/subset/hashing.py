@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,6 +66,24 @@ def combine(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     for part in parts[1:]:
         h = (h * _MIX + part) % SPACE
     return h
+
+
+def hash_rows(columns: Sequence[Sequence[Any]], whole: Sequence[bool], seed: int, salt: str = "") -> NDArray[np.int64]:
+    """The hashes of n composite keys, for servers that cannot: what `hash_expression` says in SQL.
+
+    Args:
+        columns: the key's columns, n values each; NULL counts as 0.
+        whole: whether each holds whole numbers (others are hashed as text).
+        seed: of the subset.
+        salt: the table.
+    """
+    parts = []
+    for values, integers in zip(columns, whole, strict=True):
+        if integers:
+            parts.append(hash_integers(np.array([0 if v is None else int(v) for v in values], dtype=np.int64), seed, salt))
+        else:
+            parts.append(hash_texts([None if v is None else str(v) for v in values], seed, salt))
+    return combine(parts)
 
 
 def hash_expression(dialect: Dialect, columns: Sequence[tuple[str, bool]], seed: int, salt: str = "") -> str:

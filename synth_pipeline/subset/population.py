@@ -42,7 +42,7 @@ def count_rows(reader: Reader, schema: DatabaseSchema, *, exact: bool, progress:
 
 def count_statement(reader: Reader, table: Table) -> str:
     """One number: the table's rows."""
-    return f"SELECT COUNT(*) FROM {reader.name(table)} AS t{reader.filter(table)}"
+    return f"SELECT COUNT(*) FROM {reader.aliased(table)}{reader.filter(table)}"
 
 
 def measure(reader: Reader, schema: DatabaseSchema, rows: dict[str, int], *, exact: bool, progress: Progress) -> PopulationStats:
@@ -71,7 +71,7 @@ def measure(reader: Reader, schema: DatabaseSchema, rows: dict[str, int], *, exa
 def nulls_statement(reader: Reader, table: Table, columns: list[str]) -> str:
     """One row: the table's rows, and the values that are not NULL per column."""
     counts = "".join(f", COUNT({reader.column('t', c)})" for c in columns)
-    return f"SELECT COUNT(*){counts} FROM {reader.name(table)} AS t{reader.filter(table)}"
+    return f"SELECT COUNT(*){counts} FROM {reader.aliased(table)}{reader.filter(table)}"
 
 
 def fanout_statement(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> str:
@@ -81,10 +81,11 @@ def fanout_statement(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> 
     names = [reader.quote(f"k{i}") for i in range(len(keys))]
     listed = ", ".join(f"{k} AS {n}" for k, n in zip(keys, names, strict=True))
     where = reader.filter(child, *(f"{k} IS NOT NULL" for k in keys))
-    inner = f"SELECT {listed}, COUNT(*) AS n FROM {reader.name(child)} AS t{where} GROUP BY {', '.join(keys)}"
+    inner = f"SELECT {listed}, COUNT(*) AS n FROM {reader.aliased(child)}{where} GROUP BY {', '.join(keys)}"
     on = " AND ".join(f"{reader.column('t', p)} = g.{n}" for p, n in zip(fk.parent_columns, names, strict=True))
     found = f"CASE WHEN {reader.column('t', fk.parent_columns[0])} IS NULL THEN 0 ELSE 1 END"
-    return f"SELECT {found}, g.n, COUNT(*) FROM ({inner}) AS g LEFT JOIN {reader.source(parent)} AS t ON {on} GROUP BY {found}, g.n"
+    groups, parents = reader.dialect.aliased(f"({inner})", "g"), reader.dialect.aliased(reader.source(parent), "t")
+    return f"SELECT {found}, g.n, COUNT(*) FROM {groups} LEFT JOIN {parents} ON {on} GROUP BY {found}, g.n"
 
 
 def _fanout(reader: Reader, schema: DatabaseSchema, fk: ForeignKey, rows: dict[str, int]) -> Fanout:

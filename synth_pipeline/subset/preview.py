@@ -32,9 +32,7 @@ def preview(reader: Reader, schema: DatabaseSchema, plan: SubsetPlan, *, exact: 
         for planned in plan.tables:
             shape = shapes[planned.table]
             if planned.role == "root" and not planned.whole:
-                limit = threshold(planned.probability)
-                where = reader.filter(shape.table, f"{shape.own_hash} < {limit}")
-                listed.append(f"SELECT {shape.listed}, {shape.own_hash} FROM {shape.source} AS t{where}")
+                listed.append(shape.below(threshold(planned.probability)))
             elif planned.role == "child" and not planned.whole:
                 columns = next(f.columns for f in keys if f.id == planned.tree_key)
                 listed.append(shape.by_columns(columns, conditions=reader.conditions(shape.table, bound=True)))
@@ -46,5 +44,5 @@ def preview(reader: Reader, schema: DatabaseSchema, plan: SubsetPlan, *, exact: 
         table = schema.table(planned.table)
         tail = "" if plan.whole or planned.whole else f" {shapes[table.id].by_address()}"
         names = ", ".join(reader.column("t", c.name) for c in table.stored_columns)
-        listed.append(f"SELECT {names} FROM {reader.name(table)} AS t{tail}")
+        listed.append(f"SELECT {names} FROM {reader.aliased(table)}{tail}")
     return tuple(dict.fromkeys(listed))

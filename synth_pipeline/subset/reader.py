@@ -45,12 +45,16 @@ class Reader:
         """What stands for the table's rows after FROM."""
         return self.dialect.relation(table)
 
+    def aliased(self, table: Table, alias: str = "t") -> str:
+        """The table's rows after FROM, by another name."""
+        return self.dialect.aliased(self.name(table), alias)
+
     def column(self, alias: str, name: str) -> str:
         return f"{alias}.{self.quote(name)}"
 
     def source(self, table: Table) -> str:
         """The table, or what the configured filter lets through of it, for a FROM that goes on with an alias."""
-        return f"(SELECT * FROM {self.name(table)} AS t WHERE {self.where[table.id]})" if table.id in self.where else self.name(table)
+        return f"(SELECT * FROM {self.aliased(table)} WHERE {self.where[table.id]})" if table.id in self.where else self.name(table)
 
     def conditions(self, table: Table, *, bound: bool = False) -> list[str]:
         """The configured filter as a condition on `t`; `bound` where the statement has parameters."""
@@ -77,7 +81,7 @@ class Reader:
         return found[0]
 
     def rows(self, table: Table, columns: Sequence[str] | None = None, *, tail: str = "", params: Sequence[Any] = ()) -> Iterator[pa.RecordBatch]:
-        self._count(f"SELECT {', '.join(columns) if columns else '*'} FROM {self.name(table)} AS t {tail}".rstrip())
+        self._count(f"SELECT {', '.join(columns) if columns else '*'} FROM {self.aliased(table)} {tail}".rstrip())
         for batch in self._snapshot.rows(table, columns, tail=tail, params=params, batch=self.batch):
             self.rows_read += batch.num_rows
             yield batch

@@ -5,13 +5,14 @@ Holds keys only, never a whole row. Which rows are wanted is the business of `tr
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from synth_pipeline.subset.hashing import hash_expression
+from synth_pipeline.subset.hashing import hash_expression, hash_rows
 from synth_pipeline.subset.keys import stored_keys
 
 if TYPE_CHECKING:
@@ -26,21 +27,31 @@ Value = Any
 
 KEYS = 10_000
 """Keys per statement, in one JSON parameter."""
+_AT_ONCE = 65_536
 
 
 class Shape:
     """How the rows of a table are addressed and which of their columns the search reads.
 
     A row is known by the server's own row number where it has one (which also tells duplicates and NULL keys apart), else
-    by its primary or a unique key, else by the hash of all its columns, which equal rows share.
+    by its primary or a unique key, else by the hash of all its columns (where the server has no hash, by the columns), which
+    equal rows share.
+
+    Attributes:
+        source: the table after FROM, called `t`.
+        listed: the columns that make a row of the search.
+        own_hash: the expression of the row's hash; empty where it is computed here, from `hash_columns`.
     """
 
     def __init__(self, reader: Reader, schema: DatabaseSchema, table: Table, seed: int) -> None:
         self.reader, self.table = reader, table
         self.keys = stored_keys(schema, table.id)
-        self.source = reader.name(table)
-        self.own_hash = self._hash(seed)
-        self._identity = self._addresses(seed)
+        self.seed = seed
+        self.source = reader.aliased(table)
+        self._hashed = [table.column(c) for c in self._natural() or (c.name for c in table.stored_columns)]
+        self.own_hash = self._hash()
+        self.hash_columns = self.own_hash or ", ".join(transport(reader, c, "t") for c in self._hashed)
+        self._identity = self._addresses()
         referred = dict.fromkeys(f.parent_columns for t in schema.tables for f in stored_keys(schema, t.id) if f.parent == table.id)
         names = dict.fromkeys([c for f in self.keys for c in f.columns] + [c for columns in referred for c in columns])
         self.listed = ", ".join([out for out, _, _ in self._identity] + [transport(reader, table.column(c), "t") for c in names])
@@ -50,11 +61,32 @@ class Shape:
         self.reference: dict[str, Callable[[tuple[Any, ...]], Value]] = {f.id: _getter([place[c] for c in f.columns]) for f in self.keys}
         self.referred: dict[tuple[str, ...], Callable[[tuple[Any, ...]], Value]] = {r: _getter([place[c] for c in r]) for r in referred}
 
-    def _hash(self, seed: int) -> str:
+    def _hash(self) -> str:
         """The row's own hash: of its primary key, else of a unique key without NULLs, else of all columns."""
-        columns = self._natural() or tuple(c.name for c in self.table.stored_columns)
-        parts = [(transport(self.reader, self.table.column(c), "t"), self.table.column(c).type.kind == "integer") for c in columns]
-        return hash_expression(self.reader.dialect, parts, seed, self.table.id) if parts else "0"
+        parts = [(transport(self.reader, c, "t"), c.type.kind == "integer") for c in self._hashed]
+        if not self.reader.dialect.text_number and not all(whole for _, whole in parts):
+            return ""
+        return hash_expression(self.reader.dialect, parts, self.seed, self.table.id) if parts else "0"
+
+    def hash_conditions(self, limit: int) -> list[str]:
+        """What keeps rows of a higher hash out, where the server can tell."""
+        return [f"{self.own_hash} < {limit}"] if self.own_hash else []
+
+    def below(self, limit: int, conditions: Sequence[str] = ()) -> str:
+        """The statement for all rows whose hash is below the limit, each with what `hashed` reads the hash from."""
+        where = self.reader.filter(self.table, *conditions, *self.hash_conditions(limit))
+        return f"SELECT {self.listed}, {self.hash_columns} FROM {self.source}{where}"
+
+    def hashed(self, fetched: Iterable[tuple[Any, ...]], limit: int) -> Iterator[tuple[tuple[Any, ...], int]]:
+        """Rows as `listed` has them and their hashes, below the limit, from rows of `listed` and `hash_columns`."""
+        if self.own_hash:
+            yield from ((row[:-1], int(row[-1])) for row in fetched)
+            return
+        width, rows = len(self._hashed), iter(fetched)
+        while part := list(itertools.islice(rows, _AT_ONCE)):
+            keys = list(zip(*(row[-width:] for row in part), strict=True))
+            hashes = hash_rows(keys, [c.type.kind == "integer" for c in self._hashed], self.seed, self.table.id)
+            yield from ((row[:-width], h) for row, h in zip(part, hashes.tolist(), strict=True) if h < limit)
 
     def _natural(self) -> tuple[str, ...]:
         for key in self.table.keys:
@@ -62,7 +94,7 @@ class Shape:
                 return key
         return ()
 
-    def _addresses(self, seed: int) -> list[tuple[str, str, Column | None]]:
+    def _addresses(self) -> list[tuple[str, str, Column | None]]:
         """Per part of the address: how it is read, what is compared, and the column that it is, if it is one."""
         dialect = self.reader.dialect
         taken = {c.lower() for c in self.table.column_names}
@@ -73,11 +105,14 @@ class Shape:
         if key and not any(self.table.column(c).nullable for c in key):
             columns = [self.table.column(c) for c in key]
             return [(transport(self.reader, c, "t"), transport(self.reader, c, "t"), c) for c in columns]
-        return [(self.own_hash, self.own_hash, None)]
+        if self.own_hash:
+            return [(self.own_hash, self.own_hash, None)]
+        return [(transport(self.reader, c, "t"), transport(self.reader, c, "t"), c) for c in self._hashed]
 
     def by_address(self) -> str:
         """The tail that joins the key relation to the rows' addresses, in the order of the relation."""
-        on = " AND ".join(f"{compared} = k.rfs_{i + 1}" for i, (_, compared, _) in enumerate(self._identity))
+        parts = [(compared, f"k.rfs_{i + 1}", c is not None and c.nullable) for i, (_, compared, c) in enumerate(self._identity)]
+        on = " AND ".join(f"({a} = {b} OR {a} IS NULL AND {b} IS NULL)" if holes else f"{a} = {b}" for a, b, holes in parts)
         return f"JOIN {relation(self.reader, [column for _, _, column in self._identity], indexed=True)} ON {on} ORDER BY k.rfs_0"
 
     def by_columns(self, columns: Sequence[str], *, head: str | None = None, conditions: Sequence[str] = (), tail: str = "") -> str:
@@ -88,7 +123,7 @@ class Shape:
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         indexed = self._indexed(columns)
         keys, join = relation(self.reader, wanted, indexed=indexed), "JOIN" if indexed else self.reader.dialect.scan_join
-        return f"SELECT k.rfs_0, {listed} FROM {self.source} AS t {join} {keys} ON {on}{where}{tail}"
+        return f"SELECT k.rfs_0, {listed} FROM {self.source} {join} {keys} ON {on}{where}{tail}"
 
     def _indexed(self, columns: Sequence[str]) -> bool:
         """Whether an index starts with one of the columns."""
@@ -152,15 +187,16 @@ def relation(reader: Reader, columns: Sequence[Column | None], *, indexed: bool)
     items = [dialect.as_bigint.format(dialect.key_item.format(0))]
     items += [_cast(dialect, dialect.key_item.format(i + 1), column) for i, column in enumerate(columns)]
     listed = ", ".join(f"{item} AS rfs_{i}" for i, item in enumerate(items))
-    return f"(SELECT {listed} FROM {dialect.key_relation.format(dialect.placeholder)}{'' if indexed else dialect.key_relation_end}) AS k"
+    rows = f"SELECT {listed} FROM {dialect.key_relation.format(dialect.placeholder)}{'' if indexed else dialect.key_relation_end}"
+    return dialect.aliased(f"({rows})", "k")
 
 
 def _cast(dialect: Dialect, item: str, column: Column | None) -> str:
     if column is None:
-        return dialect.key_cast.format(item, "BIGINT")
+        return dialect.key_cast.format(item, dialect.integer_type)
     if _is_bytes(column):
-        return dialect.key_cast.format(item, "TEXT")
-    return dict(dialect.key_casts).get(column.type.kind, dialect.key_cast).format(item, column.native_type or "TEXT")
+        return dialect.key_cast.format(item, dialect.text_type)
+    return dict(dialect.key_casts).get(column.type.kind, dialect.key_cast).format(item, column.native_type or dialect.text_type)
 
 
 def _is_bytes(column: Column) -> bool:

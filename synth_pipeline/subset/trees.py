@@ -84,15 +84,14 @@ class Tree:
             if root < self.limit:
                 yield row, root, share, count
 
-    def _draw_by_hash(self, table: str, conditions: list[str], joins: str = "") -> None:
+    def _draw_by_hash(self, table: str, conditions: list[str]) -> None:
         """Rows whose own hash is below the limit; each is the root of an entity."""
         shape, found = self.shapes[table], self.found[table]
-        if not conditions and not joins and self.limit < SPACE and (span := self._dense_span(table)) is not None:
+        if not conditions and self.limit < SPACE and (span := self._dense_span(table)) is not None:
             self._probe(table, *span)
             return
-        where = self.reader.filter(shape.table, *conditions, f"{shape.own_hash} < {self.limit}")
-        for row in self.reader.select(f"SELECT {shape.listed}, {shape.own_hash} FROM {shape.source} AS t{joins}{where}"):
-            found.add(row[:-1], int(row[-1]), repeats=True)
+        for row, own in shape.hashed(self.reader.select(shape.below(self.limit, conditions)), self.limit):
+            found.add(row, own, repeats=True)
 
     def _dense_span(self, table: str) -> tuple[int, int] | None:
         """The range of the key, where probing it is cheaper than a scan."""
@@ -100,8 +99,8 @@ class Tree:
         if self.plan.of(table).rows < PROBE_ROWS or len(key) != 1 or self.schema.table(table).column(key[0]).type.kind != "integer":
             return None
         column, source = self.reader.column("t", key[0]), self.shapes[table].source
-        low = self.reader.one(f"SELECT MIN({column}) FROM {source} AS t")[0]
-        high = self.reader.one(f"SELECT MAX({column}) FROM {source} AS t")[0]
+        low = self.reader.one(f"SELECT MIN({column}) FROM {source}")[0]
+        high = self.reader.one(f"SELECT MAX({column}) FROM {source}")[0]
         if low is None or high - low >= _SPARSE * self.plan.of(table).rows:
             return None
         return int(low), int(high)
@@ -137,13 +136,14 @@ class Tree:
         for value, degree in degrees.items():
             assert hub is not None, "only tables with a limit have hubs"
             limit = threshold(1.2 * (hub + 3 * hub**0.5) / degree)
-            sql = shape.by_columns(fk.columns, head=f"{shape.listed}, {shape.own_hash}", conditions=[*conditions, f"{shape.own_hash} < {limit}"])
+            head, below = f"{shape.listed}, {shape.hash_columns}", shape.hash_conditions(limit)
+            sql = shape.by_columns(fk.columns, head=head, conditions=[*conditions, *below])
             (_, parameter), = batches([value], 1)
-            rows = [row[1:] for row in self.reader.select(sql, [parameter])]
-            rows = sorted(rows, key=lambda r: (r[-1], str(r)))[:hub]
+            hashed = shape.hashed((row[1:] for row in self.reader.select(sql, [parameter])), limit)
+            rows = sorted(hashed, key=lambda r: (r[1], str((*r[0], r[1]))))[:hub]
             parent = keys[value]
-            for row in rows:
-                found.add(row[:-1], parents.root[parent], parents.share[parent] * len(rows) / degree, repeats=True)
+            for row, _ in rows:
+                found.add(row, parents.root[parent], parents.share[parent] * len(rows) / degree, repeats=True)
 
     def _degrees(self, fk: ForeignKey, values: list[Any], hub: int | None) -> dict[Any, int]:
         """The parents with more than `hub` children, and how many they have."""
@@ -172,7 +172,7 @@ class Tree:
                 f"{self.reader.column('x', p)} = {self.reader.column('t', c)}" for c, p in zip(fk.columns, fk.parent_columns, strict=True)
             )
             filled = [f"{self.reader.column('t', c)} IS NOT NULL" for c in fk.columns]
-            self._draw_by_hash(fk.table, [*filled, f"NOT EXISTS (SELECT 1 FROM {parent.source} AS x WHERE {same})"])
+            self._draw_by_hash(fk.table, [*filled, f"NOT EXISTS (SELECT 1 FROM {self.reader.aliased(parent.table, 'x')} WHERE {same})"])
 
     def _cut(self, table: str) -> None:
         """Lowers the limit until the tree and each of its tables meet their budgets; rows of one root stay together."""
