@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from synth_pipeline.catalog.schema import DatabaseSchema, Table
     from synth_pipeline.connectors.dialects import Dialect
+    from synth_pipeline.connectors.translate.spelling import Spelling
 
 PROFILE_ROWS = 2_000
 BATCH_ROWS = 65_536
@@ -169,6 +170,8 @@ class Target(Protocol):
     """A database to be written, named by URL; nothing is opened or changed before `load`."""
 
     dialect: Dialect
+    spelling: Spelling
+    """How schemas of other families are said here."""
     label: str
     renamed_kinds: tuple[str, ...]
     """Kinds of `DatabaseSchema.other_ddl` that `rename` can give other names."""

@@ -41,6 +41,8 @@ class Dialect:
         limit: the SELECT {0} with no more than {1} rows.
         dual: what follows a SELECT that reads from no table.
         reads: by logical kind, how the column {0} is read where the driver needs help.
+        typed: whether a column holds nothing but values of its declared type.
+        binary_order: whether text is compared byte by byte.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Dialect:
     limit: str = "{0} LIMIT {1}"
     dual: str = ""
     reads: tuple[tuple[str, str], ...] = ()
+    typed: bool = True
+    binary_order: bool = False
 
     def quote(self, name: str) -> str:
         """`name` as a quoted identifier."""
@@ -98,6 +102,8 @@ SQLITE = Dialect(
     key_casts=(("integer", "CAST({0} AS INTEGER)"), ("text", "CAST({0} AS TEXT)")),
     row_numbers=("rowid", "_rowid_", "oid"),
     no_row_number=r"\)[^)]*\bWITHOUT\s+ROWID\b[^)]*$",
+    typed=False,
+    binary_order=True,
 )
 POSTGRESQL = Dialect(
     "postgresql",
@@ -119,6 +125,7 @@ DUCKDB = Dialect(
     key_relation="(SELECT unnest(CAST({0} AS JSON[])) AS value) AS j",
     key_item="(j.value ->> '$[{0}]')",
     key_cast="CAST({0} AS {1})",
+    binary_order=True,
 )
 MYSQL = Dialect(
     "mysql",
@@ -131,3 +138,8 @@ MYSQL = Dialect(
     key_relation="JSON_TABLE({0}, '$[*]' COLUMNS (value JSON PATH '$')) AS j",
     key_item="JSON_UNQUOTE(JSON_EXTRACT(j.value, '$[{0}]'))",
 )
+
+
+def dialect_of(name: str) -> Dialect:
+    """The dialect of that name; one of standard SQL where it is not known here."""
+    return next((d for d in globals().values() if isinstance(d, Dialect) and d.name == name), Dialect(name))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from synth_pipeline.connectors import open_target
 from synth_pipeline.export.keys import Shifts, key_shifts, refuse_taken, shifted
 from synth_pipeline.export.plan import ExportPlan, plan_export
-from synth_pipeline.export.verify import ExportResult, verify
+from synth_pipeline.export.verify import ExportResult, fingerprint, verify
 from synth_pipeline.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -61,10 +61,11 @@ def export_database(
         empty = {t: 0 for t in plan.schema.table_ids} if plan.make else {}
         expected = {**empty, **{t: n + before.get(t, 0) for t, n in rows.items()}}
         step.advance(0, "verification")
-        fingerprint = verify(load, plan.schema, expected, whole=whole and len(losses) == len(plan.losses))
+        made = verify(load, plan.schema, expected, whole=whole and len(losses) == len(plan.losses), spelled=not plan.translated)
         load.publish()
     return ExportResult(
-        target=opened.label, mode=plan.mode, rows=rows, schema_fingerprint=plan.schema.declared_fingerprint(), target_fingerprint=fingerprint,
+        target=opened.label, mode=plan.mode, rows=rows,
+        schema_fingerprint=fingerprint(plan.schema, spelled=not plan.translated), target_fingerprint=made,
         seconds=round(time.monotonic() - start, 3), prefix=target.prefix, losses=tuple(losses),
     )  # fmt: skip
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
+from synth_pipeline.connectors.translate.schema import translate
 from synth_pipeline.errors import ExportError
 
 if TYPE_CHECKING:
@@ -25,12 +27,13 @@ class ExportPlan:
     """What an export will do.
 
     Attributes:
-        schema: what the target gets: all tables of the source under their new names, with native DDL.
+        schema: what the target gets: all tables of the source under their new names, with native DDL of the target.
         names: the table's id in the bundle, to its id in `schema`, in load order (parents first, cycles as they come).
         make: whether the tables are created; otherwise rows are added to those that exist.
         in_place: whether the target is changed in one transaction, rather than built aside and swapped in.
         drop: tables of an earlier export that are removed first.
         losses: what the target will not hold, one readable line each.
+        translated: whether the source is of another database family, so that definitions are alike and not the same.
     """
 
     schema: DatabaseSchema
@@ -40,28 +43,31 @@ class ExportPlan:
     in_place: bool
     drop: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
+    translated: bool = False
 
 
 def plan_export(reflected: DatabaseSchema, working: DatabaseSchema, target: Target, config: ExportConfig, *, source_identity: str) -> ExportPlan:
     """Decides how `working`'s rows get into the target.
 
     Raises:
-        ExportError: the target is the source; it exists and must not; it lacks the tables to append to; or its dialect
-            differs from the source's.
+        ExportError: the target is the source; it exists and must not; it lacks the tables to append to; or it cannot hold
+            the names of the source.
     """
     if target.is_same(source_identity):
         remedy = "Choose another database for `export`; a source is never written."
         raise ExportError(f"The export target {target.label} is the source itself.", remedy)
-    if target.dialect.name != reflected.dialect:
-        raise ExportError(
-            f"The source is {reflected.dialect}, the target {target.label} is {target.dialect.name}.", "Export to the database family of the source."
-        )
-    schema, losses = (_prefixed(reflected, config.prefix, target) if config.prefix else (reflected, ()))
+    translated = target.dialect.name != reflected.dialect
+    native, losses = translate(reflected, target.spelling) if translated else (reflected, ())
+    schema = native
+    if config.prefix:
+        schema, unprefixed = _prefixed(native, config.prefix, target)
+        losses += unprefixed
     renamed = dict(zip(reflected.table_ids, schema.table_ids, strict=True))
     names = {t: renamed[t] for level in working.levels() for t in level}
+    plan = partial(ExportPlan, schema, names, config.mode, losses=losses, translated=translated)
     exists = target.exists()
     if not exists or (config.mode == "replace" and not config.prefix):
-        return ExportPlan(schema, names, config.mode, make=True, in_place=False, losses=losses)
+        return plan(make=True, in_place=False)
     if config.mode == "create" and not config.prefix:
         raise ExportError(f"The export target {target.label} exists.", "Use mode: replace or append, or choose another database.")
     present = target.reflect()
@@ -70,8 +76,8 @@ def plan_export(reflected: DatabaseSchema, working: DatabaseSchema, target: Targ
         raise ExportError(f"The target {target.label} has a table {held[0]} already.", "Use mode: replace or append, or another prefix.")
     if config.mode == "append":
         _require_tables(schema, names, present, target.label)
-        return ExportPlan(schema, names, config.mode, make=False, in_place=True, losses=losses)
-    return ExportPlan(schema, names, config.mode, make=True, in_place=True, drop=tuple(held), losses=losses)
+        return plan(make=False, in_place=True)
+    return plan(make=True, in_place=True, drop=tuple(held))
 
 
 def _require_tables(schema: DatabaseSchema, names: dict[str, str], present: DatabaseSchema, label: str) -> None:

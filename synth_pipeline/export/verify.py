@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,8 @@ class ExportResult:
         target: the URL without password and options.
         mode: create, replace or append; with a prefix, `prefix` is set.
         rows: rows written per table, by the table's name in the target.
-        schema_fingerprint: the declared fingerprint of what was asked for.
+        schema_fingerprint: the declared fingerprint of what was asked for; that of its structure (`structure`) where the
+            source is of another database family.
         target_fingerprint: that of what was built; equal to the former unless rows were added to a database with more in it.
         losses: what the target does not hold, one readable line each.
         seconds: the whole export.
@@ -54,8 +57,40 @@ class ExportResult:
         return cls(**{**payload, "losses": tuple(payload["losses"])})
 
 
-def verify(load: Load, schema: DatabaseSchema, expected: Mapping[str, int], *, whole: bool) -> str:
-    """Compares the target with the plan and returns its declared fingerprint; `whole` if it must hold nothing else.
+Structure = dict[str, dict[str, Any]]
+
+
+def structure(schema: DatabaseSchema) -> Structure:
+    """What any database declares alike, whatever its spelling: per table, columns, keys, foreign keys, and how many CHECKs."""
+    return {
+        t.id: {
+            "columns": [[c.name, c.nullable and c.name not in t.primary_key, c.generated is not None] for c in t.columns],
+            "primary key": list(t.primary_key),
+            "unique keys": sorted({tuple(sorted(k)) for k in t.keys if k != t.primary_key}),
+            "foreign keys": sorted((f.columns, f.parent, f.parent_columns) for f in t.foreign_keys if f.declared),
+            "checks": len(t.checks),
+            "indexes": sorted((i.columns, i.unique) for i in t.indexes),
+        }
+        for t in schema.tables
+    }  # fmt: skip
+
+
+def fingerprint(schema: DatabaseSchema, *, spelled: bool) -> str:
+    """SHA-256 (hex) of what is declared: as it is `spelled`, or of its structure."""
+    if spelled:
+        return schema.declared_fingerprint()
+    return hashlib.sha256(json.dumps(structure(schema), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def verify(load: Load, schema: DatabaseSchema, expected: Mapping[str, int], *, whole: bool, spelled: bool = True) -> str:
+    """Compares the target with the plan and returns its fingerprint.
+
+    Args:
+        load: what has been built.
+        schema: what was asked for.
+        expected: rows per table.
+        whole: whether it must hold nothing else.
+        spelled: whether definitions must be the same to the letter, or in structure.
 
     Raises:
         ExportError: a count, a foreign key or the schema is not as it must be.
@@ -72,8 +107,13 @@ def verify(load: Load, schema: DatabaseSchema, expected: Mapping[str, int], *, w
     made = load.reflect()
     if not whole:
         made = made.select(include=[t for t in made.table_ids if t in schema])
-        return made.declared_fingerprint()
-    if made.declared_fingerprint() != schema.declared_fingerprint():
-        changes = "; ".join(schema.diff(made)[:3])
-        raise ExportError(f"The target's schema differs from the source's: {changes}.", "Run `synth-pipeline diff`, then the export again.")
-    return made.declared_fingerprint()
+    elif fingerprint(made, spelled=spelled) != fingerprint(schema, spelled=spelled):
+        changes = "; ".join((schema.diff(made) if spelled else _differences(schema, made))[:3])
+        raise ExportError(f"The target's schema differs from what was asked for: {changes}.", "Run `synth-pipeline diff`, then the export again.")
+    return fingerprint(made, spelled=spelled)
+
+
+def _differences(asked: DatabaseSchema, made: DatabaseSchema) -> list[str]:
+    wanted, found = structure(asked), structure(made)
+    lines = [f"there is no table {t}" for t in wanted if t not in found] + [f"there is a table {t}" for t in found if t not in wanted]
+    return lines + [f"{part} of {t}" for t in wanted if t in found for part, value in wanted[t].items() if found[t][part] != value]

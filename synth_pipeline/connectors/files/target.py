@@ -25,6 +25,7 @@ from synth_pipeline.connectors.files.connector import DELIMITER, FILE, folder_id
 from synth_pipeline.connectors.files.formats import SUFFIXES, TableFile, TableWriter, file_type
 from synth_pipeline.connectors.sqlite import ddl, files
 from synth_pipeline.connectors.sqlite.files import sync
+from synth_pipeline.connectors.sqlite.spelling import SPELLING
 from synth_pipeline.connectors.sqlite.target import SQLiteTarget
 from synth_pipeline.errors import ExportError
 
@@ -41,6 +42,7 @@ class FilesTarget:
     """A folder of files to be made or replaced; rows cannot be added to files that exist."""
 
     dialect = SQLITE
+    spelling = SPELLING
     renamed_kinds = ("index",)
     shared_kinds: tuple[str, ...] = ()
 

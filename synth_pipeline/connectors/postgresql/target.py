@@ -16,6 +16,7 @@ from synth_pipeline.connectors.dialects import POSTGRESQL
 from synth_pipeline.connectors.postgresql import names, reflect
 from synth_pipeline.connectors.postgresql.load import PostgreSQLLoad, sweep
 from synth_pipeline.connectors.postgresql.session import Connection, label, open_session, qualified_only, quoted, refusal, server_identity
+from synth_pipeline.connectors.postgresql.spelling import SPELLING
 from synth_pipeline.errors import ExportError, UnreachableError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class PostgreSQLTarget:
     """A database of a PostgreSQL server to be made, replaced or added to, schema by schema."""
 
     dialect = POSTGRESQL
+    spelling = SPELLING
     renamed_kinds = ("sequence", "partition", "key", "index", "attachment", "check", "foreign_key", "owned", "cluster", "replica_identity")
     shared_kinds = ("schema", "extension", "type", "function")
 

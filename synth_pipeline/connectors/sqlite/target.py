@@ -17,6 +17,7 @@ from synth_pipeline.connectors.base import Violation
 from synth_pipeline.connectors.dialects import SQLITE
 from synth_pipeline.connectors.sqlite import ddl, files, reflect, values
 from synth_pipeline.connectors.sqlite.connector import file_identity, open_database, same_file
+from synth_pipeline.connectors.sqlite.spelling import SPELLING
 from synth_pipeline.errors import ExportError, SourceError, UnreachableError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class SQLiteTarget:
     """A SQLite file to be made, replaced or added to. Symbolic links are followed: the file changes, the link stays."""
 
     dialect = SQLITE
+    spelling = SPELLING
     renamed_kinds = ("index",)
     shared_kinds: tuple[str, ...] = ()
 
