@@ -25,6 +25,7 @@ _FAMILIES: dict[str, tuple[str, str, str]] = {
     "files": ("synth_pipeline.connectors.files.open", "pyarrow", ""),
     "postgresql": ("synth_pipeline.connectors.postgresql.open", "psycopg", "postgresql"),
     "postgres": ("synth_pipeline.connectors.postgresql.open", "psycopg", "postgresql"),
+    "duckdb": ("synth_pipeline.connectors.duckdb.open", "duckdb", "duckdb"),
 }
 """Scheme (before any `+driver`) to the module with `connect` and `target`, its driver, and the extra that brings it."""
 _GENERIC = ("synth_pipeline.connectors.generic.open", "sqlalchemy", "")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from synth_pipeline_tests.connectors.contract import Contract, Engine
-from synth_pipeline_tests.connectors.engines import PostgreSQL, SQLite
+from synth_pipeline_tests.connectors.engines import DuckDB, PostgreSQL, SQLite, required
 
 
 class TestSQLite(Contract):
@@ -21,3 +21,10 @@ class TestPostgreSQL(Contract):
     @pytest.fixture
     def engine(self, new_database: Callable[..., str]) -> Engine:
         return PostgreSQL(new_database)
+
+
+class TestDuckDB(Contract):
+    @pytest.fixture
+    def engine(self, tmp_path: Path) -> Engine:
+        required("duckdb")
+        return DuckDB(tmp_path)

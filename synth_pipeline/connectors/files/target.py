@@ -19,12 +19,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synth_pipeline.connectors import local
 from synth_pipeline.connectors.base import Load, Violation
 from synth_pipeline.connectors.dialects import SQLITE
 from synth_pipeline.connectors.files.connector import DELIMITER, FILE, folder_identity
 from synth_pipeline.connectors.files.formats import SUFFIXES, TableFile, TableWriter, file_type
-from synth_pipeline.connectors.sqlite import ddl, files
-from synth_pipeline.connectors.sqlite.files import sync
+from synth_pipeline.connectors.sqlite import ddl
 from synth_pipeline.connectors.sqlite.spelling import SPELLING
 from synth_pipeline.connectors.sqlite.target import SQLiteTarget
 from synth_pipeline.errors import ExportError
@@ -77,15 +77,15 @@ class FilesTarget:
         return ddl.rename(sql, new_name)
 
     def require_writable(self) -> None:
-        files.make_folder(self.folder)
+        local.make_folder(self.folder)
 
     @contextmanager
     def load(self, schema: DatabaseSchema, *, in_place: bool) -> Iterator[Load]:
         if in_place:
             self.reflect()
-        files.make_folder(self.folder)
+        local.make_folder(self.folder)
         self._sweep()
-        staging = files.staging_path(self.folder)
+        staging = local.staging_path(self.folder)
         try:
             staging.mkdir()
             with tempfile.TemporaryDirectory(prefix="synth-files-") as scratch:
@@ -120,7 +120,7 @@ class FilesTarget:
             with suppress(FileNotFoundError):
                 self.folder.rmdir()
             staging.rename(self.folder)
-        sync(self.folder.parent)
+        local.sync(self.folder.parent)
 
 
 class _Load:
@@ -184,7 +184,7 @@ class _Load:
 
     def publish(self) -> None:
         for file, _ in self._planned.values():
-            sync(file.path)
+            local.sync(file.path)
         self._publish()
 
 

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from synth_pipeline.connectors.base import BATCH_ROWS, PROFILE_ROWS, Inclusion, TableProfile
 from synth_pipeline.connectors.dialects import SQLITE
+from synth_pipeline.connectors.local import file_identity
 from synth_pipeline.connectors.sqlite import reflect, values
 from synth_pipeline.errors import SourceError, UnreachableError
 
@@ -33,22 +34,6 @@ logger = logging.getLogger(__name__)
 OLDEST = (3, 37, 0)
 """PRAGMA table_list, and STRICT tables."""
 _RANKED_ROWS = 200_000
-
-
-def file_identity(path: Path) -> str:
-    """What makes two names the same file: the real path (see `same_file` for hard links)."""
-    return f"sqlite:{os.path.realpath(path)}"
-
-
-def same_file(path: Path, identity: str) -> bool:
-    """True where `path` is the database of that identity, through whatever link."""
-    other = Path(identity.removeprefix("sqlite:"))
-    if file_identity(path) == identity:
-        return True
-    try:
-        return identity.startswith("sqlite:") and path.samefile(other)
-    except OSError:
-        return False
 
 
 def open_database(path: Path, *, write: bool = False) -> sqlite3.Connection:
@@ -107,7 +92,7 @@ class SQLiteConnector:
         self._connection = open_database(path)
 
     def identity(self) -> str:
-        return file_identity(self.path)
+        return file_identity("sqlite", self.path)
 
     def reflect(self, *, values: bool = True) -> DatabaseSchema:
         """All tables; with `values` False by their declarations alone, which is fast but cannot be used to read rows."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
+from synth_pipeline.connectors.local import database_path, label
 from synth_pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,22 +29,3 @@ def target(url: URL) -> SQLiteTarget:
     from synth_pipeline.connectors.sqlite.target import SQLiteTarget
 
     return SQLiteTarget(database_path(url), label(url))
-
-
-def label(url: URL) -> str:
-    """The URL without options."""
-    return url.set(query={}).render_as_string(hide_password=True)
-
-
-def database_path(url: URL) -> Path:
-    """The file of the URL; relative ones start at the working directory.
-
-    Raises:
-        ConfigError: the URL names no file, but a database in memory.
-    """
-    name = url.database or ""
-    if name.startswith("file:"):
-        name = unquote(urlsplit(name).path)
-    if name in ("", ":memory:") or "mode=memory" in str(url):
-        raise ConfigError(f"{label(url)} names no file.", "Write sqlite:///relative/path.db or sqlite:////absolute/path.db.")
-    return Path(name).expanduser() if name.startswith("~") else Path(name)

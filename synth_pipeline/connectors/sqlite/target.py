@@ -13,10 +13,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synth_pipeline.connectors import local
 from synth_pipeline.connectors.base import Violation
 from synth_pipeline.connectors.dialects import SQLITE
 from synth_pipeline.connectors.sqlite import ddl, files, reflect, values
-from synth_pipeline.connectors.sqlite.connector import file_identity, open_database, same_file
+from synth_pipeline.connectors.sqlite.connector import open_database
 from synth_pipeline.connectors.sqlite.spelling import SPELLING
 from synth_pipeline.errors import ExportError, SourceError, UnreachableError
 
@@ -43,10 +44,7 @@ class SQLiteTarget:
         self.label = label or f"sqlite:///{path}"
 
     def is_same(self, source_identity: str) -> bool:
-        return same_file(self.path, source_identity)
-
-    def identity(self) -> str:
-        return file_identity(self.path)
+        return local.same_file("sqlite", self.path, source_identity)
 
     def exists(self) -> bool:
         if self.path.is_dir():
@@ -69,12 +67,12 @@ class SQLiteTarget:
             raise ExportError(f"What lies at {self.path} is not written over: {e.problem}", remedy) from e
 
     def require_writable(self) -> None:
-        files.make_folder(self.path)
+        local.make_folder(self.path)
 
     @contextmanager
     def load(self, schema: DatabaseSchema, *, in_place: bool) -> Iterator[_Load]:
         with _explained(self.path):
-            files.make_folder(self.path)
+            local.make_folder(self.path)
             if in_place:
                 with self._in_place() as load:
                     yield load
@@ -87,7 +85,7 @@ class SQLiteTarget:
         existed = self.exists()
         if existed:
             self._present().close()
-        staging = files.staging_path(self.path)
+        staging = local.staging_path(self.path)
         connection = sqlite3.connect(staging, isolation_level=None, check_same_thread=False)
 
         def publish() -> None:

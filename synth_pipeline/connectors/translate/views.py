@@ -172,7 +172,8 @@ class _Query:
                 (c.name, self._translator.convert(exp.column(c.name, table=alias), self._find)[0], c, False)
                 for alias, relation in self._scope.items() if wanted in ("", alias.lower()) for c in relation.columns
             ]  # fmt: skip
-        name, inner = node.alias_or_name, node.unalias() if isinstance(node, exp.Alias) else node
+        name = node.alias_or_name if isinstance(node, exp.Alias | exp.Column) else ""
+        inner = node.unalias() if isinstance(node, exp.Alias) else node
         if isinstance(inner, exp.Count) and isinstance(inner.this, exp.Star):
             return [(name, exp.Count(this=exp.Star()), Column(name, LogicalType("integer")), True)]
         if isinstance(inner, exp.Count | exp.Sum | exp.Min | exp.Max) and not inner.expressions:
