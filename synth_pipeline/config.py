@@ -83,6 +83,7 @@ class SubsetConfig(_Model):
     tree_keys: dict[str, str] = {}
     dangling: Literal["null", "drop", "error"] = "null"
     population: Literal["exact", "estimate"] = "exact"
+    threads: int = Field(default=1, ge=1, le=64)
     seed: int = 0
 
 

@@ -125,6 +125,13 @@ class Table:
         """The column of that name; KeyError where there is none."""
         return self._by_name[name]
 
+    def foreign_key(self, key_id: str) -> ForeignKey:
+        """The foreign key of that id; KeyError where it is another table's."""
+        for key in self.foreign_keys:
+            if key.id == key_id:
+                return key
+        raise KeyError(key_id)
+
     @property
     def keys(self) -> tuple[tuple[str, ...], ...]:
         """Every set of columns that must be unique, the primary key first, without repeats."""

@@ -48,6 +48,9 @@ class Inclusion:
 class Snapshot(Protocol):
     """A consistent, read-only view of the source; everything that it runs is a SELECT."""
 
+    concurrent: bool
+    """Whether several threads may read from it at a time."""
+
     def rows(
         self, table: Table, columns: Sequence[str] | None = None, *, tail: str = "", params: Sequence[Any] = (), batch: int = BATCH_ROWS
     ) -> Iterator[pa.RecordBatch]:

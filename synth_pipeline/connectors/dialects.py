@@ -31,6 +31,7 @@ class Dialect:
         key_cast: the item {0} as the native type {1} of a column.
         key_casts: other casts of the item {0} for columns of some logical kinds.
         binary_text: the bytes {0} as upper-case hexadecimal text.
+        recursive: what begins a recursive common table expression without a limit of depth; empty where there is none.
         row_numbers: the server's own names for a number of a row that holds within a snapshot; the first that no column
             bears is used.
         no_row_number: a pattern of a table's DDL that says that it has no such number.
@@ -59,6 +60,7 @@ class Dialect:
     key_cast: str = "{0}"
     key_casts: tuple[tuple[str, str], ...] = ()
     binary_text: str = "hex({0})"
+    recursive: str = ""
     row_numbers: tuple[str, ...] = ()
     no_row_number: str = ""
     own_rows: str = "{0}"
@@ -100,6 +102,7 @@ SQLITE = Dialect(
     key_relation_end=" LIMIT -1",
     scan_join="CROSS JOIN",
     key_casts=(("integer", "CAST({0} AS INTEGER)"), ("text", "CAST({0} AS TEXT)")),
+    recursive="WITH RECURSIVE",
     row_numbers=("rowid", "_rowid_", "oid"),
     no_row_number=r"\)[^)]*\bWITHOUT\s+ROWID\b[^)]*$",
     typed=False,
@@ -114,6 +117,7 @@ POSTGRESQL = Dialect(
     key_item="(j.value ->> {0})",
     key_cast="CAST({0} AS {1})",
     binary_text="upper(encode({0}, 'hex'))",
+    recursive="WITH RECURSIVE",
     own_rows="ONLY {0}",
     shared_rows=r"\nPARTITION BY ",
 )

@@ -1,8 +1,8 @@
 """Closing upward: whatever a selected row refers to is selected too, until nothing is missing.
 
 Semi-naive: only rows that are new in a round ask for parents, and no value is asked for twice. That takes cycles, self
-references, composite keys, several keys to one parent and keys to unique columns alike. Which rows start it is the
-business of `search`.
+references, composite keys, several keys to one parent and keys to unique columns alike. Long chains of self references are
+climbed in the source. Which rows start it is the business of `search`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pipeline.subset.keys import stored_keys
-from synth_pipeline.subset.rows import Found, Shape, Value, batches, ordered, transport
+from synth_pipeline.subset.rows import Found, Shape, Value, key_parameter, looked_up, ordered, transport
 
 if TYPE_CHECKING:
     from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PULLED = -1
 """The root of a row that no draw but a reference selected."""
+_DEEP = 8
+"""After so many rounds a self reference is followed to its end in one statement, where the dialect can."""
 
 
 class Closure:
@@ -80,17 +82,27 @@ class Closure:
         """Finds the parents of some values, here or in the source; returns how many rows are new."""
         known, parents = self.parent[fk.id], self.found[fk.parent]
         here, before = parents.by_key[fk.parent_columns], len(parents.rows)
+        if self.rounds > _DEEP and parents.shape.can_climb(fk):
+            self._climb(fk, [v for v in ordered(wanted) if v not in here])
         missing = []
         for value in ordered(wanted):
             known[value] = here.get(value, -1)
             if known[value] < 0:
                 missing.append(value)
         statement = parents.shape.by_columns(fk.parent_columns) if missing else ""
-        for part, parameter in batches(missing, self.batch):
-            for row in self.reader.select(statement, [parameter]):
-                parents.add(row[1:], PULLED)
-                known[part[row[0]]] = parents.index[parents.shape.id_of(row[1:])]
+        for value, row in looked_up(self.reader, statement, missing, self.batch):
+            parents.add(row, PULLED)
+            known[value] = parents.index[parents.shape.id_of(row)]
         return len(parents.rows) - before
+
+
+    def _climb(self, fk: ForeignKey, values: list[Value]) -> None:
+        """Selects the rows that have some keys, and all above them."""
+        parents, statement = self.found[fk.parent], self.found[fk.parent].shape.climb(fk)
+        starts = range(0, len(values), self.batch)
+        for rows in self.reader.each((statement, [key_parameter(values[s : s + self.batch])]) for s in starts):
+            for row in rows:
+                parents.add(row, PULLED)
 
 
 def distinct_references(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> str:

@@ -95,7 +95,10 @@ class SubsetPlan:
         for t in self.tables:
             how = {"preserved": "preserved, taken whole", "lookup": "lookup, taken whole", "root": "root"}.get(t.role, f"child by {t.tree_key}")
             share = "" if t.whole else f", probability {t.probability:.4g}"
+            share += "" if t.budget is None else f", at most {t.budget:,} rows"
+            share += "" if t.hub is None else f", at most {t.hub:,} of one parent"
             lines.append(f"  {t.table:<{width}}  {t.rows:>13,} rows → {t.expected:>11,}  {how}{share}")
+        lines += [f"  tree of {root}: at most {budget:,} rows" for root, budget in self.budgets.items()]
         lines += [f"  warning: {w}" for w in self.warnings]
         if self.statements:
             lines += ["statements:", *(f"  {s};" for s in self.statements)]

@@ -28,7 +28,10 @@ _LEAST_HUB = 50
 _HUB_SHARE = 0.05
 
 
-def make_plan(schema: DatabaseSchema, rows: Mapping[str, int], options: SubsetConfig, preserve: Collection[str], *, exact: bool = True) -> SubsetPlan:
+def make_plan(
+    schema: DatabaseSchema, rows: Mapping[str, int], options: SubsetConfig, preserve: Collection[str], *,
+    exact: bool = True, filtered: Collection[str] = (), before: SubsetPlan | None = None,
+) -> SubsetPlan:  # fmt: skip
     """Makes the plan.
 
     Args:
@@ -37,6 +40,8 @@ def make_plan(schema: DatabaseSchema, rows: Mapping[str, int], options: SubsetCo
         options: the configuration.
         preserve: tables that are taken whole whatever the budget.
         exact: whether `rows` are exact; a tree that seems to fit by estimates is drawn all the same.
+        filtered: tables of which a filter, their own or that of a table above, lets only a part through.
+        before: an earlier plan, whose tree keys stay.
 
     Raises:
         ConfigError: the options name a table or key that does not exist, or contradict each other.
@@ -47,8 +52,8 @@ def make_plan(schema: DatabaseSchema, rows: Mapping[str, int], options: SubsetCo
         options.fraction is None and options.main_table is None and not options.where
         and total <= options.max_rows and all(rows[t] <= n for t, n in options.table_max_rows.items())
     )  # fmt: skip
-    lookups = set() if whole else _lookups(schema, rows, options, preserve)
-    keys = choose_tree_keys(schema, rows, lookups | set(preserve), options)
+    lookups = set() if whole else _lookups(schema, rows, options, {*preserve, *filtered})
+    keys = _keys_of(schema, before) if before is not None else choose_tree_keys(schema, rows, lookups | set(preserve), options)
     roots = {t: _root(t, keys) for t in schema.table_ids}
     budgets = {} if whole else _budgets(schema, rows, options, {t: r for t, r in roots.items() if t not in lookups and t not in preserve}, lookups)
     tables = []
@@ -57,8 +62,8 @@ def make_plan(schema: DatabaseSchema, rows: Mapping[str, int], options: SubsetCo
         role: Role = "preserved" if name in preserve else "lookup" if name in lookups else "child" if name in keys else "root"
         ceiling = _ceiling(root, roots, rows, options)
         p = 1.0 if whole or role in ("preserved", "lookup") else _probability(root, ceiling, roots, rows, options, budgets)
-        filtered = any(t in options.where for t, r in roots.items() if r == root)
-        taken = whole or role in ("preserved", "lookup") or (p >= 1 and not filtered and exact)
+        partial = any(t in options.where for t, r in roots.items() if r == root)
+        taken = whole or role in ("preserved", "lookup") or (p >= 1 and not partial and exact)
         cap = _cap(name, options)
         hub = None if taken or role == "root" else max(_LEAST_HUB, int(_HUB_SHARE * min(budgets[root], cap or budgets[root])))
         key = keys[name].id if name in keys and role == "child" else None
@@ -106,6 +111,10 @@ def choose_tree_keys(
     return chosen
 
 
+def _keys_of(schema: DatabaseSchema, plan: SubsetPlan) -> dict[str, ForeignKey]:
+    return {t.table: schema.table(t.table).foreign_key(t.tree_key) for t in plan.tables if t.tree_key is not None}
+
+
 def _looks_like_lookup(table: Table, rows: int) -> bool:
     if rows < FEW_ROWS:
         return True
@@ -142,13 +151,13 @@ def _root(table: str, keys: Mapping[str, ForeignKey]) -> str:
     return table
 
 
-def _lookups(schema: DatabaseSchema, rows: Mapping[str, int], options: SubsetConfig, preserve: Collection[str]) -> set[str]:
+def _lookups(schema: DatabaseSchema, rows: Mapping[str, int], options: SubsetConfig, others: Collection[str]) -> set[str]:
     """Small tables that are taken whole, the smallest first, as far as their share of the budget goes.
 
-    A table that the configuration limits, filters or makes the main one is not among them.
+    A table that the configuration limits, filters or makes the main one is not among them, nor one of `others`.
     """
     left = int(options.max_rows * LOOKUP_SHARE)
-    special = {*preserve, *options.where, *options.table_max_rows, options.main_table}
+    special = {*others, *options.where, *options.table_max_rows, options.main_table}
     found = set()
     for table in sorted((t for t in schema.table_ids if t not in special), key=lambda t: (rows[t], t)):
         if rows[table] > min(left, LOOKUP_ROWS):

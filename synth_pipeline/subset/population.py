@@ -6,7 +6,8 @@ client anyway they are counted there instead. Nothing here looks at a value.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
     from synth_pipeline.progress import Progress
+    from synth_pipeline.subset.model import SubsetPlan
     from synth_pipeline.subset.reader import Reader
     from synth_pipeline.subset.write import Written
 
@@ -26,16 +28,20 @@ _COUNTED = 10_000
 """Tables that are estimated to be smaller are counted in any case."""
 
 
-def count_rows(reader: Reader, schema: DatabaseSchema, *, exact: bool, progress: Progress) -> dict[str, int]:
-    """Rows of every table that the configured filters let through; catalogue estimates stand in where `exact` is off."""
-    rows = {}
-    with progress.step("Counting rows", total=len(schema.tables)) as step:
-        for table in schema.tables:
-            filtered = table.id in reader.where
-            if exact or filtered or table.row_estimate is None or table.row_estimate < _COUNTED:
-                rows[table.id] = int(reader.one(count_statement(reader, table))[0])
-            else:
-                rows[table.id] = table.row_estimate
+def count_rows(
+    reader: Reader, schema: DatabaseSchema, *, exact: bool, progress: Progress, tables: Collection[str] | None = None
+) -> dict[str, int]:  # fmt: skip
+    """Rows of every table (or of `tables`) that the filters let through; catalogue estimates stand in where `exact` is off."""
+    rows: dict[str, int] = {}
+    counted: list[Table] = []
+    for table in schema.tables if tables is None else [schema.table(t) for t in tables]:
+        if exact or table.id in reader.where or table.row_estimate is None or table.row_estimate < _COUNTED:
+            counted.append(table)
+        else:
+            rows[table.id] = table.row_estimate
+    with progress.step("Counting rows", total=len(counted)) as step:
+        for table, found in zip(counted, reader.each((count_statement(reader, t), ()) for t in counted), strict=True):
+            rows[table.id] = int(found[0][0])
             step.advance(note=table.id)
     return rows
 
@@ -50,32 +56,29 @@ def measure(reader: Reader, schema: DatabaseSchema, rows: dict[str, int], *, exa
     if not exact:
         return PopulationStats(rows, {}, {}, exact=False)
     nulls: dict[str, dict[str, float]] = {}
-    filled: dict[str, dict[str, int]] = {}
     fanouts: dict[str, Fanout] = {}
-    with progress.step("Measuring the population", total=len(schema.tables) + len(schema.foreign_keys)) as step:
-        for table in schema.tables:
-            columns = [c.name for c in table.stored_columns]
-            counts = reader.one(nulls_statement(reader, table, columns)) if columns else (rows[table.id],)
-            total = int(counts[0])
-            rows[table.id] = total
-            filled[table.id] = {c: int(n) for c, n in zip(columns, counts[1:], strict=True)}
-            nulls[table.id] = {c: (total - n) / total if total else 0.0 for c, n in filled[table.id].items()}
+    keys = [fk for t in schema.tables for fk in stored_keys(schema, t.id)]
+    with progress.step("Measuring the population", total=len(schema.tables) + len(keys)) as step:
+        statements = [nulls_statement(reader, t) for t in schema.tables] + [fanout_statement(reader, schema, fk) for fk in keys]
+        answers = reader.each((sql, ()) for sql in statements)
+        for table, ((total, *filled),) in zip(schema.tables, answers, strict=False):
+            rows[table.id] = int(total)
+            nulls[table.id] = {c.name: (total - n) / total if total else 0.0 for c, n in zip(table.stored_columns, filled, strict=True)}
             step.advance(note=table.id)
-        for table in schema.tables:
-            for fk in stored_keys(schema, table.id):
-                fanouts[fk.id] = _fanout(reader, schema, fk, rows)
-                step.advance(note=table.id)
+        for fk, counted in zip(keys, answers, strict=True):
+            fanouts[fk.id] = _fanout(counted, fk, rows)
+            step.advance(note=fk.table)
     return PopulationStats(rows, fanouts, nulls)
 
 
-def nulls_statement(reader: Reader, table: Table, columns: list[str]) -> str:
+def nulls_statement(reader: Reader, table: Table) -> str:
     """One row: the table's rows, and the values that are not NULL per column."""
-    counts = "".join(f", COUNT({reader.column('t', c)})" for c in columns)
+    counts = "".join(f", COUNT({reader.column('t', c.name)})" for c in table.stored_columns)
     return f"SELECT COUNT(*){counts} FROM {reader.aliased(table)}{reader.filter(table)}"
 
 
 def fanout_statement(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> str:
-    """Rows (parent exists, children, how many keys have so many); the parent is joined once per distinct key."""
+    """Rows (where the parent is, children, how many keys have so many); the parent is joined once per distinct key."""
     child, parent = schema.table(fk.table), schema.table(fk.parent)
     keys = [reader.column("t", c) for c in fk.columns]
     names = [reader.quote(f"k{i}") for i in range(len(keys))]
@@ -83,25 +86,49 @@ def fanout_statement(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> 
     where = reader.filter(child, *(f"{k} IS NOT NULL" for k in keys))
     inner = f"SELECT {listed}, COUNT(*) AS n FROM {reader.aliased(child)}{where} GROUP BY {', '.join(keys)}"
     on = " AND ".join(f"{reader.column('t', p)} = g.{n}" for p, n in zip(fk.parent_columns, names, strict=True))
-    found = f"CASE WHEN {reader.column('t', fk.parent_columns[0])} IS NULL THEN 0 ELSE 1 END"
-    groups, parents = reader.dialect.aliased(f"({inner})", "g"), reader.dialect.aliased(reader.source(parent), "t")
-    return f"SELECT {found}, g.n, COUNT(*) FROM {groups} LEFT JOIN {parents} ON {on} GROUP BY {found}, g.n"
+    inside = " AND ".join(reader.conditions(parent))
+    place = f"CASE WHEN {reader.column('t', fk.parent_columns[0])} IS NULL THEN {_NOWHERE}"
+    place += f" WHEN {inside} THEN {_INSIDE} ELSE {_OUTSIDE} END" if inside else f" ELSE {_INSIDE} END"
+    groups = reader.dialect.aliased(f"({inner})", "g")
+    found = f"SELECT {place} AS place, g.n AS n FROM {groups} LEFT JOIN {reader.aliased(parent)} ON {on}"
+    return f"SELECT f.place, f.n, COUNT(*) FROM {reader.dialect.aliased(f'({found})', 'f')} GROUP BY f.place, f.n"
 
 
-def _fanout(reader: Reader, schema: DatabaseSchema, fk: ForeignKey, rows: dict[str, int]) -> Fanout:
+_NOWHERE, _INSIDE, _OUTSIDE = range(3)
+"""Where a parent is: nowhere, among the rows that a configured filter lets through, or outside of it."""
+
+
+def _fanout(counted: Iterable[tuple[Any, ...]], fk: ForeignKey, rows: Mapping[str, int]) -> Fanout:
+    """From what `fanout_statement` gives; rows that refer to parents outside of a filter are no one's children and not dangling."""
     histogram: dict[int, int] = {}
-    matched = dangling = 0
-    for found, n, parents in reader.select(fanout_statement(reader, schema, fk)):
-        if found:
+    children = [0, 0, 0]
+    for place, n, parents in counted:
+        children[place] += int(n) * int(parents)
+        if place == _INSIDE:
             histogram[int(n)] = histogram.get(int(n), 0) + int(parents)
-            matched += int(n) * int(parents)
-        else:
-            dangling += int(n) * int(parents)
     without = rows[fk.parent] - sum(histogram.values())
     if without > 0:
         histogram[0] = without
     degrees = sorted(histogram)
-    return Fanout(tuple(degrees), tuple(histogram[d] for d in degrees), max(0, rows[fk.table] - matched - dangling), dangling)
+    return Fanout(tuple(degrees), tuple(histogram[d] for d in degrees), max(0, rows[fk.table] - sum(children)), children[_NOWHERE])
+
+
+def inherited_filters(reader: Reader, schema: DatabaseSchema, plan: SubsetPlan) -> dict[str, str]:
+    """What the configured filters mean for the tables below: a row whose tree key leads to a filtered-out parent is out too.
+
+    Rows without a parent stay. Conditions on `t`, like the configured ones, which are part of them.
+    """
+    found = dict(reader.where)
+    waiting = [schema.table(t.table).foreign_key(t.tree_key) for t in plan.tables if t.tree_key is not None]
+    while ready := [fk for fk in waiting if not any(other.table == fk.parent for other in waiting)]:
+        waiting = [fk for fk in waiting if fk not in ready]
+        for fk in (fk for fk in ready if fk.parent in found):
+            parent = schema.table(fk.parent)
+            same = " AND ".join(f"{reader.column('p', b)} = {reader.column('t', a)}" for a, b in zip(fk.columns, fk.parent_columns, strict=True))
+            out = f"(SELECT * FROM {reader.aliased(parent)} WHERE CASE WHEN {found[fk.parent]} THEN 0 ELSE 1 END = 1)"
+            kept = f"NOT EXISTS (SELECT 1 FROM {reader.dialect.aliased(out, 'p')} WHERE {same})"
+            found[fk.table] = f"({found[fk.table]}) AND {kept}" if fk.table in found else kept
+    return found
 
 
 def from_rows(schema: DatabaseSchema, written: Written) -> PopulationStats:

@@ -25,7 +25,7 @@ def preview(reader: Reader, schema: DatabaseSchema, plan: SubsetPlan, *, exact: 
     keys = [fk for t in schema.tables for fk in stored_keys(schema, t.id)]
     if not plan.whole:
         if exact:
-            listed += [nulls_statement(reader, t, [c.name for c in t.stored_columns]) for t in schema.tables]
+            listed += [nulls_statement(reader, t) for t in schema.tables]
             listed += [fanout_statement(reader, schema, fk) for fk in keys]
         shapes = {t.id: Shape(reader, schema, t, plan.seed) for t in schema.tables}
         whole = {t.table for t in plan.tables if t.whole}
@@ -40,6 +40,7 @@ def preview(reader: Reader, schema: DatabaseSchema, plan: SubsetPlan, *, exact: 
             if fk.parent not in whole:
                 listed += [distinct_references(reader, schema, fk)] if fk.table in whole else []
                 listed.append(shapes[fk.parent].by_columns(fk.parent_columns))
+                listed += [shapes[fk.parent].climb(fk)] if shapes[fk.parent].can_climb(fk) else []
     for planned in plan.tables:
         table = schema.table(planned.table)
         tail = "" if plan.whole or planned.whole else f" {shapes[table.id].by_address()}"

@@ -1,13 +1,15 @@
 """The one door through which the subset reads: a snapshot that counts statements and rows, and quotes names.
 
 Every statement of the subset is built from the source's dialect here and in `hashing`; what to ask is the business of
-`population` and `search`.
+`population` and `search`. Several statements may run at a time; what comes back is in the order in which it was asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from synth_pipeline.connectors.base import BATCH_ROWS
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from synth_pipeline.connectors.base import Snapshot
     from synth_pipeline.connectors.dialects import Dialect
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 
 class Reader:
     """A snapshot with its dialect.
@@ -27,16 +32,28 @@ class Reader:
         rows_read: how many rows came back.
         texts: the distinct statements in the order of their first use; parameters are not part of them.
         where: predicates per table (SQL of the source, the table is called `t`), from the configuration.
+        threads: how many statements run at a time, where the snapshot allows it.
     """
 
-    def __init__(self, snapshot: Snapshot, dialect: Dialect, where: dict[str, str] | None = None, batch: int = BATCH_ROWS) -> None:
+    def __init__(
+        self, snapshot: Snapshot, dialect: Dialect, where: dict[str, str] | None = None, batch: int = BATCH_ROWS, threads: int = 1
+    ) -> None:  # fmt: skip
         self.dialect = dialect
         self.batch = batch
+        self.threads = threads if snapshot.concurrent else 1
+        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         self.statements = 0
         self.rows_read = 0
         self.texts: dict[str, int] = {}
         self.where = dict(where or {})
         self._snapshot = snapshot
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
     def quote(self, name: str) -> str:
         return self.dialect.quote(name)
@@ -51,10 +68,6 @@ class Reader:
 
     def column(self, alias: str, name: str) -> str:
         return f"{alias}.{self.quote(name)}"
-
-    def source(self, table: Table) -> str:
-        """The table, or what the configured filter lets through of it, for a FROM that goes on with an alias."""
-        return f"(SELECT * FROM {self.aliased(table)} WHERE {self.where[table.id]})" if table.id in self.where else self.name(table)
 
     def conditions(self, table: Table, *, bound: bool = False) -> list[str]:
         """The configured filter as a condition on `t`; `bound` where the statement has parameters."""
@@ -75,16 +88,42 @@ class Reader:
             self.rows_read += 1
             yield row
 
-    def one(self, sql: str, params: Sequence[Any] = ()) -> tuple[Any, ...]:
-        """The only row of an aggregate."""
-        found = list(self.select(sql, params))
-        return found[0]
+    def each(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """The rows of many statements with their parameters, a list for each."""
+        for (sql, _), rows in self._spread(lambda asked: (asked, list(self._snapshot.select(*asked))), statements):
+            self._count(sql)
+            self.rows_read += len(rows)
+            yield rows
 
-    def rows(self, table: Table, columns: Sequence[str] | None = None, *, tail: str = "", params: Sequence[Any] = ()) -> Iterator[pa.RecordBatch]:
-        self._count(f"SELECT {', '.join(columns) if columns else '*'} FROM {self.aliased(table)} {tail}".rstrip())
-        for batch in self._snapshot.rows(table, columns, tail=tail, params=params, batch=self.batch):
+    def rows(self, table: Table, *, tail: str = "", params: Sequence[Any] = ()) -> Iterator[pa.RecordBatch]:
+        """The stored columns of the table's rows."""
+        self._count_rows(table, tail)
+        for batch in self._snapshot.rows(table, tail=tail, params=params, batch=self.batch):
             self.rows_read += batch.num_rows
             yield batch
+
+    def rows_of_each(self, table: Table, tail: str, params: Iterable[Sequence[Any]]) -> Iterator[list[pa.RecordBatch]]:
+        """The same for several sets of parameters, a list for each."""
+        for found in self._spread(lambda p: list(self._snapshot.rows(table, tail=tail, params=p, batch=self.batch)), params):
+            self._count_rows(table, tail)
+            self.rows_read += sum(batch.num_rows for batch in found)
+            yield found
+
+    def _spread(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Results in the order of the items; at most `threads` are worked on, or wait to be taken, at a time."""
+        if self._pool is None:
+            yield from map(work, items)
+            return
+        waiting: deque[Future[R]] = deque()
+        for item in items:
+            waiting.append(self._pool.submit(work, item))
+            if len(waiting) == self.threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def _count_rows(self, table: Table, tail: str) -> None:
+        self._count(f"SELECT * FROM {self.aliased(table)} {tail}".rstrip())
 
     def _count(self, sql: str) -> None:
         self.statements += 1

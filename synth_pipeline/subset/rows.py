@@ -18,7 +18,7 @@ from synth_pipeline.subset.keys import stored_keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from synth_pipeline.catalog.schema import Column, DatabaseSchema, Table
+    from synth_pipeline.catalog.schema import Column, DatabaseSchema, ForeignKey, Table
     from synth_pipeline.connectors.dialects import Dialect
     from synth_pipeline.subset.reader import Reader
 
@@ -56,7 +56,7 @@ class Shape:
         names = dict.fromkeys([c for f in self.keys for c in f.columns] + [c for columns in referred for c in columns])
         self.listed = ", ".join([out for out, _, _ in self._identity] + [transport(reader, table.column(c), "t") for c in names])
         self.width = len(self._identity) + len(names)
-        place = {c: len(self._identity) + i for i, c in enumerate(names)}
+        self._place = place = {c: len(self._identity) + i for i, c in enumerate(names)}
         self.id_of: Callable[[tuple[Any, ...]], Value] = itemgetter(*range(len(self._identity)))
         self.reference: dict[str, Callable[[tuple[Any, ...]], Value]] = {f.id: _getter([place[c] for c in f.columns]) for f in self.keys}
         self.referred: dict[tuple[str, ...], Callable[[tuple[Any, ...]], Value]] = {r: _getter([place[c] for c in r]) for r in referred}
@@ -124,6 +124,23 @@ class Shape:
         indexed = self._indexed(columns)
         keys, join = relation(self.reader, wanted, indexed=indexed), "JOIN" if indexed else self.reader.dialect.scan_join
         return f"SELECT k.rfs_0, {listed} FROM {self.source} {join} {keys} ON {on}{where}{tail}"
+
+    def can_climb(self, fk: ForeignKey) -> bool:
+        """Whether `climb` is a statement of the dialect: columns of different types are compared by the key relation only."""
+        if not fk.is_self_reference or not self.reader.dialect.recursive:
+            return False
+        column = self.table.column
+        return all(column(p).native_type == column(c).native_type for p, c in zip(fk.parent_columns, fk.columns, strict=True))
+
+    def climb(self, fk: ForeignKey) -> str:
+        """The statement for the rows that have some keys and all that these refer to by a self reference, at any depth."""
+        wanted = [self.table.column(c) for c in fk.parent_columns]
+        on = " AND ".join(f"{transport(self.reader, c, 't')} = k.rfs_{i + 1}" for i, c in enumerate(wanted))
+        up = " AND ".join(f"{transport(self.reader, c, 't')} = u.c{self._place[own]}" for c, own in zip(wanted, fk.columns, strict=True))
+        keys, columns = relation(self.reader, wanted, indexed=True), ", ".join(f"c{i}" for i in range(self.width))
+        first = f"SELECT {self.listed} FROM {self.source} JOIN {keys} ON {on}"
+        more = f"SELECT {self.listed} FROM {self.source} JOIN u ON {up}"
+        return f"{self.reader.dialect.recursive} u({columns}) AS ({first} UNION {more}) SELECT {columns} FROM u"
 
     def _indexed(self, columns: Sequence[str]) -> bool:
         """Whether an index starts with one of the columns."""
@@ -203,12 +220,17 @@ def _is_bytes(column: Column) -> bool:
     return column.type.kind in ("binary", "geometry") or column.storage == "bytes"
 
 
-def batches(values: Iterable[Value], size: int) -> Iterator[tuple[list[Value], str]]:
-    """Values in batches, each with its JSON parameter [[ordinal, item …] …]."""
-    listed = list(values)
-    for start in range(0, len(listed), size):
-        part = listed[start : start + size]
-        yield part, json.dumps([[i, *v] if isinstance(v, tuple) else [i, v] for i, v in enumerate(part)], default=str)
+def looked_up(reader: Reader, statement: str, values: Sequence[Value], size: int) -> Iterator[tuple[Value, tuple[Any, ...]]]:
+    """What a statement over the key relation finds for some values, `size` of them at a time: a value and a row for each row found."""
+    statements = ((statement, [key_parameter(values[start : start + size])]) for start in range(0, len(values), size))
+    for start, rows in zip(range(0, len(values), size), reader.each(statements), strict=True):
+        for row in rows:
+            yield values[start + row[0]], row[1:]
+
+
+def key_parameter(values: Sequence[Value]) -> str:
+    """The JSON parameter of a key relation: [[ordinal, item …] …]."""
+    return json.dumps([[i, *v] if isinstance(v, tuple) else [i, v] for i, v in enumerate(values)], default=str)
 
 
 def _getter(places: Sequence[int]) -> Callable[[tuple[Any, ...]], Value]:

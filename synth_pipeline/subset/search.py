@@ -12,7 +12,7 @@ import numpy as np
 
 from synth_pipeline.subset.closure import PULLED, Closure, link_arrays
 from synth_pipeline.subset.keys import server_order
-from synth_pipeline.subset.rows import KEYS, Found, Shape, batches, ordered
+from synth_pipeline.subset.rows import KEYS, Found, Shape, key_parameter, looked_up, ordered
 from synth_pipeline.subset.trees import Tree
 from synth_pipeline.subset.weights import Frame, inclusion_weights
 from synth_pipeline.subset.write import Notes
@@ -105,9 +105,8 @@ class Search:
         sql = shape.by_columns(fk.columns, head="COUNT(*)", conditions=self.reader.conditions(shape.table, bound=True), tail=" GROUP BY k.rfs_0")
         by_number = np.zeros(len(parents.rows), dtype=np.int64)
         by_key = parents.by_key[fk.parent_columns]
-        for part, parameter in batches(ordered(by_key), self.batch):
-            for n, count in self.reader.select(sql, [parameter]):
-                by_number[by_key[part[n]]] = count
+        for value, (count,) in looked_up(self.reader, sql, ordered(by_key), self.batch):
+            by_number[by_key[value]] = count
         return np.asarray(by_number[order[fk.parent]])
 
     def fetch(self, table: Table, sink: Callable[[pa.RecordBatch], None]) -> Notes:
@@ -119,10 +118,9 @@ class Search:
             return Notes(ordered=True)
         found = self._found[table.id]
         numbers = self._order[table.id]
-        present: list[NDArray[np.bool_]] = []
-        for start in range(0, len(numbers), self.batch):
-            part = numbers[start : start + self.batch]
-            present.append(self._fetch_some(found, part, sink))
+        parts = [numbers[start : start + self.batch] for start in range(0, len(numbers), self.batch)]
+        read = self.reader.rows_of_each(table, found.shape.by_address(), ([self._parameter(found, part)] for part in parts))
+        present = [self._matched(found, part, got, sink) for part, got in zip(parts, read, strict=True)]
         there = np.concatenate(present) if present else np.empty(0, dtype=bool)
         notes = self._notes[table.id]
         if there.all():
@@ -131,17 +129,22 @@ class Search:
         assert notes.core is not None and notes.weight is not None, "every searched table has notes"
         return Notes(notes.core[there], notes.weight[there], degrees={k: d[there] for k, d in notes.degrees.items()})
 
-    def _fetch_some(self, found: Found, numbers: list[int], sink: Callable[[pa.RecordBatch], None]) -> NDArray[np.bool_]:
-        """Reads some rows in order; returns per expected row whether it was still there."""
-        shape = found.shape
+    @staticmethod
+    def _parameter(found: Found, numbers: list[int]) -> str:
+        return key_parameter([found.shape.id_of(found.rows[n]) for n in numbers])
+
+    def _matched(self, found: Found, numbers: list[int], read: list[Any], sink: Callable[[pa.RecordBatch], None]) -> NDArray[np.bool_]:
+        """Passes on the rows read for some numbers; returns per expected row whether it was still there.
+
+        Where rows are missing, halves are read again until it is known which.
+        """
         expected = sum(found.count[n] for n in numbers)
-        (_, parameter), = batches([shape.id_of(found.rows[n]) for n in numbers], len(numbers))
-        read: list[Any] = list(self.reader.rows(shape.table, tail=shape.by_address(), params=[parameter]))
         got = sum(b.num_rows for b in read)
         if got == expected or len(numbers) == 1:
             for batch in read:
                 sink(batch.slice(0, expected))
             return np.asarray(np.arange(expected) < got)
-        middle = len(numbers) // 2
-        return np.concatenate([self._fetch_some(found, numbers[:middle], sink), self._fetch_some(found, numbers[middle:], sink)])
-
+        middle, shape = len(numbers) // 2, found.shape
+        halves = numbers[:middle], numbers[middle:]
+        again = [list(self.reader.rows(shape.table, tail=shape.by_address(), params=[self._parameter(found, half)])) for half in halves]
+        return np.concatenate([self._matched(found, half, rows, sink) for half, rows in zip(halves, again, strict=True)])

@@ -16,7 +16,7 @@ from synth_pipeline.progress import Silent
 from synth_pipeline.subset.keys import DANGLING, folds, positions, stored_keys
 from synth_pipeline.subset.model import Subset, SubsetPlan
 from synth_pipeline.subset.plan import FEW_ROWS, make_plan
-from synth_pipeline.subset.population import count_rows, from_rows, measure
+from synth_pipeline.subset.population import count_rows, from_rows, inherited_filters, measure
 from synth_pipeline.subset.preview import preview
 from synth_pipeline.subset.reader import Reader
 from synth_pipeline.subset.report import build_report
@@ -59,10 +59,8 @@ def take_subset(
     progress = progress or Silent()
     start = time.monotonic()
     exact = options.population == "exact"
-    with connector.snapshot() as snapshot:
-        reader = Reader(snapshot, connector.dialect, options.where)
-        rows = count_rows(reader, schema, exact=exact, progress=progress)
-        plan = make_plan(schema, rows, options, preserve, exact=exact)
+    with connector.snapshot() as snapshot, Reader(snapshot, connector.dialect, options.where, threads=options.threads) as reader:
+        plan, rows = _planned(reader, schema, options, preserve, progress)
         population = PopulationStats(rows, exact=False) if plan.whole else measure(reader, schema, rows, exact=exact, progress=progress)
         if options.dangling == "error":
             refuse_dangling(schema, population)
@@ -87,12 +85,24 @@ def plan_subset(
     Raises:
         ConfigError: the options name a table or key that does not exist.
     """
-    with connector.snapshot() as snapshot:
-        reader = Reader(snapshot, connector.dialect, options.where)
-        exact = options.population == "exact"
-        rows = count_rows(reader, schema, exact=exact, progress=progress or Silent())
-        plan = make_plan(schema, rows, options, preserve, exact=exact)
-        return dataclasses.replace(plan, statements=preview(reader, schema, plan, exact=exact))
+    with connector.snapshot() as snapshot, Reader(snapshot, connector.dialect, options.where, threads=options.threads) as reader:
+        plan, _ = _planned(reader, schema, options, preserve, progress or Silent())
+        return dataclasses.replace(plan, statements=preview(reader, schema, plan, exact=options.population == "exact"))
+
+
+def _planned(
+    reader: Reader, schema: DatabaseSchema, options: SubsetConfig, preserve: Collection[str], progress: Progress
+) -> tuple[SubsetPlan, dict[str, int]]:  # fmt: skip
+    """The plan and the row counts it is made from; filters come to hold for the tables below, too."""
+    exact = options.population == "exact"
+    rows = count_rows(reader, schema, exact=exact, progress=progress)
+    plan = make_plan(schema, rows, options, preserve, exact=exact)
+    if not options.where:
+        return plan, rows
+    reader.where = inherited_filters(reader, schema, plan)
+    below = [t for t in reader.where if reader.where[t] != options.where.get(t)]
+    rows |= count_rows(reader, schema, exact=exact, progress=progress, tables=below)
+    return make_plan(schema, rows, options, preserve, exact=exact, filtered=reader.where, before=plan), rows
 
 
 def verify(schema: DatabaseSchema, bundle: TableBundle) -> None:

@@ -1,21 +1,27 @@
 """Drawing the trees: root entities by the hash of their key, then all their descendants along the tree keys.
 
-A tree is drawn a little too large and then cut on the client at the largest hash that meets every budget, so that no
+A tree is drawn a little too large and then cut on the client at the largest rank that meets every budget, so that no
 statement is sent twice. What other tables the drawn rows need is the business of `closure`.
+
+An entity's rank says when it comes in as the limit rises: the hash of its root row, shifted by `RANK_BITS`, plus a number
+that tells entities of equal hash apart. Rows without an owner come in step with the owned ones, so that their share is
+that of the source at any limit (proportional allocation to strata, Cochran 1977, 5.5).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from synth_pipeline.subset.hashing import SPACE, hash_integers, threshold
-from synth_pipeline.subset.rows import Found, Shape, batches, ordered
+from synth_pipeline.subset.rows import Found, Shape, looked_up, ordered
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from synth_pipeline.catalog.population import PopulationStats
     from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
     from synth_pipeline.subset.model import SubsetPlan
@@ -25,8 +31,11 @@ logger = logging.getLogger(__name__)
 
 PROBE_ROWS = 200_000
 """Larger tables with a dense key of whole numbers are not scanned: their keys are hashed on the client and probed."""
+RANK_BITS = 31
 _SPARSE = 4
 _BLOCK = 1 << 20
+_ANCHORS = 100
+"""Rows without an owner come in step with the owned ones where so many of these are expected; else by their own hash."""
 
 
 class Tree:
@@ -35,7 +44,7 @@ class Tree:
     Attributes:
         members: its tables, parents first.
         found: the rows drawn so far.
-        limit: rows whose root's hash is below are kept.
+        limit: rows of entities whose rank is below are kept.
         truncated: not even one entity met the budget, so that a part of one was taken.
     """
 
@@ -45,16 +54,13 @@ class Tree:
     ) -> None:  # fmt: skip
         self.reader, self.schema, self.plan, self.population, self.shapes, self.batch = reader, schema, plan, population, shapes, batch
         self.root = root
-        self.keys = {t.table: self._key(t.table, t.tree_key) for t in plan.trees()[root] if t.tree_key is not None}
+        self.keys = {t.table: schema.table(t.table).foreign_key(t.tree_key) for t in plan.trees()[root] if t.tree_key is not None}
         self.members = [root]
         for at in self.members:
             self.members += [t for t, fk in self.keys.items() if fk.parent == at]
         self.found = {t: Found(shapes[t]) for t in self.members}
-        self.limit = self._first_limit()
+        self.limit = self._first_limit() << RANK_BITS
         self.truncated = False
-
-    def _key(self, table: str, key: str) -> ForeignKey:
-        return next(f for f in self.schema.table(table).foreign_keys if f.id == key)
 
     def _first_limit(self) -> int:
         """Somewhat more than the plan's probability: a spare for chance, less the fewer entities it is about to take."""
@@ -65,7 +71,12 @@ class Tree:
     @property
     def probability(self) -> float:
         """The inclusion probability of a root entity after the cut."""
-        return self.limit / SPACE
+        return self.limit / (SPACE << RANK_BITS)
+
+    @property
+    def _hash_limit(self) -> int:
+        """Root rows of entities below the limit have hashes below this."""
+        return -(-self.limit >> RANK_BITS)
 
     def draw(self) -> None:
         """Draws and cuts the tree."""
@@ -78,7 +89,7 @@ class Tree:
             self._cut(table)
 
     def kept(self, table: str) -> Iterator[tuple[tuple[Any, ...], int, float, int]]:
-        """The rows of a table below the limit: row, hash of the root, share of siblings kept, how many rows are equal."""
+        """The rows of a table below the limit: row, rank of the entity, share of siblings kept, how many rows are equal."""
         found = self.found[table]
         for row, root, share, count in zip(found.rows, found.root, found.share, found.count, strict=True):
             if root < self.limit:
@@ -86,12 +97,16 @@ class Tree:
 
     def _draw_by_hash(self, table: str, conditions: list[str]) -> None:
         """Rows whose own hash is below the limit; each is the root of an entity."""
-        shape, found = self.shapes[table], self.found[table]
-        if not conditions and self.limit < SPACE and (span := self._dense_span(table)) is not None:
+        if not conditions and self._hash_limit < SPACE and (span := self._dense_span(table)) is not None:
             self._probe(table, *span)
             return
-        for row, own in shape.hashed(self.reader.select(shape.below(self.limit, conditions)), self.limit):
-            found.add(row, own, repeats=True)
+        for row, own in self._hashed_below(table, self._hash_limit, conditions):
+            self.found[table].add(row, entity_rank(own), repeats=True)
+
+    def _hashed_below(self, table: str, limit: int, conditions: list[str]) -> Iterator[tuple[tuple[Any, ...], int]]:
+        """Rows with a hash below the limit, and their hashes."""
+        shape = self.shapes[table]
+        return shape.hashed(self.reader.select(shape.below(limit, conditions)), limit)
 
     def _dense_span(self, table: str) -> tuple[int, int] | None:
         """The range of the key, where probing it is cheaper than a scan."""
@@ -99,8 +114,8 @@ class Tree:
         if self.plan.of(table).rows < PROBE_ROWS or len(key) != 1 or self.schema.table(table).column(key[0]).type.kind != "integer":
             return None
         column, source = self.reader.column("t", key[0]), self.shapes[table].source
-        low = self.reader.one(f"SELECT MIN({column}) FROM {source}")[0]
-        high = self.reader.one(f"SELECT MAX({column}) FROM {source}")[0]
+        # Two statements, each of which an index answers by one look.
+        ((low,),), ((high,),) = self.reader.each((f"SELECT {end}({column}) FROM {source}", ()) for end in ("MIN", "MAX"))
         if low is None or high - low >= _SPARSE * self.plan.of(table).rows:
             return None
         return int(low), int(high)
@@ -112,13 +127,11 @@ class Tree:
         for start in range(low, high + 1, _BLOCK):
             candidates = np.arange(start, min(start + _BLOCK, high + 1), dtype=np.int64)
             hashes = hash_integers(candidates, self.plan.seed, table)
-            drawn = hashes < self.limit
-            values, roots = candidates[drawn].tolist(), hashes[drawn].tolist()
-            done = 0
-            for part, parameter in batches(values, self.batch):
-                for row in self.reader.select(statement, [parameter]):
-                    found.add(row[1:], roots[done + row[0]], repeats=True)
-                done += len(part)
+            drawn = hashes < self._hash_limit
+            values, roots = candidates[drawn].tolist(), entity_rank(hashes[drawn]).tolist()
+            rank = dict(zip(values, roots, strict=True))
+            for value, row in looked_up(self.reader, statement, values, self.batch):
+                found.add(row, rank[value], repeats=True)
 
     def _draw_children(self, fk: ForeignKey) -> None:
         """All children of the drawn parents; of a parent with more than the plan's limit, those with the smallest hashes."""
@@ -129,17 +142,15 @@ class Tree:
         degrees = self._degrees(fk, values, hub)
         conditions = self.reader.conditions(shape.table, bound=True)
         statement = shape.by_columns(fk.columns, conditions=conditions)
-        for part, parameter in batches([v for v in values if v not in degrees], self.batch):
-            for row in self.reader.select(statement, [parameter]):
-                parent = keys[part[row[0]]]
-                found.add(row[1:], parents.root[parent], parents.share[parent], repeats=True)
+        for value, row in looked_up(self.reader, statement, [v for v in values if v not in degrees], self.batch):
+            parent = keys[value]
+            found.add(row, parents.root[parent], parents.share[parent], repeats=True)
         for value, degree in degrees.items():
             assert hub is not None, "only tables with a limit have hubs"
             limit = threshold(1.2 * (hub + 3 * hub**0.5) / degree)
             head, below = f"{shape.listed}, {shape.hash_columns}", shape.hash_conditions(limit)
             sql = shape.by_columns(fk.columns, head=head, conditions=[*conditions, *below])
-            (_, parameter), = batches([value], 1)
-            hashed = shape.hashed((row[1:] for row in self.reader.select(sql, [parameter])), limit)
+            hashed = shape.hashed((row for _, row in looked_up(self.reader, sql, [value], 1)), limit)
             rows = sorted(hashed, key=lambda r: (r[1], str((*r[0], r[1]))))[:hub]
             parent = keys[value]
             for row, _ in rows:
@@ -152,38 +163,60 @@ class Tree:
             return {}
         shape = self.shapes[fk.table]
         sql = shape.by_columns(fk.columns, head="COUNT(*)", conditions=self.reader.conditions(shape.table, bound=True), tail=" GROUP BY k.rfs_0")
-        found = {}
-        for part, parameter in batches(values, self.batch):
-            found.update({part[n]: int(degree) for n, degree in self.reader.select(sql, [parameter]) if degree > hub})
+        found = {value: int(degree) for value, (degree,) in looked_up(self.reader, sql, values, self.batch) if degree > hub}
         return {v: found[v] for v in values if v in found}
 
     def _draw_unowned(self, fk: ForeignKey) -> None:
-        """Rows whose tree key is NULL, or refers to nothing, are a stratum of their own at the same rate."""
+        """Rows whose tree key is NULL, or refers to nothing, are strata of their own at the same rate."""
         shape, parent = self.shapes[fk.table], self.shapes[fk.parent]
-        if not self.schema.nullable(fk):
-            nullable = []
-        else:
-            nullable = [f"{self.reader.column('t', c)} IS NULL" for c in fk.columns if shape.table.column(c).nullable]
         fanout = self.population.fanouts.get(fk.id)
-        if nullable and (fanout is None or fanout.null_children):
-            self._draw_by_hash(fk.table, [f"({' OR '.join(nullable)})"])
+        anchors = self._anchors(fk)
+        nullable = [f"{self.reader.column('t', c)} IS NULL" for c in fk.columns if shape.table.column(c).nullable]
+        if nullable and self.schema.nullable(fk) and (fanout is None or fanout.null_children):
+            self._draw_stratum(fk, [f"({' OR '.join(nullable)})"], 0 if fanout is None else fanout.null_children, anchors)
         if fanout is not None and fanout.dangling and self.plan.dangling == "null":
             same = " AND ".join(
                 f"{self.reader.column('x', p)} = {self.reader.column('t', c)}" for c, p in zip(fk.columns, fk.parent_columns, strict=True)
             )
             filled = [f"{self.reader.column('t', c)} IS NOT NULL" for c in fk.columns]
-            self._draw_by_hash(fk.table, [*filled, f"NOT EXISTS (SELECT 1 FROM {self.reader.aliased(parent.table, 'x')} WHERE {same})"])
+            missing = f"NOT EXISTS (SELECT 1 FROM {self.reader.aliased(parent.table, 'x')} WHERE {same})"
+            self._draw_stratum(fk, [*filled, missing], fanout.dangling, anchors)
+
+    def _anchors(self, fk: ForeignKey) -> NDArray[np.int64]:
+        """The ranks of the rows that came with their parents, ascending."""
+        found = self.found[fk.table]
+        return np.sort(np.repeat(np.asarray(found.root, dtype=np.int64), found.count))
+
+    def _draw_stratum(self, fk: ForeignKey, conditions: list[str], size: int, anchors: NDArray[np.int64]) -> None:
+        """Rows without an owner: the k-th by its own hash comes in with the owned row that has k times its stratum's share of them.
+
+        Over all draws each has the probability of an owned row. Where few owned rows are expected, or the size of the
+        stratum was not counted, each has its own hash as the root's.
+        """
+        fanout = self.population.fanouts.get(fk.id)
+        owned = 0 if fanout is None else fanout.children
+        if not size or size > owned or owned * self.plan.of(self.root).probability < _ANCHORS:
+            self._draw_by_hash(fk.table, conditions)
+            return
+        wanted = anchors.size * size / owned
+        limit = threshold(min(1.0, (wanted + 4 * wanted**0.5 + 10) / size))
+        drawn = sorted(self._hashed_below(fk.table, limit, conditions), key=lambda r: (r[1], str(r[0])))
+        for k, (row, own) in enumerate(drawn):
+            place = int((k + 0.5) * owned / size)
+            if place >= anchors.size:
+                break
+            self.found[fk.table].add(row, entity_rank(int(anchors[place]) >> RANK_BITS, own), repeats=True)
 
     def _cut(self, table: str) -> None:
-        """Lowers the limit until the tree and each of its tables meet their budgets; rows of one root stay together."""
+        """Lowers the limit until the tree and each of its tables meet their budgets; rows of one entity stay together."""
         roots = {t: np.repeat(np.asarray(f.root, dtype=np.int64), f.count) for t, f in self.found.items()}
         budgets = [(np.concatenate(list(roots.values())), self.plan.budgets[self.root])]
         budgets += [(roots[t], b) for t in self.members if (b := self.plan.of(t).budget) is not None]
-        for hashes, budget in budgets:
-            hashes = hashes[hashes < self.limit]
-            if hashes.size > budget:
-                self.limit = int(np.partition(hashes, budget)[budget])
-                if self.limit == hashes.min():
+        for ranks, budget in budgets:
+            ranks = ranks[ranks < self.limit]
+            if ranks.size > budget:
+                self.limit = int(np.partition(ranks, budget)[budget])
+                if self.limit == ranks.min():
                     self._truncate(table, self.limit)
 
     def _truncate(self, table: str, root: int) -> None:
@@ -205,3 +238,12 @@ class Tree:
     def _size(self, table: str, root: int) -> int:
         found = self.found[table]
         return sum(c for c, r in zip(found.count, found.root, strict=True) if r == root)
+
+
+@overload
+def entity_rank(root: int, own: int | None = None) -> int: ...
+@overload
+def entity_rank(root: NDArray[np.int64], own: None = None) -> NDArray[np.int64]: ...
+def entity_rank(root: Any, own: int | None = None) -> Any:
+    """When an entity comes in: with the hash `root`; `own` tells it from others that do (its own hash where None)."""
+    return (root << RANK_BITS) | (root if own is None else own)

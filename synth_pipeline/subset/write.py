@@ -6,17 +6,16 @@ compared, so memory holds keys and one batch. Which rows are selected is the bus
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from synth_pipeline.errors import DanglingReferenceError
 from synth_pipeline.subset.hashing import hash_integers
 from synth_pipeline.subset.keys import DANGLING, NULL, final_order, folds, positions, stored_keys
+from synth_pipeline.subset.spool import Spool
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from synth_pipeline.subset.model import SubsetPlan
 
 MIN_HOLDOUT_ENTITIES = 300
-_SPOOL_BYTES = 32 << 20
 _BATCH = 65_536
 
 
@@ -161,7 +159,7 @@ class _Run:
         self.tree = {t.table: t.tree_key for t in plan.tables}
         self.roots = {t.table: t.root for t in plan.tables}
         self.roles = {t.table: t.role for t in plan.tables}
-        self.spool = _Spool(writer.directory / ".spool")
+        self.spool = Spool(writer.directory / ".spool")
 
     def __enter__(self) -> _Run:
         return self
@@ -234,6 +232,10 @@ class _Run:
             self.written.nulled[fk.id] = self.written.nulled.get(fk.id, 0) + rows.size
             return rows[:0]
         rows = np.unique(rows)
+        for other in self.schema.table(fk.table).foreign_keys:
+            if other.is_self_reference and other.id in child.links and not (self.dangling == "null" and nullable_columns(self.schema, other)):
+                rows = _with_descendants(rows, child.links[other.id])
+        rows = rows[child.alive[rows]]
         child.alive[rows] = False
         self.written.dropped[fk.table] = self.written.dropped.get(fk.table, 0) + rows.size
         return rows
@@ -247,7 +249,7 @@ class _Run:
         return done
 
     def schema_key(self, table_id: str) -> ForeignKey:
-        return next(f for f in self.schema.table(table_id).foreign_keys if f.id == self.tree[table_id])
+        return self.schema.table(table_id).foreign_key(self.tree[table_id] or "")
 
     def finish(self, table_id: str) -> None:
         """Numbers, annotates and writes a settled table."""
@@ -335,57 +337,21 @@ def nullable_columns(schema: DatabaseSchema, fk: ForeignKey) -> tuple[str, ...]:
     return tuple(c for c in free if c not in others) or tuple(free[:1])
 
 
+def _with_descendants(rows: NDArray[np.int64], parent: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Some of n rows and all below them, ascending; `parent` (n,) holds positions, or what is negative."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import breadth_first_order
+
+    n = parent.size
+    child = np.flatnonzero(parent >= 0)
+    sources = np.concatenate([parent[child], np.full(rows.size, n)])  # a node above the rows, to begin at
+    edges = coo_array((np.ones(sources.size, dtype=np.int8), (sources, np.concatenate([child, rows]))), shape=(n + 1, n + 1)).tocsr()
+    reached = np.asarray(breadth_first_order(edges, n, return_predecessors=False), dtype=np.int64)
+    return np.sort(reached[reached < n])
+
+
 def _spans(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """All positions of n half-open spans, one after the other."""
     lengths = ends - starts
     before = np.cumsum(lengths) - lengths
     return np.asarray(np.arange(lengths.sum()) + np.repeat(starts - before, lengths))
-
-
-class _Spool:
-    """A folder of uncompressed Arrow files beside the bundle, for rows that wait for their keys to be compared."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._count = 0
-
-    def open(self, schema: pa.Schema) -> _Sink:
-        self._count += 1
-        return _Sink(self.directory / f"{self._count}.arrow", schema)
-
-    def remove(self) -> None:
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-
-class _Sink:
-    """Collects the batches of one table: in memory while they are few, else in a file that is mapped into memory."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.path, self.schema = path, schema
-        self._batches: list[pa.RecordBatch] = []
-        self._bytes = 0
-        self._writer: Any = None
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        import pyarrow as pa
-
-        batch = batch.select(self.schema.names).cast(self.schema)
-        if self._writer is not None:
-            self._writer.write_batch(batch)
-            return
-        self._batches.append(batch)
-        self._bytes += batch.nbytes
-        if self._bytes > _SPOOL_BYTES:
-            self.path.parent.mkdir(exist_ok=True)
-            self._writer = pa.ipc.new_file(str(self.path), self.schema)
-            for held in self._batches:
-                self._writer.write_batch(held)
-            self._batches = []
-
-    def close(self) -> pa.Table:
-        import pyarrow as pa
-
-        if self._writer is None:
-            return pa.Table.from_batches(self._batches, schema=self.schema)
-        self._writer.close()
-        return pa.ipc.open_file(pa.memory_map(str(self.path))).read_all()

@@ -324,10 +324,10 @@ class Contract:
 
         reference = SQLite(tmp_path)
         found = []
-        for place, url in enumerate((shop.url, reference.made(reference.shop()))):
+        for place, (url, threads, batch) in enumerate(((shop.url, 3, 7), (reference.made(reference.shop()), 1, 10_000))):
             with closing(connect(url)) as connector:
-                schema = connector.reflect()
-                taken = take_subset(connector, schema, SubsetConfig(**options), BundleWriter(tmp_path / f"s{place}", schema)).bundle
+                schema, writer = connector.reflect(), BundleWriter(tmp_path / f"s{place}", connector.reflect())
+                taken = take_subset(connector, schema, SubsetConfig(**options, threads=threads), writer, batch=batch).bundle
             found.append({t: sorted(map(repr, taken.read(t).to_pylist())) for t in sorted(schema.table_ids)})
         assert found[0] == found[1]
         assert 0 < sum(map(len, found[0].values())) < shop.bundle.total_rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import sqlite3
 from collections import Counter
@@ -16,6 +17,8 @@ import pytest
 from synth_pipeline.artifacts import BundleWriter
 from synth_pipeline.config import SubsetConfig
 from synth_pipeline.connectors import connect
+from synth_pipeline.connectors.dialects import SQLITE
+from synth_pipeline.connectors.sqlite.connector import SQLiteConnector
 from synth_pipeline.errors import ConfigError, DanglingReferenceError
 from synth_pipeline.subset import Subset, plan_subset, take_subset
 from synth_pipeline.subset.hashing import hash_integers, threshold
@@ -66,9 +69,12 @@ def test_budget_holds_for_core_rows_and_per_table(shop: Path, tmp_path: Path) ->
 
 
 def test_null_tree_keys_are_a_stratum_at_the_same_rate(shop: Path, tmp_path: Path) -> None:
-    subset, _ = draw(shop, tmp_path / "s", max_rows=6_000)
-    entry = next(r for r in subset.report["relationships"].values() if r["table"] == "order")
-    assert entry["null_share"] == pytest.approx(entry["null_share_population"], abs=0.03)
+    """Their share is that of the source to a row; where few are expected, each has the probability of any root."""
+    for max_rows in (1_000, 6_000):
+        subset, _ = draw(shop, tmp_path / str(max_rows), max_rows=max_rows)
+        entry = next(r for r in subset.report["relationships"].values() if r["table"] == "order")
+        orders = subset.report["tables"]["order"]["core"]
+        assert abs(entry["null_share"] - entry["null_share_population"]) * orders <= 1.5
     orphans = [e for e, (c,) in zip(notes(subset, "order", "entity"), tuples(subset, "order", ("customer",)), strict=True) if c is None]
     assert orphans and set(orphans) == {-1}
 
@@ -96,6 +102,27 @@ def test_where_limits_what_is_drawn(shop: Path, tmp_path: Path) -> None:
     assert subset.population.rows["customer"] == 286
 
 
+def test_where_holds_for_the_tables_below(shop: Path, tmp_path: Path) -> None:
+    """What is counted of orders and items are those of the customers that the filter lets through, and rows without an owner."""
+    keep = "SELECT id FROM customer WHERE city = 'c1'"
+    orders = f'SELECT id FROM "order" WHERE customer IS NULL OR customer IN ({keep})'
+    with sqlite3.connect(shop) as connection:
+        parts = (keep, orders, f'SELECT 1 FROM item WHERE "order" IN ({orders})')
+        true = [connection.execute(f"SELECT COUNT(*) FROM ({q})").fetchone()[0] for q in parts]
+    for options in ({}, {"max_rows": 700}):
+        subset, _ = draw(shop, tmp_path / f"s{len(options)}", where={"customer": "city = 'c1'"}, dangling="error", **options)
+        assert [subset.population.rows[t] for t in ("customer", "order", "item")] == true
+        assert subset.report["core"] <= 700 or not options
+        assert not any(fanout.dangling for fanout in subset.population.fanouts.values())
+    assert 0.8 < subset.report["core"] / 700
+    with pytest.raises(DanglingReferenceError):
+        connection = sqlite3.connect(shop)
+        with connection:
+            connection.execute('INSERT INTO "order" VALUES (999999, 888888)')
+        connection.close()
+        draw(shop, tmp_path / "e", where={"customer": "city = 'c1'"}, dangling="error")
+
+
 def test_preserved_tables_are_whole_with_what_they_refer_to(shop: Path, tmp_path: Path) -> None:
     subset, _ = draw(shop, tmp_path / "s", max_rows=500, preserve=("item",))
     whole = subset.population.rows
@@ -104,9 +131,19 @@ def test_preserved_tables_are_whole_with_what_they_refer_to(shop: Path, tmp_path
     assert all(notes(subset, "item", "core")) and not any(notes(subset, "item", "holdout"))
 
 
-def test_same_seed_same_bytes_whatever_the_batches(shop: Path, tmp_path: Path) -> None:
+def test_same_seed_same_bytes_whatever_the_batches_and_threads(shop: Path, tmp_path: Path) -> None:
+    """In a file with a rollback journal, where each thread reads on its own, and in one in WAL mode, where they take turns."""
     hashes = {draw(shop, tmp_path / str(b), max_rows=600, batch=b, holdout=0.1)[0].bundle.content_hash for b in (1, 7, 50_000)}
-    assert len(hashes) == 1
+    statements = set()
+    for mode in ("DELETE", "WAL"):
+        connection = sqlite3.connect(shop)
+        assert connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0] == mode.lower()
+        for threads in (1, 2, 5):
+            subset, _ = draw(shop, tmp_path / f"{mode}{threads}", max_rows=600, batch=40, threads=threads, holdout=0.1)
+            hashes.add(subset.bundle.content_hash)
+            statements.add((subset.report["statements"], subset.report["rows_read"], *subset.report["distinct_statements"]))
+        connection.close()
+    assert len(hashes) == len(statements) == 1
     assert draw(shop, tmp_path / "other", max_rows=600, seed=1, holdout=0.1)[0].bundle.content_hash not in hashes
 
 
@@ -202,8 +239,11 @@ def test_composite_unique_cyclic_keyless_and_several_keys(tmp_path: Path, max_ro
         assert all(subset.report["tables"][t]["core"] for t in ("plant", "machine", "log", "person", "house", "alone"))
 
 
-def test_self_reference_chain(tmp_path: Path) -> None:
-    """A chain of 10^5 rows: whole, drawn, and when its head is missing and no key may be NULL."""
+def test_self_reference_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain of 10^5 rows: whole, drawn, and when its head is missing and no key may be NULL.
+
+    Climbed in the source or, where a dialect has no recursion, row by row.
+    """
     n = 100_000
     ddl = "CREATE TABLE link (id INTEGER PRIMARY KEY, up INTEGER {} REFERENCES link(id))"
     path = build(tmp_path / "c.db", ddl.format(""), link=[(i, i - 1 or None) for i in range(1, n + 1)])
@@ -212,6 +252,14 @@ def test_self_reference_chain(tmp_path: Path) -> None:
     part, _ = draw(path, tmp_path / "b", max_rows=50)
     assert part.report["core"] <= 50
     assert part.bundle.rows("link") == max(i for (i,) in tuples(part, "link", ("id",)))
+    assert part.report["statements"] < 100
+    short = build(tmp_path / "s.db", ddl.format(""), link=[(i, i - 1 or None) for i in range(1, 3001)])
+    climbed, _ = draw(short, tmp_path / "up", max_rows=3)
+    monkeypatch.setattr(SQLiteConnector, "dialect", dataclasses.replace(SQLITE, recursive=""))
+    stepped, _ = draw(short, tmp_path / "steps", max_rows=3)
+    monkeypatch.undo()
+    assert climbed.bundle.content_hash == stepped.bundle.content_hash
+    assert climbed.report["statements"] < 50 < stepped.report["statements"]
     broken = build(tmp_path / "d.db", ddl.format("NOT NULL"), link=[(i, i - 1) for i in range(1, n + 1)])
     none, _ = draw(broken, tmp_path / "e")
     assert none.bundle.rows("link") == 0
@@ -323,6 +371,8 @@ def test_rows_without_a_key_keep_their_multiplicity(tmp_path: Path) -> None:
 
 class _Leaking:
     """A snapshot of a database that keeps none: rows are deleted by another writer before they are read."""
+
+    concurrent = False
 
     def __init__(self, inner: Any, path: Path, sql: str) -> None:
         self._inner, self._path, self._sql = inner, path, sql

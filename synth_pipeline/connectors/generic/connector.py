@@ -168,6 +168,8 @@ def server_identity(connection: sa.Connection, traits: Traits) -> str:
 class _Snapshot:
     """One transaction; a statement that is sent while another one's rows are read goes on a further connection."""
 
+    concurrent = False
+
     def __init__(self, connection: sa.Connection, dialect: Dialect, traits: Traits, more: Any = None) -> None:
         self._idle, self._all, self._more = [connection], [connection], more
         self._dialect, self._traits = dialect, traits

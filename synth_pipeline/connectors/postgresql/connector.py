@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -135,8 +136,11 @@ def _comparable(column: Column, reference: str) -> str:
 class _Snapshot:
     """One view of the database, over as many connections as streams are open at a time."""
 
+    concurrent = True
+
     def __init__(self, url: URL) -> None:
         self._url = url
+        self._lock = Lock()
         self._idle: list[Connection] = []
         self._all = [self._open(None)]  # keeps the snapshot, and runs nothing that could fail
         exported = self._all[0].execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
@@ -151,10 +155,11 @@ class _Snapshot:
 
     @contextmanager
     def _lease(self) -> Iterator[Connection]:
-        if not self._idle:
-            self._idle.append(self._open(self._name))
-            self._all.append(self._idle[-1])
-        connection = self._idle.pop()
+        with self._lock:
+            if not self._idle:
+                self._idle.append(self._open(self._name))
+                self._all.append(self._idle[-1])
+            connection = self._idle.pop()
         try:
             yield connection
         finally:

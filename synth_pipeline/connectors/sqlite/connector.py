@@ -1,7 +1,8 @@
 """Reading a SQLite database: opened read-only by URI, reflected, sampled, and streamed to Arrow under one snapshot.
 
-A snapshot is one connection with one read transaction. It may be used from several threads (SQLite is built serialized),
-which then take turns; for parallel reads open a snapshot per thread. Writing belongs to `target`.
+A snapshot is a read transaction. Where the file has a rollback journal, nothing can be committed while it lasts, so each
+thread reads on a connection of its own; in WAL mode all take turns on one (SQLite is built serialized). Writing belongs to
+`target`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import logging
 import os
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -155,7 +157,11 @@ class SQLiteConnector:
         try:
             connection.execute("BEGIN")
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # the read lock is taken by the first read
-            yield _Snapshot(connection)
+            snapshot = _Snapshot(connection, self.path)
+            try:
+                yield snapshot
+            finally:
+                snapshot.close()
         finally:
             connection.close()
 
@@ -164,10 +170,34 @@ class SQLiteConnector:
 
 
 class _Snapshot:
-    """One read transaction."""
+    """One read transaction, over a connection per thread where `path` is given and its journal allows it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    concurrent = True
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None = None) -> None:
         self._connection = connection
+        self._path = path if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal" else None
+        self._of_thread = {threading.get_ident(): connection}
+
+    def _own(self) -> sqlite3.Connection:
+        """This thread's connection; the first one where a waiting writer lets no more begin."""
+        thread = threading.get_ident()
+        if thread not in self._of_thread and self._path is not None:
+            try:
+                connection = open_database(self._path)
+                connection.execute("PRAGMA busy_timeout = 0")
+                connection.execute("BEGIN")
+                connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+            except (sqlite3.OperationalError, UnreachableError):
+                connection = self._connection
+            self._of_thread[thread] = connection
+        return self._of_thread.get(thread, self._connection)
+
+    def close(self) -> None:
+        """Closes what `_own` opened."""
+        for connection in self._of_thread.values():
+            if connection is not self._connection:
+                connection.close()
 
     def rows(
         self, table: Table, columns: Sequence[str] | None = None, *, tail: str = "", params: Sequence[Any] = (), batch: int = BATCH_ROWS
@@ -200,7 +230,7 @@ class _Snapshot:
         yield from self._execute(sql, params)
 
     def _execute(self, sql: str, params: Sequence[Any]) -> sqlite3.Cursor:
-        return self._connection.execute(sql, tuple(params))
+        return self._own().execute(sql, tuple(params))
 
 
 def _unreadable(what: str, error: sqlite3.DatabaseError) -> SourceError:
