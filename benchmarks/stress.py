@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from synth_pipeline import pipeline
-from synth_pipeline.artifacts import ArtifactStore
-from synth_pipeline.config import Connection, ExportConfig, SourceConfig
+from synth_pipeline.artifacts import ArtifactStore, TableBundle
+from synth_pipeline.config import Connection, ExportConfig, SampleConfig, SourceConfig, SynthesizerConfig
 
 NAMES = ("order", "Kunde", "select", "tbl 1", "x-y", "Größe", "a.b", "items", "T'quote", "log")
 TYPES = ("INTEGER", "REAL", "TEXT", "VARCHAR(12)", "DATE", "DATETIME", "BOOLEAN", "NUMERIC(8, 2)", "BLOB", "")
@@ -86,11 +86,12 @@ def build(path: Path, seed: int) -> int:
     return sum(counts)
 
 
-def attempt(folder: Path, seed: int, *, report: bool) -> str:
+def attempt(folder: Path, seed: int, *, report: bool, shard_rows: int | None) -> str:
     """Runs one schema; returns what went wrong, or nothing."""
     config = SourceConfig(
-        name=f"s{seed}", source=Connection(url=f"sqlite:///{folder}/source.db"), export=ExportConfig(url=f"sqlite:///{folder}/target.db")
-    )
+        name=f"s{seed}", source=Connection(url=f"sqlite:///{folder}/source.db"), export=ExportConfig(url=f"sqlite:///{folder}/target.db"),
+        sample=SampleConfig() if shard_rows is None else SampleConfig(shard_rows=shard_rows), synthesizer=SynthesizerConfig(workers=1),
+    )  # fmt: skip
     store = ArtifactStore(folder / "artifacts")
     try:
         pipeline.run(config, store, last="report" if report else "sample")
@@ -100,13 +101,21 @@ def attempt(folder: Path, seed: int, *, report: bool) -> str:
     with closing(sqlite3.connect(folder / "target.db")) as connection:
         dangling = connection.execute("PRAGMA foreign_key_check").fetchall()
         state = connection.execute("PRAGMA integrity_check").fetchone()[0]
-    return f"{len(dangling)} dangling references" if dangling else "" if state == "ok" else str(state)
+    lost = [w for w in store_warnings(store, config.name) if "given up" in w]
+    return f"{len(dangling)} dangling references" if dangling else "; ".join(lost) if state == "ok" else str(state)
+
+
+def store_warnings(store: ArtifactStore, name: str) -> list[str]:
+    """What the sampler had to give up."""
+    found: list[str] = TableBundle.open(store.open(name, "synthetic_tables")).info.get("warnings", [])
+    return found
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--schemas", type=int, default=25)
     parser.add_argument("--first", type=int, default=0, help="number of the first schema")
+    parser.add_argument("--shard-rows", type=int, help="draw in parts of so many rows")
     parser.add_argument("--report", action="store_true", help="make the report too")
     parser.add_argument("--keep", type=Path, help="folder for the databases of failed schemas")
     options = parser.parse_args()
@@ -115,7 +124,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as temporary:
             folder, started = Path(temporary), time.monotonic()
             rows = build(folder / "source.db", seed)
-            problem = attempt(folder, seed, report=options.report)
+            problem = attempt(folder, seed, report=options.report, shard_rows=options.shard_rows)
             print(f"{seed:>6}{rows:>8,} rows{time.monotonic() - started:>7.1f} s  {problem or 'ok'}", flush=True)
             if problem:
                 failed += 1

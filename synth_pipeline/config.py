@@ -88,20 +88,23 @@ class SubsetConfig(_Model):
 
 
 class SynthesizerConfig(_Model):
-    """Which synthesizer, and its own parameters."""
+    """Which synthesizer, its own parameters, and who works: processes here, or the dask or ray cluster at `address`."""
 
     name: str = "relational"
     params: dict[str, Any] = {}
     seed: int = 0
     workers: int | None = Field(default=None, ge=1)
+    backend: Literal["loky", "dask", "ray"] = "loky"
+    address: str | None = None
 
 
 class SampleConfig(_Model):
-    """How much to sample; `identifier` names the generation in reports and logs."""
+    """How much to sample, and how much at once; `identifier` names the generation in reports and logs."""
 
     scale: float = Field(default=1.0, gt=0, le=1000)
     rows: dict[str, int] = {}
     seed: int = 0
+    shard_rows: int = Field(default=250_000, ge=1)
     identifier: str | None = None
 
 

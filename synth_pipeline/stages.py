@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from synth_pipeline.quality.model import QualityReport
     from synth_pipeline.subset import Subset, SubsetPlan
     from synth_pipeline.synthesis.base import FittedSynthesizer
+    from synth_pipeline.synthesis.parallel import Workers
 
 
 def reflect(config: SourceConfig) -> DatabaseSchema:
@@ -145,7 +146,7 @@ def sample(
     for table in options.rows:
         if table not in working:
             raise ConfigError(f"{config.name}: `sample.rows` names table {table!r}, which is left out.", "Take it out of one of the two.")
-    request = SampleRequest(options.scale, dict(options.rows), options.seed, _workers(config))
+    request = SampleRequest(options.scale, dict(options.rows), options.seed, _workers(config), options.shard_rows)
     with BundleWriter(directory, working, seed=options.seed) as writer:
         writer.info = {
             "identifier": options.identifier or f"{config.name}-{subset.bundle.content_hash[:8]}-{options.seed}",
@@ -279,5 +280,8 @@ def _require_known(working: DatabaseSchema, metadata: SynthesisMetadata) -> None
         raise SchemaMismatchError("The metadata", metadata.schema_fingerprint, working.fingerprint(), "infer")
 
 
-def _workers(config: SourceConfig) -> int:
-    return config.synthesizer.workers or max(1, min(8, os.cpu_count() or 1))
+def _workers(config: SourceConfig) -> Workers:
+    from synth_pipeline.synthesis.parallel import Workers
+
+    options = config.synthesizer
+    return Workers(options.workers or max(1, min(8, os.cpu_count() or 1)), options.backend, options.address)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from synth_pipeline.synthesis.parallel import Workers
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from synth_pipeline.catalog.schema import DatabaseSchema
     from synth_pipeline.metadata.model import SynthesisMetadata
     from synth_pipeline.progress import Progress
+
+
+SHARD_ROWS = 250_000
 
 
 @dataclass(frozen=True)
@@ -46,13 +51,15 @@ class SampleRequest:
         scale: rows per table as a multiple of the population's (Gretel calls it record_size_ratio); > 0.
         rows: absolute row counts of some tables, which win over `scale`.
         seed: the same seed and fitted synthesizer give the same bytes, whatever `workers` is.
-        workers: processes at most.
+        workers: who draws.
+        shard_rows: rows that are drawn at once, about; bounds the memory of a process. Other shards are another database.
     """
 
     scale: float = 1.0
     rows: Mapping[str, int] = field(default_factory=dict)
     seed: int = 0
-    workers: int = 1
+    workers: Workers = Workers()
+    shard_rows: int = SHARD_ROWS
 
 
 class FittedSynthesizer(Protocol):
@@ -80,7 +87,9 @@ class Synthesizer(Protocol):
 
     name: str
 
-    def fit(self, data: TrainingData, params: Mapping[str, Any], *, privacy: str, seed: int, workers: int, progress: Progress) -> FittedSynthesizer:
+    def fit(
+        self, data: TrainingData, params: Mapping[str, Any], *, privacy: str, seed: int, workers: Workers, progress: Progress
+    ) -> FittedSynthesizer:
         """Learns from the training data.
 
         Raises:

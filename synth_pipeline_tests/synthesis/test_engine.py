@@ -15,6 +15,7 @@ from synth_pipeline.config import SourceConfig
 from synth_pipeline.errors import ArtifactError, ConfigError, UsageError
 from synth_pipeline.progress import Silent
 from synth_pipeline.synthesis.base import FittedSynthesizer, SampleRequest
+from synth_pipeline.synthesis.parallel import Workers
 from synth_pipeline.synthesis.registry import synthesizer
 from synth_pipeline.synthesis.relational.engine import RelationalSynthesizer
 from synth_pipeline_tests.test_any_schema import synthesize
@@ -123,4 +124,4 @@ def test_unknown_names_and_parameters_are_refused(chinook: tuple[DatabaseSchema,
     with pytest.raises(ConfigError, match="relatonal"):
         synthesizer("relatonal")
     with pytest.raises(ConfigError, match="min_row"):
-        RelationalSynthesizer().fit(None, {"min_row": 5}, privacy="standard", seed=0, workers=1, progress=Silent())  # type: ignore[arg-type]
+        RelationalSynthesizer().fit(None, {"min_row": 5}, privacy="standard", seed=0, workers=Workers(), progress=Silent())  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ from synth_pipeline.synthesis.relational import documents
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.model import MadeColumn, Opaque, Surrogate
 from synth_pipeline.synthesis.relational.personal import PersonalModel
+from synth_pipeline.synthesis.relational.random import WHOLE, Lane
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
 from synth_pipeline.synthesis.relational.structure import decided_columns
 from synth_pipeline.synthesis.relational.text import TextModel
@@ -246,6 +247,7 @@ def make_values(
     present: np.ndarray,
     rng: np.random.Generator,
     bits: int | None = None,
+    lane: Lane = WHOLE,
 ) -> pa.Array:
     """Values of a made column.
 
@@ -256,7 +258,8 @@ def make_values(
         row: values of other made columns of the rows, for consistency.
         present: rows that are not NULL, bool (count,).
         rng: the column's stream.
-        bits: for surrogates, the width of the column's type.
+        bits: the width of the column's type, if it is a whole number.
+        lane: the part of the table that the rows are.
     """
     maker = made.maker
     if isinstance(maker, (pa.Array, pa.ChunkedArray)):
@@ -264,21 +267,21 @@ def make_values(
     at = np.flatnonzero(present)
     if isinstance(maker, Surrogate):
         if bits is not None:
-            maker = maker.within(count, bits, "the key")
-        numbers = pa.array(maker.start + maker.spread * np.arange(count), mask=~present)
+            maker = maker.within(lane.total if lane.total is not None else count, bits, "the key")
+        numbers = pa.array(maker.start + maker.spread * (lane.start + np.arange(count)), mask=~present)
         return numbers.cast(type_)
     if isinstance(maker, KeyShapes):
-        values: list[str] | list[bytes] = maker.generate(len(at), (), rng) if made.unique else _shaped(maker, len(at), rng)
+        values: list[str] | list[bytes] = maker.generate(len(at), (), rng, lane) if made.unique else _shaped(maker, len(at), rng)
     elif isinstance(maker, TextModel):
-        values = maker.generate(len(at), rng, unique=made.unique)
+        values = maker.generate(len(at), rng, unique=made.unique, lane=lane)
     elif isinstance(maker, PersonalModel):
         near = {c: [v[i] for i in at.tolist()] for c, v in row.items()}
-        values = maker.generate(len(at), near, rng, unique=made.unique)
+        values = maker.generate(len(at), near, rng, unique=made.unique, lane=lane)
     else:
-        values = _opaque(maker, len(at), type_, made.unique, rng)
+        values = _opaque(maker, len(at), type_, made.unique, rng, lane)
     out = pa.array(values, type=pa.binary() if pa.types.is_binary(type_) else pa.string())
     if not (pa.types.is_string(type_) or pa.types.is_binary(type_)):
-        out = _as_number(out, type_, rng)
+        out = _as_number(out, type_, rng, bits, made.unique, lane)
     if len(at) == count:
         return out
     index = np.full(count, -1, dtype=np.int64)
@@ -291,13 +294,23 @@ def _shaped(maker: KeyShapes, count: int, rng: np.random.Generator) -> list[str]
     return [pool[i] for i in rng.integers(0, len(pool), count)] if pool else [""] * count
 
 
-def _as_number(texts: pa.Array, type_: pa.DataType, rng: np.random.Generator) -> pa.Array:
+def _as_number(texts: pa.Array, type_: pa.DataType, rng: np.random.Generator, bits: int | None, unique: bool, lane: Lane) -> pa.Array:
     """Personal numbers are made as text, so that they keep their number of digits."""
     digits = [("".join(c for c in t if c.isdigit()) or str(rng.integers(1, 10)))[:15] for t in texts.to_pylist()]
-    return pa.array([int(d) if d[0] != "0" or len(d) == 1 else int("1" + d[1:]) for d in digits], type=pa.int64()).cast(type_)
+    most = 2 ** (bits - 1) if bits is not None else 10**15
+    numbers = [(int(d) if d[0] != "0" or len(d) == 1 else int("1" + d[1:])) % most for d in digits]
+    if unique:
+        used: set[int] = set()
+        for i, number in enumerate(numbers):
+            number = lane.settle(number, most)
+            while number in used:
+                number = lane.settle((number + lane.count) % most, most)
+            used.add(number)
+            numbers[i] = number
+    return pa.array(numbers, type=pa.int64()).cast(type_)
 
 
-def _opaque(maker: Opaque, count: int, type_: pa.DataType, unique: bool, rng: np.random.Generator) -> list[str] | list[bytes]:
+def _opaque(maker: Opaque, count: int, type_: pa.DataType, unique: bool, rng: np.random.Generator, lane: Lane) -> list[str] | list[bytes]:
     if not pa.types.is_binary(type_):
         picks = rng.integers(0, max(1, len(maker.shapes)), count)
         return documents.fill([maker.shapes[i] for i in picks], rng) if maker.shapes else [""] * count
@@ -306,9 +319,16 @@ def _opaque(maker: Opaque, count: int, type_: pa.DataType, unique: bool, rng: np
     out = [header + rng.bytes(max(0, int(n) - len(header))) for n in lengths]
     if unique:
         seen: set[bytes] = set()
+        mark = lane.number.to_bytes(3, "big") if lane.count > 1 else b""
         for i, value in enumerate(out):
+            value = _marked(value, len(header), mark)
             while value in seen:
-                value = header + rng.bytes(max(4, len(value) - len(header)))
+                value = _marked(header + rng.bytes(max(4, len(value) - len(header))), len(header), mark)
             seen.add(value)
             out[i] = value
     return out
+
+
+def _marked(value: bytes, fixed: int, mark: bytes) -> bytes:
+    """The value ending in the mark: in the place of its last bytes where it stays long enough to tell values apart."""
+    return value[: len(value) - len(mark)] + mark if len(value) - fixed >= len(mark) + 4 else value + mark

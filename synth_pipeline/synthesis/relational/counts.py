@@ -32,16 +32,20 @@ class CountModel:
     parents: np.ndarray
     most: int | None = None
 
-    def calibrate(self, raw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Counts in the order of `raw` and with the population's histogram; int64 (n,)."""
-        n = len(raw)
+    def histogram(self, n: int, at: float = 0.5) -> np.ndarray:
+        """The counts of `n` parents, ascending: the population's quantiles at (0 + at) / n, (1 + at) / n …; int64 (n,)."""
         if n == 0 or self.parents.sum() == 0:
             return np.zeros(n, dtype=np.int64)
         share = np.cumsum(self.parents) / self.parents.sum()
-        values = self.degrees[np.searchsorted(share, (np.arange(n) + 0.5) / n, side="left").clip(0, len(self.degrees) - 1)]
-        out = np.empty(n, dtype=np.int64)
-        out[np.lexsort((rng.random(n), np.nan_to_num(raw)))] = values
-        return np.minimum(out, self.most) if self.most is not None else out
+        places = np.searchsorted(share, (np.arange(n) + at) / n, side="left").clip(0, len(self.degrees) - 1)
+        values: np.ndarray = self.degrees[places].astype(np.int64)
+        return np.minimum(values, self.most) if self.most is not None else values
+
+    def calibrate(self, raw: np.ndarray, rng: np.random.Generator, at: float = 0.5) -> np.ndarray:
+        """Counts in the order of `raw` and with the population's histogram (see there for `at`); int64 (n,)."""
+        out = np.empty(len(raw), dtype=np.int64)
+        out[np.lexsort((rng.random(len(raw)), np.nan_to_num(raw)))] = self.histogram(len(raw), at)
+        return out
 
 
 def impose_total(counts: np.ndarray, total: int, rng: np.random.Generator, most: int | None = None) -> np.ndarray:

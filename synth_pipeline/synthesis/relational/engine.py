@@ -11,10 +11,11 @@ from synth_pipeline.artifacts import BundleWriter
 from synth_pipeline.errors import ConfigError, closest
 from synth_pipeline.progress import Progress
 from synth_pipeline.synthesis.base import SampleRequest, TrainingData
+from synth_pipeline.synthesis.parallel import Workers
 from synth_pipeline.synthesis.relational import store
+from synth_pipeline.synthesis.relational.database import draw_database
 from synth_pipeline.synthesis.relational.fit import fit_database
 from synth_pipeline.synthesis.relational.model import DatabaseModel
-from synth_pipeline.synthesis.relational.sample import Sampler
 from synth_pipeline.synthesis.relational.variable import PRIVACY
 
 _PARAMS = ("min_rows", "min_entities")
@@ -29,7 +30,9 @@ class RelationalSynthesizer:
 
     name = "relational"
 
-    def fit(self, data: TrainingData, params: Mapping[str, Any], *, privacy: str, seed: int, workers: int, progress: Progress) -> FittedRelational:
+    def fit(
+        self, data: TrainingData, params: Mapping[str, Any], *, privacy: str, seed: int, workers: Workers, progress: Progress
+    ) -> FittedRelational:
         from dataclasses import replace
 
         for key, value in params.items():
@@ -47,19 +50,17 @@ class RelationalSynthesizer:
 
 
 class FittedRelational:
-    """A fitted database, ready to be sampled any number of times."""
+    """A fitted database, ready to be sampled any number of times; `whole`: always in one piece, in this process."""
 
-    def __init__(self, model: DatabaseModel) -> None:
-        self._model = model
+    def __init__(self, model: DatabaseModel, *, whole: bool = False) -> None:
+        self._model, self._whole = model, whole
         self.info = model.info
         self.schema_fingerprint = model.schema.fingerprint()
 
     def sample(self, request: SampleRequest, writer: BundleWriter, progress: Progress) -> None:
-        sampler = Sampler(self._model, request)
-        for table, rows in sampler.run(progress).items():
-            writer.write(table, rows)
-        if sampler.warnings:
-            writer.info["warnings"] = sampler.warnings
+        warnings = draw_database(self._model, request, writer, progress, whole=self._whole)
+        if warnings:
+            writer.info["warnings"] = warnings
 
     def save(self, directory: Path) -> None:
         store.save(self._model, directory)

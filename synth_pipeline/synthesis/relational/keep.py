@@ -122,7 +122,7 @@ def _unique_key(draft: Draft, model: TableModel, state: State, table: Table, key
         values = state.arrays[nullable]
         state.arrays[nullable] = values.take(pa.array(np.arange(state.rows), mask=mask))
         return
-    draft.warnings.append(f"{table.id}: {len(rows)} rows given up, the key ({', '.join(key)}) has no free values for them")
+    draft.lose(table.id, len(rows), f"the key ({', '.join(key)}) has no free values for them")
     state.keep(np.setdiff1d(np.arange(state.rows), rows))
 
 

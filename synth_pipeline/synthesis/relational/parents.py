@@ -50,7 +50,7 @@ def require_parents(draft: Draft, model: TableModel, state: State) -> None:
     required = [fk.id for fk in draft.foreign_keys(model) if fk.id in state.parents and not draft.schema.nullable(fk)]
     alone = np.any([state.parents[k] < 0 for k in required], axis=0) if required and state.rows else np.zeros(state.rows, dtype=bool)
     if alone.any():
-        draft.warnings.append(f"{model.plan.table}: {int(alone.sum())} rows given up, no parent fits the others")
+        draft.lose(model.plan.table, int(alone.sum()), "no parent fits the others")
         state.keep(np.flatnonzero(~alone))
 
 
@@ -74,7 +74,7 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
         rows = np.sort(rng.permutation(rows)[: link.most * len(able)])
     if not len(able):
         return index
-    degrees = parent.counts.get(fk.id, np.ones(parent.rows, dtype=np.int64))
+    degrees = draft.degrees(fk)
     blocks = link.block_of(parent.own.columns, degrees)[able]
     wanted = np.zeros(len(rows), dtype=np.int64)
     if link.block is not None:

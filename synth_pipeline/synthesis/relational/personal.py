@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from synth_pipeline.synthesis.relational.shapes import scramble, shape_of
+from synth_pipeline.synthesis.relational.random import WHOLE, Lane
+from synth_pipeline.synthesis.relational.shapes import in_lane, scramble, shape_of
 from synth_pipeline.synthesis.relational.text import invent
 
 _POOL = 1_500
@@ -63,19 +64,25 @@ class PersonalModel:
         avoid = frozenset(value_hash(v) for v in values)
         return cls(sdtype, locale or "en_US", style, shapes, limit, avoid, dict(relatives), numbered)
 
-    def generate(self, count: int, row: Mapping[str, Sequence[str | None]], rng: np.random.Generator, *, unique: bool = False) -> list[str]:
+    def generate(
+        self, count: int, row: Mapping[str, Sequence[str | None]], rng: np.random.Generator, *, unique: bool = False, lane: Lane = WHOLE
+    ) -> list[str]:
         """`count` values; `row` has the values of the relatives that were made before, by column."""
         out = self._draw(count, {role: row[c] for role, c in self.relatives.items() if c in row}, rng)
         used: set[str] = set()
+        lane = lane if unique else WHOLE
         for i, value in enumerate(out):
-            tries = 0
+            value, tries = self._own(value, lane), 0
             while value_hash(value) in self.avoid or unique and value in used:
                 tries += 1
-                value = self._again(value, tries, rng)
+                value = self._own(self._again(value, tries, rng), lane)
             out[i] = value
             if unique:
                 used.add(value)
         return out
+
+    def _own(self, value: str, lane: Lane) -> str:
+        return in_lane(value, lane, self.limit, fixed=bool(self.shapes))
 
     def _draw(self, count: int, relatives: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
         if self.shapes:

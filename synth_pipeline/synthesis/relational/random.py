@@ -7,11 +7,45 @@ Two workers that draw the same thing draw the same numbers, and no draw disturbs
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 
 
-def stream(seed: int, *names: object) -> np.random.Generator:
+@dataclass(frozen=True)
+class Lane:
+    """One of `count` parts of a table that are drawn apart from each other and must not make the same value.
+
+    Attributes:
+        number, count: this part, from 0, and how many there are.
+        start: rows of the table in the parts before.
+        total: rows of the table in all parts; None: those that are asked for.
+    """
+
+    number: int = 0
+    count: int = 1
+    start: int = 0
+    total: int | None = None
+
+    @property
+    def middle(self) -> float:
+        """Where in each of equal intervals the lane stands, so that all of them together are evenly spaced."""
+        return (self.number + 0.5) / self.count
+
+    def numbers(self, below: int) -> int:
+        """How many of the numbers 0 … `below` - 1 are this lane's, which follow each other at the distance `count`."""
+        return max(0, -((self.number - below) // self.count))
+
+    def settle(self, value: int, below: int) -> int:
+        """The lane's number next to `value`, from 0 to `below` - 1 where there is one."""
+        value += (self.number - value) % self.count
+        return value - self.count if value >= below and value >= self.count else value
+
+
+WHOLE = Lane()
+
+
+def stream(seed: int | str, *names: object) -> np.random.Generator:
     """The generator of the thing that `names` name, under `seed`."""
     text = "\0".join(map(str, (seed, *names)))
     digest = hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -6,13 +6,14 @@ and kept constraints, before any other table is drawn that refers to them.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import parent_rows
-from synth_pipeline.progress import Progress
-from synth_pipeline.synthesis.base import SampleRequest
+from synth_pipeline.progress import Step
 from synth_pipeline.synthesis.relational.counts import impose_total
 from synth_pipeline.synthesis.relational.encode import NumberCodec, digitize
 from synth_pipeline.synthesis.relational.frame import Group, small_bins
@@ -21,7 +22,7 @@ from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel,
 from synth_pipeline.synthesis.relational.numbers import number_keys
 from synth_pipeline.synthesis.relational.parents import copied_reference, draw_link, draw_lookup, draw_tree, find_parents, require_parents
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.sizes import planned_rows
+from synth_pipeline.synthesis.relational.shards import Shard
 from synth_pipeline.synthesis.relational.state import Draft, State
 from synth_pipeline.synthesis.relational.structure import anchored
 from synth_pipeline.synthesis.relational.trees import Feature
@@ -29,24 +30,55 @@ from synth_pipeline.synthesis.relational.values import draw_column, make_columns
 
 
 class Sampler(Draft):
-    """Draws one database from a model."""
+    """Draws tables of a database, or of a shard of it, from a model.
 
-    def __init__(self, model: DatabaseModel, request: SampleRequest) -> None:
-        super().__init__(model, request.seed)
-        self.planned = planned_rows(model, request)
+    Args:
+        model: the fitted database.
+        seed: of the request.
+        planned: rows per table of the whole database.
+        shard: the part to draw; None for tables that are drawn whole.
+        shared: tables that were drawn before; they are not changed.
+    """
 
-    def run(self, progress: Progress) -> dict[str, pa.Table]:
-        """All tables, with the schema's columns, by id."""
-        with progress.step("sample", total=sum(self.planned.values())) as step:
-            for table_id, model in self.model.tables.items():
-                self.states[table_id] = self._reference(model) if model.reference is not None else self._table(model)
+    def __init__(
+        self, model: DatabaseModel, seed: int, planned: Mapping[str, int], shard: Shard | None = None, shared: Mapping[str, State] | None = None
+    ) -> None:
+        super().__init__(model, seed if shard is None else f"{seed} {shard.number}/{shard.count}", shard)
+        self.planned = {**planned, **self.shard.rows}
+        self.states.update(shared or {})
+
+    def draw(self, tables: Collection[str], step: Step | None = None) -> None:
+        """Draws these tables; whatever they refer to is among them or shared."""
+        chosen = [(t, m) for t, m in self.model.tables.items() if t in tables]
+        for table_id, model in chosen:
+            self.states[table_id] = self._reference(model) if model.reference is not None else self._table(model)
+            if step is not None:
                 step.advance(self.states[table_id].rows, note=table_id)
-        for table_id, model in self.model.tables.items():
+        for table_id, model in chosen:
             for fk in model.plan.deferred:
                 self._deferred(model, self.states[table_id], fk)
-        for model in self.model.tables.values():
-            self._totals(model)
-        return {t: self._finish(self.model.tables[t]) for t in self.model.tables}
+        for _, model in chosen:
+            for column in model.rules.totals:
+                if self._adding(model, column).plan.table in tables:
+                    self.set_total(model.plan.table, column, self.total(model.plan.table, column))
+
+    def finished(self, table: str) -> pa.Table:
+        """A table with the schema's columns, when everything is drawn."""
+        return pa.table({c.name: self.value(table, c.name) for c in self.schema.table(table).stored_columns})
+
+    def children(self, fk: ForeignKey) -> tuple[np.ndarray, int]:
+        """How many of the planned rows each parent gets by an owner or an anchor, int64 (parents,), and how many get none."""
+        model, parent = self.model.tables[fk.table], self.states[fk.parent]
+        wanted = self.planned[fk.table]
+        rng = stream(self.seed, fk.table, "rows")
+        owner = model.plan.owner is not None and fk.id == model.plan.owner.id
+        nulls = wanted if parent.rows == 0 else int(round(model.null_owners * wanted)) if owner else 0
+        most = self.model.tables[fk.parent].counts[fk.id].most
+        able = self.referable(fk)
+        nulls = wanted if not able.any() and self.schema.nullable(fk) else nulls
+        counts = np.zeros(parent.rows, dtype=np.int64)
+        counts[able] = impose_total(parent.counts[fk.id][able], wanted - nulls, rng, most)
+        return counts, nulls
 
     def _reference(self, model: TableModel) -> State:
         reference = model.reference
@@ -61,21 +93,18 @@ class Sampler(Draft):
 
     def _table(self, model: TableModel) -> State:
         plan, table = model.plan, self.schema.table(model.plan.table)
-        wanted = self.planned[table.id]
-        rng = stream(self.seed, table.id, "rows")
         if plan.owner is not None:
             owner = self.states[plan.owner.parent]
-            nulls = wanted if owner.rows == 0 else int(round(model.null_owners * wanted))
-            most = self.model.tables[plan.owner.parent].counts[plan.owner.id].most
-            able = self.referable(plan.owner)
-            nulls = wanted if not able.any() and self.schema.nullable(plan.owner) else nulls
-            counts = np.zeros(owner.rows, dtype=np.int64)
-            counts[able] = impose_total(owner.counts[plan.owner.id][able], wanted - nulls, rng, most)
+            if self.divided(plan.owner):
+                counts = self.shard.children[table.id]
+                nulls = self.planned[table.id] - int(counts.sum())
+            else:
+                counts, nulls = self.children(plan.owner)
             index = np.r_[np.repeat(np.arange(owner.rows), counts), np.full(nulls, -1)].astype(np.int64)
             state = State(len(index), {plan.owner.id: index}, Group.of(index, np.arange(len(index))))
             state.context, state.above = opening_context(owner.own, owner.above, state.group)
         else:
-            state = State(wanted)
+            state = State(self.planned[table.id])
         for fk in plan.lookups:
             draw_lookup(self, model, state, fk)
         for fk in plan.links:
@@ -101,7 +130,8 @@ class Sampler(Draft):
         table = model.plan.table
         for key, count in model.counts.items():
             rng = stream(self.seed, table, "count", key)
-            counts = count.calibrate(count.variable.draw(state.context.columns, state.rows, rng), rng)
+            raw = count.variable.draw(state.context.columns, state.rows, rng)
+            counts = count.calibrate(raw, rng, self.lane(table).middle)
             state.counts[key] = counts
             state.offer([Feature(f"n.{key}")], {f"n.{key}": small_bins(counts.astype(float))})
         for (key, column), mean in model.means.items():
@@ -137,25 +167,31 @@ class Sampler(Draft):
             if self.schema.table(model.plan.table).column(column).nullable:
                 state.arrays[column] = state.arrays[column].take(pa.array(np.arange(state.rows), mask=index < 0))
 
-    def _totals(self, model: TableModel) -> None:
-        """Columns that add up the children, now that those exist."""
-        state = self.states[model.plan.table]
-        for column, total in model.rules.totals.items():
-            codec = model.exact[column]
-            assert isinstance(codec, NumberCodec)
-            child = next(m for m in self.model.tables.values() if m.plan.owner is not None and m.plan.owner.id == total.key)
-            rows = self.states[child.plan.table]
-            index = rows.parents[total.key]
-            value = np.ones(rows.rows)
-            for factor in total.factors:
-                value = value * np.nan_to_num(plain(self, child, rows, factor))
-            inside = index >= 0
-            x = np.bincount(index[inside], value[inside], minlength=state.rows).astype(float)
-            x = x if codec.digits is None else np.round(x / codec.unit)
-            state.x[column] = x
-            state.arrays[column] = codec.exact(x, np.zeros(len(x), dtype=bool))
+    def total(self, table: str, column: str) -> np.ndarray:
+        """What a column adds up over the children that are drawn; float (rows,)."""
+        model, total = self.model.tables[table], self.model.tables[table].rules.totals[column]
+        child = self._adding(model, column)
+        rows = self.states[child.plan.table]
+        index = rows.parents[total.key]
+        value = np.ones(rows.rows)
+        for factor in total.factors:
+            value = value * np.nan_to_num(plain(self, child, rows, factor))
+        inside = index >= 0
+        return np.bincount(index[inside], value[inside], minlength=self.states[table].rows).astype(float)
 
-    def _finish(self, model: TableModel) -> pa.Table:
-        table = self.schema.table(model.plan.table)
-        columns = {c.name: self.value(table.id, c.name) for c in table.stored_columns}
-        return pa.table(columns)
+    def set_total(self, table: str, column: str, value: np.ndarray) -> None:
+        """Gives a column the sums over the children, float (rows,)."""
+        state, codec = self.states[table], self.model.tables[table].exact[column]
+        assert isinstance(codec, NumberCodec)
+        state.x[column] = x = value if codec.digits is None else np.round(value / codec.unit)
+        state.arrays[column] = codec.exact(x, np.zeros(len(x), dtype=bool))
+
+    def _adding(self, model: TableModel, column: str) -> TableModel:
+        """The table whose rows a column adds up."""
+        key = model.rules.totals[column].key
+        return next(m for m in self.model.tables.values() if m.plan.owner is not None and m.plan.owner.id == key)
+
+    def open_totals(self, tables: Collection[str]) -> list[tuple[str, str]]:
+        """The columns, as (table, column), of other tables that add up rows of these."""
+        owned = [(t, m) for t, m in self.model.tables.items() if t not in tables]
+        return [(t, c) for t, m in owned for c in m.rules.totals if self._adding(m, c).plan.table in tables]

@@ -6,11 +6,16 @@ shapes and, where many values share them, the characters of single positions are
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
+
+from synth_pipeline.synthesis.relational.random import WHOLE, Lane
 
 _CLASSES = {"9": "0123456789", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "a": "abcdefghijklmnopqrstuvwxyz"}
 _ENOUGH = 20
@@ -45,20 +50,28 @@ class KeyShapes:
         shapes = [[_position(shape[i], grouped[shape], i) for i in range(len(shape))] for shape, _ in common]
         return cls(shapes, [n for _, n in common], length)
 
-    def generate(self, count: int, taken: Collection[str], rng: np.random.Generator) -> list[str]:
-        """`count` different values, none of them in `taken`."""
-        out: list[str] = []
-        weights = np.array(self.counts, dtype=float)
+    def generate(self, count: int, taken: Collection[str], rng: np.random.Generator, lane: Lane = WHOLE) -> list[str]:
+        """`count` different values, none of them in `taken` and none that another lane makes; fewer where there are no more."""
         shapes = [s for s in self.shapes if s]
-        for i in np.argsort(-weights[: len(shapes)], kind="stable") if shapes else []:
-            share = int(np.ceil(count * weights[i] / weights.sum()))
-            out += _distinct(shapes[i], min(share, count - len(out)), {*taken, *out}, rng)
-        for shape in [*shapes, *self._wider()]:
+        weights = np.array(self.counts[: len(shapes)], dtype=float)
+        shares, left = [], count
+        room = [lane.numbers(_capacity(s)) for s in shapes]
+        for weight, most in zip(weights, room, strict=True):
+            shares.append(min(int(np.ceil(count * weight / weights.sum())), left, most))
+            left -= shares[-1]
+        for i, most in enumerate(room):
+            more = min(left, most - shares[i])
+            shares[i], left = shares[i] + more, left - more
+        done: list[list[str]] = []
+        out: list[str] = []
+        for shape, share in chain(zip(shapes, shares, strict=True), ((s, count) for s in self._wider())):
             if len(out) >= count:
                 break
-            out += _distinct(shape, count - len(out), {*taken, *out}, rng)
+            if shape not in done:
+                out += _distinct(shape, min(share, count - len(out)), taken, done, rng, lane)
+                done.append(shape)
         order = rng.permutation(len(out))
-        return [out[i] for i in order][:count]
+        return [out[i] for i in order]
 
     def _wider(self) -> Iterator[list[str]]:
         """Shapes with room for more values: any digit, any letter, one more digit at a time, then anything of the column's length."""
@@ -83,36 +96,70 @@ def _position(kind: str, values: list[str], i: int) -> str:
     return seen if few and seen.isascii() else _CLASSES[kind]
 
 
-def _distinct(shape: list[str], count: int, taken: Collection[str], rng: np.random.Generator) -> list[str]:
-    """Up to `count` values of one shape: numbers of a shuffled range written in mixed radix."""
-    capacity = 1
-    for choices in shape:
-        capacity *= len(choices)
+def _capacity(shape: list[str]) -> int:
+    return math.prod(map(len, shape))
+
+
+def _distinct(shape: list[str], count: int, taken: Collection[str], done: list[list[str]], rng: np.random.Generator, lane: Lane) -> list[str]:
+    """Up to `count` values of one shape that no shape of `done` can have: the lane's numbers, shuffled, written in mixed radix."""
     if count <= 0:
         return []
-    wanted = min(capacity, count + len(taken))
-    if capacity <= 4 * wanted + 1000:
-        numbers = rng.permutation(min(capacity, 4 * wanted + 1000))
-    else:
-        bound = min(capacity, 2**62)
-        numbers = np.unique(rng.integers(0, bound, size=wanted + 64))
-        while len(numbers) < wanted:
-            numbers = np.unique(np.concatenate([numbers, rng.integers(0, bound, size=wanted)]))
-        numbers = rng.permutation(numbers)
-    rest = numbers.astype(np.int64)
-    columns = []
-    for choices in reversed(shape):
-        letters = np.array(list(choices))
-        columns.append(letters[rest % len(letters)])
-        rest = rest // len(letters)
-    out = []
-    for parts in zip(*reversed(columns), strict=True):
-        value = "".join(parts)
-        if value not in taken:
-            out.append(value)
-            if len(out) == count:
-                break
+    out: list[str] = []
+    # Positions before the last ones that 2**62 can number are free: what comes after tells values apart.
+    tail, bound = len(shape), 1
+    while tail and bound * len(shape[tail - 1]) < 2**62:
+        tail -= 1
+        bound *= len(shape[tail])
+    mine = lane.numbers(bound)
+    wanted = count + len(taken)
+    for _ in range(6):
+        if mine <= 4 * wanted + 1000:
+            numbers = rng.permutation(mine)
+        else:
+            numbers = np.empty(0, dtype=np.int64)
+            while len(numbers) < wanted:
+                numbers = np.unique(np.concatenate([numbers, rng.integers(0, mine, size=wanted + 64)]))
+            numbers = rng.permutation(numbers)
+        rest = numbers.astype(np.int64) * lane.count + lane.number
+        letters = np.empty((len(rest), len(shape)), dtype="U1")
+        for i in range(len(shape) - 1, -1, -1):
+            choices = np.array(list(shape[i]))
+            letters[:, i] = choices[rest % len(choices) if i >= tail else rng.integers(0, len(choices), len(rest))]
+            rest = rest // len(choices) if i >= tail else rest
+        for other in done:
+            if len(other) == len(shape):
+                letters = letters[~np.all([np.isin(letters[:, i], list(o)) for i, o in enumerate(other)], axis=0)]
+        values = np.ascontiguousarray(letters).view(f"U{len(shape)}").ravel().tolist()
+        out = list(islice((v for v in values if v not in taken), count))
+        if len(out) == count or len(numbers) >= mine:
+            break
+        wanted *= 4
     return out
+
+
+def in_lane(value: str, lane: Lane, limit: int | None = None, *, fixed: bool = False) -> str:
+    """The value with digits that make it the lane's own: all digits of it, read as one number, leave the lane's remainder.
+
+    Its last digits are changed where it is `fixed` in its shape and has enough of them; else digits are added at its end,
+    for a mail address at the end of the name.
+    """
+    digits = "".join(c for c in value if c in _CLASSES["9"])
+    if lane.count == 1 or int(digits or 0) % lane.count == lane.number:
+        return value
+    width = len(str(10 * lane.count))
+    if fixed and len(digits) > width:
+        new = str(lane.settle(int(digits), 10 ** len(digits))).zfill(len(digits))
+        it = iter(new)
+        return "".join(next(it) if c in _CLASSES["9"] else c for c in value)
+    name, at, domain = value.partition("@")
+    name = name.rstrip(_CLASSES["9"])
+    name = name[: max(0, (limit or len(value) + width) - width - len(at + domain))]
+    front, back = ("".join(c for c in part if c in _CLASSES["9"]) for part in (name, domain))
+    # A fresh tail for every value, so that those that end alike do not all get the same one.
+    first = zlib.crc32(digits.encode() + value.encode()) % 10**width
+    fits = (t % 10**width for t in range(first, first + 10**width))
+    tail = next((f"{t:0{width}d}" for t in fits if int(f"{front}{t:0{width}d}{back}") % lane.count == lane.number), "")
+    return f"{name}{tail}{at}{domain}"
 
 
 def scramble(values: Sequence[str], rng: np.random.Generator) -> list[str]:

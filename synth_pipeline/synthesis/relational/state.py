@@ -13,6 +13,8 @@ from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.keys import parent_rows
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, TableModel
+from synth_pipeline.synthesis.relational.random import WHOLE, Lane
+from synth_pipeline.synthesis.relational.shards import Shard
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Variable
 
@@ -87,10 +89,21 @@ def draw_lagged(
 class Draft:
     """A synthetic database under way: the model, the seed, the state of every table, and what had to be given up."""
 
-    def __init__(self, model: DatabaseModel, seed: int) -> None:
+    def __init__(self, model: DatabaseModel, seed: int | str, shard: Shard | None = None) -> None:
         self.model, self.schema, self.seed = model, model.schema, seed
+        self.shard = shard or Shard()
         self.states: dict[str, State] = {}
         self.warnings: list[str] = []
+        self.lost: dict[tuple[str, str], int] = {}
+
+    def lose(self, table: str, rows: int, why: str) -> None:
+        """Notes that rows of a table were given up."""
+        self.lost[table, why] = self.lost.get((table, why), 0) + rows
+
+    def lane(self, table: str) -> Lane:
+        """The part of a table that its rows are."""
+        shard = self.shard
+        return Lane(shard.number, shard.count, shard.before.get(table, 0), shard.total.get(table)) if table in shard.rows else WHOLE
 
     def foreign_keys(self, model: TableModel) -> list[ForeignKey]:
         plan = model.plan
@@ -128,13 +141,25 @@ class Draft:
         return None
 
     def referable(self, fk: ForeignKey) -> np.ndarray:
-        """Which parents can be pointed to: those whose key has no NULL; bool (parents,)."""
+        """Which parents can be pointed to: those whose key has no NULL and, by an anchor, those of this shard; bool (parents,)."""
         parent = self.schema.table(fk.parent)
         able = np.ones(self.states[fk.parent].rows, dtype=bool)
+        if self.divided(fk):
+            able = self.shard.children[fk.table] > 0
         for column in fk.parent_columns:
             if parent.column(column).nullable:
                 able &= np.asarray(self.value(fk.parent, column).is_valid())
         return able
+
+    def divided(self, fk: ForeignKey) -> bool:
+        """Whether the parents are rows of a shared table that are divided among the shards."""
+        return self.shard.anchors.get(fk.table) == fk.id
+
+    def degrees(self, fk: ForeignKey) -> np.ndarray:
+        """How many children each parent is meant to have, as far as that is known; int64 (parents,)."""
+        if self.divided(fk):
+            return self.shard.children[fk.table]
+        return self.states[fk.parent].counts.get(fk.id, np.ones(self.states[fk.parent].rows, dtype=np.int64))
 
     def parent_index(self, table: str, fk_id: str) -> np.ndarray:
         """The parents of a finished table's rows by one of its keys, also where its rows are copies."""

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.random import WHOLE, Lane
+from synth_pipeline.synthesis.relational.shapes import in_lane
+
 _SHARED = 3
 _MOST_WORDS = 5_000
 _SAMPLE = 20_000
@@ -59,8 +62,10 @@ class TextModel:
             sum(t.rstrip().endswith(".") for t in texts) / max(1, len(texts)), max(map(len, texts), default=1), limit,
         )  # fmt: skip
 
-    def generate(self, count: int, rng: np.random.Generator, taken: Collection[str] = (), *, unique: bool = False) -> list[str]:
-        """`count` texts, none of them in `taken`, all different where `unique`."""
+    def generate(
+        self, count: int, rng: np.random.Generator, taken: Collection[str] = (), *, unique: bool = False, lane: Lane = WHOLE
+    ) -> list[str]:
+        """`count` texts, none of them in `taken`, all different where `unique`, also from those of other lanes."""
         used = set(taken)
         lengths = np.maximum(1, np.interp(rng.random(count), np.linspace(0, 1, len(self.lengths)), self.lengths).round().astype(int))
         total = int(lengths.sum())
@@ -77,7 +82,7 @@ class TextModel:
             at += n
             out.append(self._fit_in(words, bool(stop)))
         for i, text in enumerate(out):
-            tries = 0
+            text, tries = in_lane(text, lane, self.limit) if unique else text, 0
             while text in used:
                 tries += 1
                 words = [*invent(1 + tries // 5, rng), *text.split(" ")[: max(0, 3 - tries // 10)]]
@@ -86,6 +91,7 @@ class TextModel:
                     if tries < 40
                     else (self._fit_in(invent(1, rng), False) + str(rng.integers(10**9)))[-(self.limit or 999) :]
                 )
+                text = in_lane(text, lane, self.limit)
             out[i] = text
             if unique:
                 used.add(text)

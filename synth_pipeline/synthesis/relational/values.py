@@ -239,7 +239,7 @@ def make_columns(draft: Draft, model: TableModel, state: State, table: Table) ->
         if isinstance(item.maker, PersonalModel):
             row = {c: state.arrays[c].to_pylist() for c in item.maker.relatives.values() if c in state.arrays}
         kind = table.column(column).type
-        state.arrays[column] = make_values(item, arrow_type(kind), state.rows, row, present, rng, kind.bits)
+        state.arrays[column] = make_values(item, arrow_type(kind), state.rows, row, present, rng, kind.bits, draft.lane(table.id))
         if repeats is not None:
             _stick(draft, model, state, column, repeats)
     for column in model.rules.copied:

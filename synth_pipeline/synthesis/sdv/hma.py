@@ -23,6 +23,7 @@ from synth_pipeline.errors import ArtifactError, SynthesisError, UsageError, clo
 from synth_pipeline.keys import parent_rows
 from synth_pipeline.progress import Progress
 from synth_pipeline.synthesis.base import SampleRequest, TrainingData
+from synth_pipeline.synthesis.parallel import Workers
 from synth_pipeline.synthesis.sdv.frames import ColumnForm, forms_of, from_frame, to_frame
 from synth_pipeline.synthesis.sdv.limits import refuse
 from synth_pipeline.synthesis.sdv.params import HMAParams, checked
@@ -44,7 +45,7 @@ class HMASynthesizer:
 
     name = "hma"
 
-    def fit(self, data: TrainingData, params: Mapping[str, Any], *, privacy: str, seed: int, workers: int, progress: Progress) -> FittedHMA:
+    def fit(self, data: TrainingData, params: Mapping[str, Any], *, privacy: str, seed: int, workers: Workers, progress: Progress) -> FittedHMA:
         from synth_pipeline.metadata.sdv import to_sdv
 
         options, start, schema = checked(HMAParams, params, self.name), time.perf_counter(), data.schema

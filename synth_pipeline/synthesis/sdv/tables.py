@@ -25,6 +25,7 @@ from synth_pipeline.artifacts import BundleWriter, read_json, write_json
 from synth_pipeline.errors import ArtifactError
 from synth_pipeline.progress import Progress
 from synth_pipeline.synthesis.base import SampleRequest, TrainingData
+from synth_pipeline.synthesis.parallel import Workers
 from synth_pipeline.synthesis.relational import store
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.engine import FittedRelational
@@ -67,7 +68,7 @@ class TableSynthesizer:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def fit(self, data: TrainingData, params: Mapping[str, Any], *, privacy: str, seed: int, workers: int, progress: Progress) -> FittedTables:
+    def fit(self, data: TrainingData, params: Mapping[str, Any], *, privacy: str, seed: int, workers: Workers, progress: Progress) -> FittedTables:
         class_name, options = _CLASSES[self.name]
         kwargs = checked(options, params, self.name).model_dump()
         model = fit_database(data, PRIVACY[privacy], seed, progress)
@@ -138,7 +139,7 @@ class FittedTables:
         failed: list[str] = []
         while True:
             try:
-                FittedRelational(self._model_for(request.seed, failed)).sample(request, writer, progress)
+                FittedRelational(self._model_for(request.seed, failed), whole=True).sample(request, writer, progress)
                 break
             except _SamplingError as e:
                 failed.append(e.table)

@@ -14,6 +14,7 @@ from synth_pipeline.config import SourceConfig
 from synth_pipeline.errors import ArtifactError, SynthesisError
 from synth_pipeline.progress import Silent
 from synth_pipeline.synthesis.base import SampleRequest
+from synth_pipeline.synthesis.parallel import Workers
 from synth_pipeline.synthesis.registry import synthesizer
 from synth_pipeline.synthesis.sdv import tables as sdv_tables
 from synth_pipeline_tests.generated import build_database
@@ -123,4 +124,4 @@ def test_a_table_that_sdv_cannot_fit_or_sample_is_drawn_by_the_engine(shared_dat
 )  # fmt: skip
 def test_a_wrong_parameter_is_one_clear_error_before_any_work(name: str, params: dict[str, object], said: str) -> None:
     with pytest.raises(SynthesisError, match=said):
-        synthesizer(name).fit(None, params, privacy="standard", seed=0, workers=1, progress=Silent())  # type: ignore[arg-type]
+        synthesizer(name).fit(None, params, privacy="standard", seed=0, workers=Workers(), progress=Silent())  # type: ignore[arg-type]

@@ -1,0 +1,111 @@
+"""A whole synthetic database, table by table into a bundle: shared tables here, shards wherever there are processes.
+
+Memory is bounded by the shared tables and by one shard per process, whatever the size of the database. How tables are
+drawn is in `sample`, how they are divided in `shards`.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.artifacts import BundleWriter
+from synth_pipeline.progress import Progress
+from synth_pipeline.synthesis.base import SampleRequest
+from synth_pipeline.synthesis.parallel import in_order
+from synth_pipeline.synthesis.relational.model import DatabaseModel
+from synth_pipeline.synthesis.relational.sample import Sampler
+from synth_pipeline.synthesis.relational.shards import Layout, Shard, divide, lay_out
+from synth_pipeline.synthesis.relational.sizes import planned_rows
+from synth_pipeline.synthesis.relational.state import State
+
+
+def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWriter, progress: Progress, *, whole: bool = False) -> list[str]:
+    """Draws a database and returns what had to be given up; `whole`: in one piece, whatever its size."""
+    planned = planned_rows(model, request)
+    everything = frozenset(model.tables)
+    layout = Layout(1, everything) if whole else lay_out(model, planned, request.shard_rows)
+    with progress.step("sample", total=sum(planned.values())) as step:
+        above = Sampler(model, request.seed, planned)
+        above.draw(layout.shared, step)
+        lost, warnings = Counter(above.lost), list(above.warnings)
+        if layout.shared != everything:
+            shards = divide(model, layout, planned, {t: above.children(fk) for t, fk in layout.anchors.items()})
+            sums = {key: np.zeros(above.states[key[0]].rows) for key in above.open_totals(everything - layout.shared)}
+            for part in in_order(draw_shard, Given(model, request.seed, planned, above.states), shards, request.workers):
+                for table, rows in part.tables.items():
+                    writer.write(table, rows)
+                    step.advance(rows.num_rows, note=table)
+                for key, value in part.totals.items():
+                    sums[key] += value
+                lost += Counter(part.lost)
+                warnings += part.warnings
+            for key, value in sums.items():
+                above.set_total(*key, value)
+        for table in layout.shared:
+            writer.write(table, above.finished(table))
+    return [*dict.fromkeys(warnings), *(f"{table}: {rows} rows given up, {why}" for (table, why), rows in lost.items())]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What all shards are drawn from; a process gets and unpacks it once."""
+
+    model: DatabaseModel
+    seed: int
+    planned: Mapping[str, int]
+    shared: Mapping[str, State]
+
+    @cached_property
+    def _packed(self) -> bytes:
+        content = pickle.dumps((self.model, self.seed, dict(self.planned), dict(self.shared)))
+        return bytes(pa.compress(content, codec="zstd", asbytes=True)) + len(content).to_bytes(8, "big")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpacked, (self._packed,)
+
+
+@lru_cache(maxsize=1)
+def _unpacked(packed: bytes) -> Given:
+    size = int.from_bytes(packed[-8:], "big")
+    return Given(*pickle.loads(pa.decompress(packed[:-8], decompressed_size=size, codec="zstd", asbytes=True)))
+
+
+@dataclass
+class Drawn:
+    """A shard: its tables, its part of the totals of shared tables, and what had to be given up. It travels compressed."""
+
+    tables: dict[str, pa.Table]
+    totals: dict[tuple[str, str], np.ndarray]
+    lost: dict[tuple[str, str], int]
+    warnings: list[str]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "tables": {t: _stream(rows) for t, rows in self.tables.items()}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.tables = {t: pa.ipc.open_stream(rows).read_all() for t, rows in state["tables"].items()}
+
+
+def _stream(rows: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(rows)
+    return bytes(sink.getvalue())
+
+
+def draw_shard(given: Given, shard: Shard) -> Drawn:
+    """Draws one shard."""
+    tables = [t for t in given.model.tables if t in shard.rows]
+    sampler = Sampler(given.model, given.seed, given.planned, shard, given.shared)
+    sampler.draw(tables)
+    totals = {key: sampler.total(*key) for key in sampler.open_totals(tables)}
+    return Drawn({t: sampler.finished(t) for t in tables}, totals, sampler.lost, sampler.warnings)
