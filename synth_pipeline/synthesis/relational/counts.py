@@ -59,7 +59,7 @@ def impose_total(counts: np.ndarray, total: int, rng: np.random.Generator, most:
     if n == 0:
         return counts
     if most is not None:
-        total = min(total, most * n)
+        counts, total = np.minimum(counts, most), min(total, most * n)
     order = rng.permutation(n)
     while (have := int(counts.sum())) != total:
         change = total - have

@@ -7,10 +7,12 @@ drawn is in `sample`, how they are divided in `shards`.
 from __future__ import annotations
 
 import pickle
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from synth_pipeline.progress import Progress
 from synth_pipeline.synthesis.base import SampleRequest
 from synth_pipeline.synthesis.parallel import in_order
 from synth_pipeline.synthesis.relational.model import DatabaseModel
+from synth_pipeline.synthesis.relational.renumber import Renumbering
 from synth_pipeline.synthesis.relational.sample import Sampler
 from synth_pipeline.synthesis.relational.shards import Layout, Shard, divide, lay_out
 from synth_pipeline.synthesis.relational.sizes import planned_rows
@@ -39,14 +42,22 @@ def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWr
         if layout.shared != everything:
             shards = divide(model, layout, planned, {t: above.children(fk) for t, fk in layout.anchors.items()})
             sums = {key: np.zeros(above.states[key[0]].rows) for key in above.open_totals(everything - layout.shared)}
-            for part in in_order(draw_shard, Given(model, request.seed, planned, above.states), shards, request.workers):
-                for table, rows in part.tables.items():
+            given = Given(model, request.seed, planned, above.states)
+            with tempfile.TemporaryDirectory(prefix=".waiting-", dir=writer.directory) as folder:
+                numbers = Renumbering(model, shards, Path(folder))
+                for s, part in enumerate(in_order(draw_shard, given, shards, request.workers)):
+                    for table, rows in part.tables.items():
+                        if table in numbers.tables:
+                            numbers.keep(s, table, rows)
+                        else:
+                            writer.write(table, rows)
+                        step.advance(rows.num_rows, note=table)
+                    for key, value in part.totals.items():
+                        sums[key] += value
+                    lost += Counter(part.lost)
+                    warnings += part.warnings
+                for table, rows in numbers.finished():
                     writer.write(table, rows)
-                    step.advance(rows.num_rows, note=table)
-                for key, value in part.totals.items():
-                    sums[key] += value
-                lost += Counter(part.lost)
-                warnings += part.warnings
             for key, value in sums.items():
                 above.set_total(*key, value)
         for table in layout.shared:

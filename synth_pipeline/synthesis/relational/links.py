@@ -22,6 +22,7 @@ _SUPPORT = 20
 _MOST_BLOCKS = 64
 _FEW_PARENTS = 64
 _MOST_OUTPUTS = 10
+_EXCHANGES = 40
 
 
 @dataclass
@@ -180,6 +181,51 @@ def match(wanted: np.ndarray, blocks: np.ndarray, degrees: np.ndarray, rng: np.r
     free[slots] = False
     out[rng.permutation(rows[~fits])] = stubs[free][: int((~fits).sum())]
     return out
+
+
+def untangle(rest: np.ndarray, index: np.ndarray, alike: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Exchanges parents between rows until no pair of `rest` and parent repeats; every parent keeps its number of rows.
+
+    Args:
+        rest: code of what a parent must not repeat with, int (n,), not negative.
+        index: the parent of each row, int (n,), not negative.
+        alike: rows with the same number exchange their parents first, int (n,).
+        rng: the stream.
+
+    Returns:
+        The parents, int64 (n,). Where an exchange of two cannot help, for long or at all, pairs remain that repeat.
+    """
+    index, n = index.copy(), len(index)
+    rest = np.unique(rest, return_inverse=True)[1].astype(np.int64)
+    span = int(index.max(initial=0)) + 1
+    groups = np.argsort(alike, kind="stable")
+    start = np.searchsorted(alike[groups], alike, "left")
+    size = np.searchsorted(alike[groups], alike, "right") - start
+    for attempt in range(_EXCHANGES):
+        pairs = rest * span + index
+        order = np.argsort(pairs, kind="stable")
+        known = pairs[order]
+        rows = order[1:][known[1:] == known[:-1]]
+        if not len(rows):
+            break
+        near = attempt < _EXCHANGES // 2
+        other = groups[start[rows] + rng.integers(0, size[rows])] if near else rng.integers(0, n, len(rows))
+        mine, theirs = rest[rows] * span + index[other], rest[other] * span + index[rows]
+        good = ~_member(known, mine) & ~_member(known, theirs) & (rest[rows] != rest[other])
+        # Exchanges of one round must not meet: neither in a row nor in a pair.
+        both = np.concatenate([mine, theirs])
+        _, inverse, count = np.unique(both, return_inverse=True, return_counts=True)
+        single = count[inverse] == 1
+        good &= single[: len(rows)] & single[len(rows) :] & ~np.isin(other, rows)
+        good[np.setdiff1d(np.arange(len(rows)), np.unique(other, return_index=True)[1])] = False
+        a, b = rows[good], other[good]
+        index[a], index[b] = index[b], index[a]
+    return index
+
+
+def _member(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
+    at = np.searchsorted(ordered, values).clip(0, max(0, len(ordered) - 1))
+    return np.asarray(ordered[at] == values)
 
 
 def levels(parent: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,10 +26,8 @@ def number_keys(draft: Draft, model: TableModel, state: State) -> None:
         place[order] = np.arange(state.rows)
         state.arrays[column] = keys.take(pc.sort_indices(keys)).take(pa.array(place))
     for column, written in model.rules.written.items():
-        texts = _write(draft, model, state, written)
-        limit = table.column(column).type.length
-        if limit is None or not len(texts) or pc.max(pc.utf8_length(texts)).as_py() <= limit:
-            state.arrays[column] = texts
+        if fits(written, draft.shard.total.get(table.id, state.rows), table.column(column).type.length):
+            state.arrays[column] = _write(draft, model, state, written)
 
 
 def _order(draft: Draft, model: TableModel, state: State, numbering: Numbering, column: str) -> np.ndarray:
@@ -54,22 +54,44 @@ def _last_level(state: State, rng: np.random.Generator, *, ordered: bool) -> np.
 
 def _write(draft: Draft, model: TableModel, state: State, written: Written) -> pa.Array:
     """The text of every row's number."""
+    fixed = fixed_parts(model, written, lambda c: draft.value(model.plan.table, c, state))
+    dates = [pa.chunked_array([f]) for f in fixed if isinstance(f, pa.Array)]
+    within = combined_codes(dates) if written.restarts and dates else np.zeros(state.rows, dtype=np.int64)
+    return written_texts(written, fixed, count_within(within, ranks(state.arrays[written.key]), written.first))
+
+
+def count_within(group: np.ndarray, place: np.ndarray, first: int) -> np.ndarray:
+    """Counts the rows of each group from `first` in the order of their places; int64 (rows,)."""
+    order = np.lexsort((place, group))
+    starts = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0]) if len(group) else np.empty(0, dtype=np.int64)
+    count = np.empty(len(group), dtype=np.int64)
+    count[order] = first + np.arange(len(group)) - np.repeat(starts, np.diff(np.r_[starts, len(group)]))
+    return count
+
+
+def fixed_parts(model: TableModel, written: Written, value: Callable[[str], pa.Array]) -> list[pa.Array | pa.Scalar | None]:
+    """The parts of a text beside its count, for which there is None: literals, and dates by row; `value` gives a column."""
     fixed: list[pa.Array | pa.Scalar | None] = []
-    for kind, value in written.parts:
+    for kind, text in written.parts:
         if kind == "text":
-            fixed.append(pa.scalar(value))
+            fixed.append(pa.scalar(text))
         elif kind == "count":
             fixed.append(None)
         else:
-            codec = model.codec(value)
-            assert isinstance(codec, NumberCodec)
-            fixed.append(pc.strftime(draft.value(model.plan.table, value, state).cast(pa.timestamp("s")), format=kind))
-    dates = [pa.chunked_array([f]) for f in fixed if isinstance(f, pa.Array)]
-    within = combined_codes(dates) if written.restarts and dates else np.zeros(state.rows, dtype=np.int64)
-    order = np.lexsort((ranks(state.arrays[written.key]), within))
-    starts = np.flatnonzero(np.r_[True, np.diff(within[order]) != 0]) if state.rows else np.empty(0, dtype=np.int64)
-    number = np.empty(state.rows, dtype=np.int64)
-    number[order] = written.first + np.arange(state.rows) - np.repeat(starts, np.diff(np.r_[starts, state.rows]))
+            assert isinstance(model.codec(text), NumberCodec)
+            fixed.append(pc.strftime(value(text).cast(pa.timestamp("s")), format=kind))
+    return fixed
+
+
+def written_texts(written: Written, fixed: list[pa.Array | pa.Scalar | None], number: np.ndarray) -> pa.Array:
+    """The texts with these counts, int64 (rows,)."""
     width = next(int(v) for k, v in written.parts if k == "count")
     count = pc.utf8_lpad(pa.array(number).cast(pa.string()), width=width, padding="0")
     return pc.binary_join_element_wise(*(count if f is None else f for f in fixed), "")
+
+
+def fits(written: Written, total: int, limit: int | None) -> bool:
+    """Whether the texts of so many rows find room in the column."""
+    digits = {"%Y": 4, "%Y%m": 6, "%Y%m%d": 8, "%y": 2, "%y%m": 4, "%y%m%d": 6, "%m": 2, "%d": 2}
+    sizes = (len(v) if k == "text" else max(int(v), len(str(written.first + total))) if k == "count" else digits[k] for k, v in written.parts)
+    return limit is None or sum(sizes) <= limit

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes, stacked
-from synth_pipeline.synthesis.relational.links import match
+from synth_pipeline.synthesis.relational.links import match, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
@@ -81,7 +81,20 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
         columns = {k: v[rows] for k, v in state.context.columns.items() if k in link.block.features}
         wanted = np.nan_to_num(link.block.draw(columns, len(rows), rng)).astype(np.int64)
     index[rows] = able[match(wanted, blocks, degrees[able], rng, link.most)]
+    for key in draft.schema.table(model.plan.table).keys:
+        rest = _paired(draft, model, state, fk, key)
+        if rest is not None and link.most is None:
+            index[rows] = untangle(rest[rows], index[rows], wanted, rng)
     return agree(draft, model, state, fk, index, rng)
+
+
+def _paired(draft: Draft, model: TableModel, state: State, fk: ForeignKey, key: tuple[str, ...]) -> np.ndarray | None:
+    """Codes of what a key holds beside a foreign key, where all of it are parents that are known; int64 (rows,)."""
+    rest = [c for c in key if c not in fk.columns]
+    known = {c for f in draft.foreign_keys(model) if f.id in state.parents for c in f.columns}
+    if len(rest) == len(key) - len(fk.columns) and rest and set(rest) <= known:
+        return combined_codes([pa.chunked_array([draft.value(model.plan.table, c, state)]) for c in rest])
+    return None
 
 
 def agree(draft: Draft, model: TableModel, state: State, fk: ForeignKey, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:

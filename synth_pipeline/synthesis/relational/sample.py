@@ -73,12 +73,21 @@ class Sampler(Draft):
         rng = stream(self.seed, fk.table, "rows")
         owner = model.plan.owner is not None and fk.id == model.plan.owner.id
         nulls = wanted if parent.rows == 0 else int(round(model.null_owners * wanted)) if owner else 0
-        most = self.model.tables[fk.parent].counts[fk.id].most
+        most = self._most_children(model, fk)
         able = self.referable(fk)
         nulls = wanted if not able.any() and self.schema.nullable(fk) else nulls
         counts = np.zeros(parent.rows, dtype=np.int64)
         counts[able] = impose_total(parent.counts[fk.id][able], wanted - nulls, rng, most)
         return counts, nulls
+
+    def _most_children(self, model: TableModel, fk: ForeignKey) -> int | None:
+        """The most rows that a parent can have: with a key of a pair of parents as many as there are of the other kind."""
+        most = [m] if (m := self.model.tables[fk.parent].counts[fk.id].most) is not None else []
+        for key in self.schema.table(fk.table).keys:
+            for other in model.plan.links:
+                if other.id != fk.id and set(key) == {*fk.columns, *other.columns} and other.parent in self.states:
+                    most.append(int(self.referable(other).sum()))
+        return min(most, default=None)
 
     def _reference(self, model: TableModel) -> State:
         reference = model.reference

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from synth_pipeline.synthesis.relational.structure import TablePlan, anchored, o
 
 _SHARED_ROWS = 100
 """A table of less than this part of a shard's rows is drawn once for all shards."""
+_DENSEST = 0.5
+"""Most rows of a table of pairs, as a share of the pairs that there are in a shard."""
 _SHORTEST, _NARROWEST = 8, 32
 """Characters and bits of a key that leave room for the values of many shards."""
 
@@ -211,13 +214,15 @@ def _quotas(
     model: DatabaseModel, layout: Layout, planned: Mapping[str, int], children: Mapping[str, tuple[np.ndarray, int]],
     slices: Mapping[str, np.ndarray], count: int,
 ) -> dict[str, np.ndarray] | None:  # fmt: skip
-    """Rows of each table in each shard, int64 (count,); None where rows would be without a parent that they need."""
+    """Rows of each table in each shard, int64 (count,); None where parents are too thinly spread for the planned ones."""
     rows: dict[str, np.ndarray] = {}
     for _ in range(3):
         for table, item in model.tables.items():
             if table not in layout.shared:
                 rows[table] = _quota(model, layout, item, planned[table], rows, children, slices, count)
-        if count == 1 or all((rows[t] <= _most(model, t, rows, count)).all() for t in rows):
+        if count == 1 or all(
+            (r <= _most(model, t, rows, count)).all() and (t in layout.anchors or r.sum() >= planned[t]) for t, r in rows.items()
+        ):
             return rows
     return None
 
@@ -245,6 +250,9 @@ def _most(model: DatabaseModel, table: str, rows: Mapping[str, np.ndarray], coun
     for fk in _keys(model.tables[table].plan):
         if fk.parent in rows and not model.schema.nullable(fk) and not fk.is_self_reference:
             most = np.minimum(most, rows[fk.parent] if one_child(definition, fk) else np.where(rows[fk.parent] > 0, most, 0))
+    for one, other in combinations([fk for fk in _keys(model.tables[table].plan) if fk.parent in rows], 2):
+        if {*one.columns, *other.columns} in [set(key) for key in definition.keys]:
+            most = np.minimum(most, _DENSEST * rows[one.parent] * rows[other.parent]).astype(np.int64)
     return most
 
 
