@@ -28,19 +28,10 @@ from synth_pipeline.synthesis.relational.text import TextModel
 from synth_pipeline.synthesis.relational.variable import Variable
 
 _PLACES = {
-    "city",
-    "country",
-    "country_code",
-    "state",
-    "state_abbr",
-    "administrative_unit",
-    "postcode",
-    "zipcode",
-    "currency_code",
-    "language_code",
-    "timezone",
-    "locale",
-}
+    "postcode": 0, "zipcode": 0, "city": 1, "state": 2, "state_abbr": 2, "administrative_unit": 2, "country": 3, "country_code": 3,
+    "currency_code": 4, "language_code": 4, "timezone": 4, "locale": 4,
+}  # fmt: skip
+"""Parts of a place, the smaller ones first."""
 _PLAIN = {"numerical", "datetime", "categorical", "ordinal", "boolean", "id", "unknown", "text"}
 _SHAPELESS = {"first_name", "last_name", "phone_number", "ssn", "email", "user_name", "username", "password"}
 _MOST_NAMES = 5_000
@@ -58,7 +49,7 @@ class Roles:
         copyable: made columns that may turn out to be copies of a parent's column.
         kinds: for made columns how: constant, surrogate, shape, personal, text, opaque.
         unique: columns that are a key by themselves.
-        places: drawn columns that hold parts of a place.
+        places: drawn columns that hold parts of a place, and how large a part.
         masked: drawn columns whose values are replaced one by one: the same name stays the same name.
     """
 
@@ -68,7 +59,7 @@ class Roles:
     copyable: list[str] = field(default_factory=list)
     kinds: dict[str, str] = field(default_factory=dict)
     unique: set[str] = field(default_factory=set)
-    places: set[str] = field(default_factory=set)
+    places: dict[str, int] = field(default_factory=dict)
     masked: set[str] = field(default_factory=set)
 
 
@@ -88,7 +79,7 @@ def assign_roles(frame: Frame, schema: DatabaseSchema, meta: TableMetadata) -> R
         elif kind == "drawn":
             roles.drawn.append(column.name)
             if meta.columns[column.name].sdtype in _PLACES:
-                roles.places.add(column.name)
+                roles.places[column.name] = _PLACES[meta.columns[column.name].sdtype]
         else:
             roles.made.append(column.name)
             roles.kinds[column.name] = kind

@@ -12,6 +12,7 @@ import numpy as np
 
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules import Run
 from synth_pipeline.synthesis.relational.variable import Variable
 
 _MOST_MEANS = 6
@@ -25,12 +26,14 @@ class CountModel:
         variable: a draw of the count given the parent.
         degrees, parents: the population's histogram.
         most: the most children that a parent may have (1 where the key is unique); None for no limit.
+        run: a calendar that says how many there are; the variable is then of what there are more or less.
     """
 
     variable: Variable
     degrees: np.ndarray
     parents: np.ndarray
     most: int | None = None
+    run: Run | None = None
 
     def histogram(self, n: int, at: float = 0.5) -> np.ndarray:
         """The counts of `n` parents, ascending: the population's quantiles at (0 + at) / n, (1 + at) / n …; int64 (n,)."""

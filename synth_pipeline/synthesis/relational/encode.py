@@ -172,6 +172,12 @@ class CategoryCodec:
 Codec = NumberCodec | CategoryCodec
 
 
+def shown(codec: Codec, x: np.ndarray) -> tuple[str, ...]:
+    """Values in units as text for people."""
+    values = codec.exact(x, np.isnan(x)) if isinstance(codec, NumberCodec) and codec.digits is not None else codec.decode(x)
+    return tuple(str(v) for v in values.to_pylist())
+
+
 def hashed_units(x: np.ndarray) -> np.ndarray:
     """A 64-bit hash per value in units (splitmix64, Steele et al. 2014), so that values can be recognised but not read."""
     z = x.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)

@@ -21,7 +21,18 @@ from synth_pipeline.synthesis.relational.frame import Frame, Group, small_bins
 from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_blocks, levels
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, DrawnColumn, MeanModel, TableModel, opening_context
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Base, equal_rows, find_numbering, find_rules, find_written
+from synth_pipeline.synthesis.relational.rules import (
+    Base,
+    Presence,
+    day_of,
+    equal_rows,
+    find_numbering,
+    find_rules,
+    find_run,
+    find_written,
+    months_of,
+    run_lengths,
+)
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import Training, ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
@@ -142,7 +153,7 @@ class _Fit:
         roles = self.roles[plan.table]
         owned = [p.owner for p in self.plans if p.owner is not None and p.owner.parent == plan.table]
         rules = model.rules = find_rules(
-            frame, self.frames, parents, owned, roles.drawn, [*roles.drawn, *roles.copyable], [c for c in roles.drawn if c in roles.places]
+            frame, self.frames, parents, owned, roles.drawn, [*roles.drawn, *roles.copyable], roles.places, plan.owner
         )
         exact = rules.exact()
         frame.late = set(rules.totals)
@@ -187,7 +198,7 @@ class _Fit:
             absent = None
             if 0 < nulls < frame.rows:
                 x = np.where(np.asarray(frame.data.column(column).is_null()), np.nan, 0.0)
-                absent = self._variable(frame, context, x, ("absent", column), codes=1)
+                absent = self._variable(frame, context, x, ("absent", column), codes=1, rows=self._learnable(model, frame, column))
             meta = self.data.metadata.tables[plan.table]
             model.made[column] = make_column(frame, column, roles, meta, absent, stream(self.seed, plan.table, "make", column))
 
@@ -203,7 +214,7 @@ class _Fit:
     def _drawn(self, model: TableModel, frame: Frame, context: Context, column: str) -> None:
         codec, x = frame.codecs[column], frame.x[column]
         base = model.rules.bases.get(column)
-        train = np.flatnonzero(frame.train)
+        train = self._learnable(model, frame, column)
         codes = max(1, len(codec.dictionary)) if isinstance(codec, CategoryCodec) else 0
         if codes and self.privacy.min_category > 1:
             x = without_rare(x, codes, frame.entities, self.privacy.min_category)
@@ -219,13 +230,21 @@ class _Fit:
             variable = self._lagged(frame, context, x, ("column", column), lag, codes=codes, rows=rows, smooth=smooth)
             model.drawn[column] = DrawnColumn(codec, variable, avoid=self._avoid(frame, column))
             return
-        distance = x - self._base_values(frame, base, column)
-        first = span = None
+        assert isinstance(codec, NumberCodec)
+        in_months = base.calendar is not None
+
+        def scaled(values: np.ndarray) -> np.ndarray:
+            return months_of(codec, values) if in_months and isinstance(codec, NumberCodec) else values
+
+        distance = scaled(x) - scaled(self._base_values(frame, base, column))
+        first = span = day = None
         if base.kind == "previous" and frame.group is not None:
             opening = train[frame.group.position[train] == 0]
-            start = x - self._base_values(frame, base.first, column) if base.first is not None else x
+            start = scaled(x) - scaled(self._base_values(frame, base.first, column)) if base.first is not None else scaled(x)
             first = self._variable(frame, context, start, ("first", column), rows=opening, smooth=True)
-            if _irregular(frame.group, distance):
+            if base.calendar is not None and not base.calendar.day:
+                day = self._variable(frame, context, frame.group.highest(day_of(codec, x)), ("day", column), rows=opening)
+            if not in_months and _irregular(frame.group, distance):
                 longer = opening[frame.group.size[opening] > 1]
                 span = self._variable(frame, context, frame.group.last(x) - x, ("span", column), rows=longer, smooth=True)
             train = train[frame.group.position[train] > 0]
@@ -236,11 +255,30 @@ class _Fit:
         if frame.group is not None:
             lag = Feature(f"p.d.{column}"), digitize(frame.group.previous(distance), edges)
         variable = self._lagged(frame, context, distance, ("column", column), lag, rows=train, smooth=True)
-        model.drawn[column] = DrawnColumn(codec, variable, first, span, edges, self._avoid(frame, column))
+        model.drawn[column] = DrawnColumn(codec, variable, first, day, span, edges, self._avoid(frame, column))
         name = f"d.{column}"
         feature, values = [Feature(name)], {name: digitize(distance, edges)}
         context.add(feature, values)
         self.own[frame.table.id].add(feature, values)
+
+    def _learnable(self, model: TableModel, frame: Frame, column: str) -> np.ndarray:
+        """The rows on which a drawn column is not known from others."""
+        train, rules = np.flatnonzero(frame.train), model.rules
+        if column in rules.presence:
+            empty, filled = rules.presence[column].decide(self._deciding(frame, rules.presence[column]))
+            train = train[~empty[train]] if column in frame.codecs else train[~(empty | filled)[train]]
+        if column in rules.steps:
+            train = train[np.isnan(frame.x[rules.steps[column].scale.source][train])]
+        return train
+
+    def _deciding(self, frame: Frame, presence: Presence) -> np.ndarray:
+        """The values that decide whether a column is empty; real rows."""
+        if not presence.key:
+            return frame.x[presence.source]
+        fk = next(f for f in frame.table.foreign_keys if f.id == presence.key)
+        above, index = self.frames[fk.parent], frame.parents[fk.id]
+        x = above.x[presence.source] if presence.source else np.arange(above.rows, dtype=float)
+        return np.where(index >= 0, x[np.maximum(index, 0)], np.nan)
 
     def _avoid(self, frame: Frame, column: str) -> np.ndarray | None:
         """Hashes of personal values that are drawn between donors (a latitude), so that none of them comes out."""
@@ -270,14 +308,21 @@ class _Fit:
             child = self.frames[fk.table]
             index = child.parents[fk.id]
             count = np.bincount(index[index >= 0], minlength=frame.rows).astype(float)
-            variable = self._variable(frame, context, count, ("count", fk.id), rows=rows)
+            dated = ranking_column(child) if child.group is not None and self._owner_of(fk.table) == fk.id else None
+            run = find_run(child, fk, frame, dated) if dated is not None else None
+            codec = child.codecs[run.column] if run is not None else None
+            room = run_lengths(run, codec, frame.codecs, frame.x) if run is not None and isinstance(codec, NumberCodec) else 0
+            variable = self._variable(frame, context, count - room, ("count", fk.id), rows=rows)
             fanout = self.data.population.fanouts.get(fk.id)
             if fanout is not None and fanout.degrees:
                 degrees, parents = np.array(fanout.degrees), np.array(fanout.parents)
             else:
                 degrees, parents = np.unique(count[rows].astype(np.int64), return_counts=True)
-            model.counts[fk.id] = CountModel(variable, degrees, parents, 1 if one_child(child.table, fk) else None)
+            model.counts[fk.id] = CountModel(variable, degrees, parents, 1 if one_child(child.table, fk) else None, run)
             self._offer(frame, context, f"n.{fk.id}", small_bins(count))
+
+    def _owner_of(self, table: str) -> str | None:
+        return next((p.owner.id for p in self.plans if p.table == table and p.owner is not None), None)
 
     def _means(self, plan: TablePlan, model: TableModel, frame: Frame, context: Context) -> None:
         for other in self.plans:
@@ -375,17 +420,7 @@ def _irregular(group: Group, steps: np.ndarray) -> bool:
 def _column_order(drawn: Collection[str], model: TableModel, exact: Collection[str]) -> list[str]:
     """Columns in the schema's order, the ranking one first, each after those that it is computed from."""
     rules = model.rules
-    needs: dict[str, set[str]] = {c: set() for c in drawn}
-    for c in drawn:
-        if c in rules.determined:
-            needs[c].add(rules.determined[c])
-        if c in rules.arithmetic:
-            needs[c] |= set(rules.arithmetic[c].operands)
-        if c in rules.chains:
-            needs[c].add(rules.chains[c])
-        base = rules.bases.get(c)
-        if base is not None and base.kind == "own":
-            needs[c].add(base.column)
+    needs = {c: set(rules.operands(c)) & set(drawn) for c in drawn}
     first = [c for c in drawn if c in rules.copied] + ([model.ranking] if model.ranking else [])
     waiting = list(dict.fromkeys([*first, *drawn]))
     order: list[str] = []

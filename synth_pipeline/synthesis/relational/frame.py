@@ -96,6 +96,13 @@ class Group:
         out[order] = np.repeat(x[order][starts + sizes - 1], sizes)
         return out
 
+    def highest(self, x: np.ndarray) -> np.ndarray:
+        """The highest value among the siblings, for every row."""
+        order, starts, sizes = self._edges(len(x))
+        out = np.empty(len(x))
+        out[order] = np.repeat(np.maximum.reduceat(x[order], starts), sizes) if len(x) else out
+        return out
+
     def _edges(self, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         starts = np.flatnonzero(self.position[self.order] == 0)
         return self.order, starts, np.diff(np.r_[starts, rows])
@@ -130,6 +137,7 @@ class Frame:
         group: siblings under the owner; None for a root.
         codecs, x: codec and encoded values of each modelled column.
         late: columns that are computed from the children, after them.
+        reference: whether the rows are copied as they are.
     """
 
     table: Table
@@ -142,6 +150,7 @@ class Frame:
     codecs: dict[str, Codec] = field(default_factory=dict)
     x: dict[str, np.ndarray] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
+    reference: bool = False
 
     @property
     def rows(self) -> int:

@@ -80,6 +80,7 @@ class DrawnColumn:
         codec: how numbers become values.
         variable: of the value, or of the distance.
         first: for a column with the base `previous`: the variable of the first sibling.
+        day: for such a column that follows a calendar of its own: the day of the month.
         span: for such a column whose steps are irregular: the distance from the first to the last sibling.
         edges: bins of the distance, as a feature of what comes later.
         avoid: hashes of values in units that must not come out, ascending; None where any value may.
@@ -88,6 +89,7 @@ class DrawnColumn:
     codec: Codec
     variable: Variable
     first: Variable | None = None
+    day: Variable | None = None
     span: Variable | None = None
     edges: np.ndarray | None = None
     avoid: np.ndarray | None = None

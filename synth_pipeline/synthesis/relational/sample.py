@@ -14,7 +14,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import parent_rows
 from synth_pipeline.progress import Step
-from synth_pipeline.synthesis.relational.counts import impose_total
+from synth_pipeline.synthesis.relational.counts import CountModel, impose_total
 from synth_pipeline.synthesis.relational.encode import NumberCodec, digitize
 from synth_pipeline.synthesis.relational.frame import Group, small_bins
 from synth_pipeline.synthesis.relational.keep import keep_checks, keep_unique
@@ -22,11 +22,16 @@ from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel,
 from synth_pipeline.synthesis.relational.numbers import number_keys
 from synth_pipeline.synthesis.relational.parents import copied_reference, draw_link, draw_lookup, draw_tree, find_parents, require_parents
 from synth_pipeline.synthesis.relational.random import stream
+from synth_pipeline.synthesis.relational.rules import run_lengths
 from synth_pipeline.synthesis.relational.shards import Shard
 from synth_pipeline.synthesis.relational.state import Draft, State
 from synth_pipeline.synthesis.relational.structure import anchored
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.values import draw_column, make_columns, plain, recompute
+
+
+_FREE = 0.02
+"""The share of the rows by which a table may differ from the plan where a calendar says how many there are."""
 
 
 class Sampler(Draft):
@@ -77,7 +82,11 @@ class Sampler(Draft):
         able = self.referable(fk)
         nulls = wanted if not able.any() and self.schema.nullable(fk) else nulls
         counts = np.zeros(parent.rows, dtype=np.int64)
-        counts[able] = impose_total(parent.counts[fk.id][able], wanted - nulls, rng, most)
+        counts[able] = parent.counts[fk.id][able]
+        # What a calendar says is not bent for the sake of a few rows.
+        bound = owner and self.shard.count == 1 and self.model.tables[fk.parent].counts[fk.id].run is not None
+        if not bound or abs(int(counts.sum()) - (wanted - nulls)) > _FREE * wanted:
+            counts[able] = impose_total(counts[able], wanted - nulls, rng, most)
         return counts, nulls
 
     def _most_children(self, model: TableModel, fk: ForeignKey) -> int | None:
@@ -140,7 +149,9 @@ class Sampler(Draft):
         for key, count in model.counts.items():
             rng = stream(self.seed, table, "count", key)
             raw = count.variable.draw(state.context.columns, state.rows, rng)
-            counts = count.calibrate(raw, rng, self.lane(table).middle)
+            room = self._room(model, state, key, count)
+            middle = self.lane(table).middle
+            counts = count.calibrate(raw, rng, middle) if room is None else np.maximum(0, room + np.round(np.nan_to_num(raw)).astype(np.int64))
             state.counts[key] = counts
             state.offer([Feature(f"n.{key}")], {f"n.{key}": small_bins(counts.astype(float))})
         for (key, column), mean in model.means.items():
@@ -149,6 +160,15 @@ class Sampler(Draft):
             drawn = np.where(state.counts[key] > 0, drawn, np.nan)
             name = f"m.{key}.{column}"
             state.offer([Feature(name)], {name: digitize(drawn, mean.edges)})
+
+    def _room(self, model: TableModel, state: State, key: str, count: CountModel) -> np.ndarray | None:
+        """How many children a calendar leaves room for; None where there is none."""
+        if count.run is None:
+            return None
+        child = next(m for m in self.model.tables.values() if m.plan.owner is not None and m.plan.owner.id == key)
+        codec = child.codec(count.run.column)
+        codecs = {c: model.codec(c) for c in state.x}
+        return run_lengths(count.run, codec, codecs, state.x) if isinstance(codec, NumberCodec) else None
 
     def _deferred(self, model: TableModel, state: State, fk: ForeignKey) -> None:
         if model.reference is not None:

@@ -21,7 +21,22 @@ from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.personal import PersonalModel
-from synth_pipeline.synthesis.relational.rules import Base, Copied, Linear, Numbering, Product, Rules, Total, Written
+from synth_pipeline.synthesis.relational.rules import (
+    Base,
+    Bound,
+    Calendar,
+    Copied,
+    Linear,
+    Numbering,
+    Presence,
+    Product,
+    Rules,
+    Run,
+    Scale,
+    Steps,
+    Total,
+    Written,
+)
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
 from synth_pipeline.synthesis.relational.structure import TablePlan
 from synth_pipeline.synthesis.relational.text import TextModel
@@ -34,7 +49,8 @@ _CLASSES = {
     for c in (
         m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, CategoryCodec, NumberCodec, LinkModel,
         PersonalModel,
-        Product, Linear, Base, Copied, Rules, Total, Numbering, Written, KeyShapes, TablePlan, TextModel, Tree, Variable, ForeignKey,
+        Product, Linear, Base, Copied, Rules, Total, Numbering, Written, 
+        Calendar, Run, Scale, Steps, Presence, Bound, KeyShapes, TablePlan, TextModel, Tree, Variable, ForeignKey,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

@@ -66,6 +66,8 @@ class Training:
             distinct[fk.id] = len(np.unique(index[index >= 0]))
             absent[fk.id] = float((index < 0).mean()) if len(index) else 0.0
         self.reference = self._reference_tables()
+        for table_id in self.reference:
+            self.frames[table_id].reference = True
         self.plans = plan_tables(schema, {t: f.rows for t, f in self.frames.items()}, distinct, absent, self.reference)
         for plan in self.plans:
             # Lookups and copied tables need no counts: their rows are what they are.

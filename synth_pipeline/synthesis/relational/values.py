@@ -15,7 +15,7 @@ from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Base
+from synth_pipeline.synthesis.relational.rules import Base, Rules, date_of, day_of, is_calendar, months_of
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
 from synth_pipeline.synthesis.relational.trees import Feature
 
@@ -35,9 +35,15 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         return
     if x is None:
         x = _draw(draft, model, state, column, rng)
+    elif column in model.drawn and column in rules.steps:
+        x = np.where(np.isnan(x), _draw(draft, model, state, column, rng), x)
+    if column in rules.bounds and column in model.drawn:
+        x = _between(x, *_limits(draft, model, state, column), rng)
+    if column in rules.presence:
+        x = _present(x, *decided_rows(draft, model, state, column), draft, model, column, rng)
     if not draft.schema.table(table).column(column).nullable and np.isnan(x).any():
         x = np.where(np.isnan(x), _any_value(draft, model, column, len(x), rng), x)
-    state.arrays[column] = _decoded(codec, x, exact=column in rules.exact() or column in rules.chains)
+    state.arrays[column] = _decoded(codec, x, exact=_as_made(rules, column))
     avoid = model.drawn[column].avoid if column in model.drawn else None
     if isinstance(codec, NumberCodec) and codec.digits is not None and avoid is not None:
         units = _unlike(codec, codec.encode(state.arrays[column]), avoid)
@@ -46,6 +52,12 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         _stick(draft, model, state, column, repeats)
     state.x[column] = x = codec.encode(state.arrays[column])
     state.offer(*codec.features(f"c.{column}", x))
+
+
+def _as_made(rules: Rules, column: str) -> bool:
+    """Whether values follow from others or from the calendar, and stay as they are."""
+    base = rules.bases.get(column)
+    return column in rules.exact() or column in rules.chains or base is not None and base.calendar is not None
 
 
 def _decoded(codec: Codec, x: np.ndarray, *, exact: bool) -> pa.Array:
@@ -67,6 +79,12 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
         source = state.x[rules.determined[column]]
         at = np.searchsorted(known, np.where(np.isnan(source), np.inf, source)).clip(0, max(0, len(known) - 1))
         return image[at] if len(known) else np.full(state.rows, np.nan)
+    if column in rules.steps:
+        steps = rules.steps[column]
+        against = Base("parent" if steps.scale.key else "own", steps.scale.against, steps.scale.key)
+        s = state.x[steps.scale.source]
+        x = steps.apply(s - _base(draft, model, state, against, steps.scale.source) if steps.scale.against else s)
+        return np.where(np.isnan(x), steps.absent[0], x) if len(steps.absent) == 1 else x
     if column in rules.ranks and state.group is not None:
         return rules.ranks[column] + state.group.position
     if column in rules.arithmetic and isinstance(codec, NumberCodec):
@@ -89,6 +107,15 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
         if x is None and column in model.rules.chains and state.group is not None:
             after = state.group.following(state.x[model.rules.chains[column]])
             x = np.where(np.isfinite(after), after, state.ends[column])
+        if x is not None and column in model.rules.steps and model.rules.steps[column].absent:
+            absent, held = np.array(model.rules.steps[column].absent), state.x[column]
+            x = np.where(np.isnan(x), np.where(np.isin(held, absent), held, absent[0]), x)
+        if column in model.rules.presence:
+            empty, filled = decided_rows(draft, model, state, column)
+            x = state.x[column] if x is None else x
+            if not (empty & np.isfinite(x) | filled & np.isnan(x)).any():
+                continue
+            x = _present(x, empty, filled, draft, model, column, stream(draft.seed, model.plan.table, "presence", column))
         if x is None:
             continue
         if column in model.rules.copied:
@@ -100,6 +127,29 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
     for column in model.rules.copied:
         if column not in model.order:
             _copy(draft, model, state, column)
+
+
+def decided_rows(draft: Draft, model: TableModel, state: State, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Where a column is empty, and where it is not, because another one says so; bool (rows,) each."""
+    presence = model.rules.presence[column]
+    if not presence.key:
+        return presence.decide(state.x[presence.source])
+    fk = draft.foreign_key(model, presence.key)
+    index = state.parents[fk.id]
+    above = np.arange(draft.states[fk.parent].rows, dtype=float) if not presence.source else draft.states[fk.parent].x[presence.source]
+    return presence.decide(np.where(index >= 0, above[np.maximum(index, 0)], np.nan) if len(above) else np.full(state.rows, np.nan))
+
+
+def _present(
+    x: np.ndarray, empty: np.ndarray, filled: np.ndarray, draft: Draft, model: TableModel, column: str, rng: np.random.Generator
+) -> np.ndarray:
+    """The values where there are to be any; what is missing where it must not be takes a value of another row."""
+    short = filled & np.isnan(x)
+    if short.any():
+        known = x[filled & np.isfinite(x)]
+        x = x.copy()
+        x[short] = rng.choice(known, int(short.sum())) if len(known) else _any_value(draft, model, column, int(short.sum()), rng)
+    return np.where(empty, np.nan, x)
 
 
 def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
@@ -116,19 +166,23 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
         return np.where(np.isfinite(after), after, x)
     if base is None:
         return x
-    if base.kind == "previous" and state.group is not None:
+    if base.calendar is not None and state.group is not None:
+        distance = np.where(state.group.position > 0, x, np.nan)
+        value = _dated(draft, model, state, base, column, x, rng)
+    elif base.kind == "previous" and state.group is not None:
         first = drawn.first.draw(state.context.columns, state.rows, rng) if drawn.first is not None else x
         if base.first is not None:
             start = _base(draft, model, state, base.first, column)
-            first = np.where(np.isfinite(start), start + first, np.nan)
-        first = _within(drawn.codec, first, first, rng)
+            first = np.where(np.isfinite(start), start + np.clip(first, base.first.least, base.first.most), np.nan)
+        first = _between(_within(drawn.codec, first, first, rng), *_limits(draft, model, state, column), rng)
         value = state.group.accumulate(first, np.clip(np.nan_to_num(x), base.least, base.most))
         if drawn.span is not None:
             value = state.group.stretch(value, drawn.span.draw(state.context.columns, state.rows, rng))
         if isinstance(drawn.codec, NumberCodec) and base.least >= 0:
-            # What would end after the last value of the source is drawn together until it does not.
-            late = state.group.last(value) > drawn.codec.high
-            value = state.group.stretch(value, np.where(late, drawn.codec.high - first, np.nan))
+            # What would end after the last value of the source, or of the owner's time, is drawn together until it does not.
+            high = np.minimum(drawn.codec.high, np.nan_to_num(_limits(draft, model, state, column)[1], nan=np.inf))
+            late = (state.group.last(value) > high) & (high >= first)
+            value = state.group.stretch(value, np.where(late, high - first, np.nan))
         distance = np.where(state.group.position > 0, x, np.nan)
     else:
         distance = np.clip(x, base.least, base.most)
@@ -138,6 +192,26 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
     feature, values = [Feature(name)], {name: digitize(distance, drawn.edges if drawn.edges is not None else np.empty(0))}
     state.offer(feature, values)
     return value
+
+
+def _dated(draft: Draft, model: TableModel, state: State, base: Base, column: str, steps: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Dates that follow a calendar: months from the owner's date or the first sibling on, and a day for all siblings."""
+    drawn, codec, group, calendar = model.drawn[column], model.codec(column), state.group, base.calendar
+    assert isinstance(codec, NumberCodec) and group is not None and calendar is not None and drawn.first is not None
+    first = drawn.first.draw(state.context.columns, state.rows, rng)
+    if base.first is not None:
+        first = months_of(codec, _base(draft, model, state, base.first, column)) + np.clip(first, base.first.least, base.first.most)
+    months = group.accumulate(np.round(first), np.round(np.clip(np.nan_to_num(steps, nan=base.least), base.least, base.most)))
+    if drawn.day is not None:
+        day = group.accumulate(drawn.day.draw(state.context.columns, state.rows, rng), np.zeros(state.rows))
+    else:
+        fk = draft.foreign_key(model, calendar.key)
+        above, index = draft.model.tables[fk.parent], state.parents[fk.id]
+        holder, x = above.codec(calendar.day), draft.states[fk.parent].x[calendar.day]
+        assert isinstance(holder, NumberCodec)
+        held = day_of(holder, x) if is_calendar(holder) else x
+        day = np.where(index >= 0, held[np.maximum(index, 0)], np.nan) if len(held) else np.full(state.rows, np.nan)
+    return date_of(codec, months, day)
 
 
 def _base(draft: Draft, model: TableModel, state: State, base: Base, column: str) -> np.ndarray:
@@ -168,6 +242,28 @@ def _within(codec: Codec, start: np.ndarray, value: np.ndarray, rng: np.random.G
     over, under = value > codec.high, value < codec.low
     value = np.where(over, np.minimum(start, codec.high) + share * (codec.high - np.minimum(start, codec.high)), value)
     return np.where(under, np.maximum(start, codec.low) - share * (np.maximum(start, codec.low) - codec.low), value)
+
+
+def _limits(draft: Draft, model: TableModel, state: State, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest value that other dates leave to a column, NaN for none; in units, float (rows,)."""
+    low, high = np.full(state.rows, np.nan), np.full(state.rows, np.nan)
+    for bound in model.rules.bounds.get(column, ()):
+        value = _base(draft, model, state, Base("parent" if bound.key else "own", bound.column, bound.key), column)
+        low, high = (low, np.fmin(high, value)) if bound.upper else (np.fmax(low, value), high)
+    base = model.rules.bases.get(column)
+    if base is not None and base.shift is None and base.kind != "previous" and (base.least >= 0 or base.most <= 0):
+        start = _base(draft, model, state, base, column)
+        low, high = (np.fmax(low, start), high) if base.least >= 0 else (low, np.fmin(high, start))
+    return low, high
+
+
+def _between(x: np.ndarray, low: np.ndarray, high: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Values beyond one limit fall anywhere between the two, or on it where there is but one or they contradict each other."""
+    share = rng.random(len(x))
+    over, under = x > high, x < low
+    room = np.floor(share * np.maximum(high - low, 0))
+    x = np.where(over, np.where(high >= low, low + room, high), x)
+    return np.where(under & ~over, np.where(high >= low, low + room, low), x)
 
 
 def _lag_of(codec: Codec) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -235,6 +331,9 @@ def make_columns(draft: Draft, model: TableModel, state: State, table: Table) ->
         repeats = _repeats(draft, model, state, column, rng) if column in model.rules.sticky else None
         if item.absent is not None:
             present = np.isfinite(item.absent.draw(state.context.columns, state.rows, rng))
+        if column in model.rules.presence:
+            empty, filled = decided_rows(draft, model, state, column)
+            present = (present | filled) & ~empty
         row = {}
         if isinstance(item.maker, PersonalModel):
             row = {c: state.arrays[c].to_pylist() for c in item.maker.relatives.values() if c in state.arrays}

@@ -9,23 +9,49 @@ Rules of keys (which parents belong together) are in `links`; CHECK constraints 
 from __future__ import annotations
 
 from synth_pipeline.synthesis.relational.rules.arithmetic import Linear, Product
+from synth_pipeline.synthesis.relational.rules.calendar import date_of, day_of, find_run, is_calendar, months_of, run_lengths
 from synth_pipeline.synthesis.relational.rules.copies import equal_rows
 from synth_pipeline.synthesis.relational.rules.find import find_rules
-from synth_pipeline.synthesis.relational.rules.model import Base, Copied, Numbering, Rules, Total, Written
+from synth_pipeline.synthesis.relational.rules.model import (
+    Base,
+    Bound,
+    Calendar,
+    Copied,
+    Numbering,
+    Presence,
+    Rules,
+    Run,
+    Scale,
+    Steps,
+    Total,
+    Written,
+)
 from synth_pipeline.synthesis.relational.rules.numbering import find_numbering, find_written, ranks
 
 __all__ = [
     "Base",
+    "Bound",
+    "Calendar",
     "Copied",
     "Linear",
     "Numbering",
+    "Presence",
     "Product",
     "Rules",
+    "Run",
+    "Scale",
+    "Steps",
     "Total",
     "Written",
+    "date_of",
+    "day_of",
     "equal_rows",
     "find_numbering",
     "find_rules",
+    "find_run",
     "find_written",
+    "is_calendar",
+    "months_of",
     "ranks",
+    "run_lengths",
 ]

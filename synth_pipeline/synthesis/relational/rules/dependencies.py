@@ -1,39 +1,156 @@
-"""Columns that another column determines."""
+"""What one column says of another: its value, its step, or whether it is there at all."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 
+from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.encode import NumberCodec, shown
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.model import Rules
-from synth_pipeline.synthesis.relational.rules.support import SUPPORT
+from synth_pipeline.synthesis.relational.rules.model import Rules, Scale, Steps
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
+
+_MOST_STEPS = 8
+_MOST_VALUES = 12
+_FEW_VALUES = 40
+_SCALE_VALUES = 20
+"""Fewest values of a scale: what has fewer is a code."""
+_SMALLEST = 10
+"""Fewest rows of a step, and of the rows with or without a value."""
+_REPEATED = 5
+"""How often each value of a number must occur on average for it to be a code that stands for something."""
+_TIMES = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1)
 
 
-def find_determined(frame: Frame, candidates: list[str], places: Collection[str], rules: Rules) -> None:
-    """Functional dependencies between single columns, with more support than chance would give."""
+def find_determined(frame: Frame, candidates: Sequence[str], places: Mapping[str, int], rules: Rules) -> None:
+    """Functional dependencies between single columns, with more support than chance would give.
+
+    `places` says of columns that are parts of a place how large a part: that a city lies in one country needs no proof.
+    """
     codes: dict[str, np.ndarray] = {}
     for c in candidates:
         x = frame.x[c]
         codes[c] = np.unique(np.where(np.isnan(x), np.inf, x), return_inverse=True)[1]
     sizes = {c: int(v.max()) + 1 if len(v) else 0 for c, v in codes.items()}
-    for target in sorted(candidates, key=lambda c: sizes[c]):
+    # Of columns that say the same the one in words stands for the others.
+    rank = {c: (isinstance(frame.codecs[c], NumberCodec), i) for i, c in enumerate(candidates)}
+    for target in sorted(candidates, key=lambda c: (sizes[c], rank[c])):
         if sizes[target] < 2:
             continue
         share = np.bincount(codes[target]) / max(1, frame.rows)
         surprise = 1 - float((share**2).sum())
-        best: tuple[int, str] | None = None
+        best: tuple[int, tuple[bool, int], str] | None = None
         for source in candidates:
             if source == target or source in rules.determined or target in rules.determined.values() or sizes[source] < sizes[target]:
                 continue
-            repeats = frame.rows - sizes[source]
-            chance = repeats * surprise < 2 * SUPPORT or sizes[source] > 0.8 * frame.rows
-            # That a city lies in one country needs no proof by numbers.
-            if chance and not (source in places and target in places):
+            if sizes[source] == sizes[target] and rank[source] > rank[target]:
+                continue
+            geography = source in places and target in places and places[source] <= places[target]
+            if not geography and not _proves(frame, source, codes[source], sizes[source], surprise):
                 continue
             pairs = np.unique(codes[source].astype(np.int64) * sizes[target] + codes[target])
-            if len(pairs) == sizes[source] and (best is None or sizes[source] < best[0]):
-                best = (sizes[source], source)
+            if len(pairs) == sizes[source] and (best is None or (sizes[source], rank[source]) < best[:2]):
+                best = (sizes[source], rank[source], source)
         if best is not None:
-            rules.determined[target] = best[1]
+            rules.determined[target] = best[2]
+
+
+def _proves(frame: Frame, source: str, codes: np.ndarray, size: int, surprise: float) -> bool:
+    """Whether a column repeats often enough, in enough root entities, that its saying the same each time is no accident."""
+    codec = frame.codecs[source]
+    if isinstance(codec, NumberCodec) and (pa.types.is_temporal(codec.type) or size > _FEW_VALUES and frame.rows < _REPEATED * size):
+        return False
+    pairs = np.unique(codes.astype(np.int64) * (int(frame.entities.max(initial=0)) + 1) + frame.entities)
+    return bool((len(pairs) - size) * surprise >= 2 * SUPPORT and size <= 0.8 * frame.rows)
+
+
+def find_steps(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey], columns: Sequence[str], rules: Rules) -> None:
+    """Columns of few values that follow from where a number lies: late is what was paid after it was due.
+
+    The number may be missing; what the column then is says no more than that.
+    """
+    for column in columns:
+        x = frame.x[column]
+        values = np.unique(x)
+        if not 2 <= len(values) <= _MOST_VALUES or np.isnan(values).any() or column in rules.exact() or column in rules.sticky:
+            continue
+        best: tuple[int, int, Steps] | None = None
+        for place, (scale, s) in enumerate(_scales(frame, frames, parents, [c for c in columns if c != column])):
+            steps = _steps(frame, scale, s, column)
+            if steps is None or any(rules.needs(c, column) for c in (scale.source, *([scale.against] if not scale.key else []))):
+                continue
+            if best is None or (len(steps.values), place) < best[:2]:
+                best = len(steps.values), place, steps
+        if best is not None:
+            rules.steps[column] = best[2]
+
+
+def _scales(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey], columns: Sequence[str]) -> Iterator[tuple[Scale, np.ndarray]]:
+    """Numbers of the row, and dates of the row as distances from others of the row or of a parent; in units of the column."""
+    numbers = {c: k for c in columns if isinstance(k := frame.codecs[c], NumberCodec) and c not in frame.late}
+    for name in numbers:
+        yield Scale(name), frame.x[name]
+    for name, codec in numbers.items():
+        if not pa.types.is_temporal(codec.type):
+            continue
+        for other, kind in numbers.items():
+            if other != name and kind.comparable(codec):
+                yield Scale(name, other), frame.x[name] - frame.x[other] * (kind.unit / codec.unit)
+        for fk in parents:
+            above, index = frames[fk.parent], frame.parents[fk.id]
+            for other, held in above.codecs.items():
+                if isinstance(held, NumberCodec) and held.comparable(codec) and other not in above.late and above.rows:
+                    value = np.where(index >= 0, above.x[other][np.maximum(index, 0)], np.nan)
+                    yield Scale(name, other, fk.id), frame.x[name] - value * (held.unit / codec.unit)
+
+
+def _steps(frame: Frame, scale: Scale, s: np.ndarray, column: str) -> Steps | None:
+    """The steps, if the column changes at few places of the scale and nowhere else."""
+    x = frame.x[column]
+    missing = np.isnan(frame.x[scale.source])
+    known = np.flatnonzero(np.isfinite(s))
+    if len(known) < SUPPORT or not np.array_equal(np.isfinite(s), ~missing):
+        return None
+    order = known[np.lexsort((x[known], s[known]))]
+    change = np.flatnonzero(x[order][1:] != x[order][:-1])
+    if len(change) >= _MOST_STEPS or len(np.unique(s[known])) < max(_SCALE_VALUES, 3 * len(change)):
+        return None
+    if (s[order][1:][change] == s[order][:-1][change]).any():
+        return None
+    starts = np.r_[0, change + 1]
+    values = x[order][starts]
+    absent = np.unique(x[missing])
+    if not len(change) and not (len(absent) and not np.isin(absent, values).any()):
+        return None
+    sizes = [*np.diff(np.r_[starts, len(order)]), *([int(missing.sum())] if missing.any() else [])]
+    if min(sizes) < _SMALLEST or not all(supported(frame, rows) for rows in (order, *([np.flatnonzero(missing)] if not len(change) else []))):
+        return None
+    codec = frame.codecs[scale.source]
+    assert isinstance(codec, NumberCodec)
+    edges = tuple(_roundest(float(s[order][i]), float(s[order][i + 1]), codec) for i in change)
+    mine = frame.codecs[column]
+    told = shown(mine, values), shown(mine, absent), _spans(codec, edges, plain=not scale.against)
+    return Steps(scale, edges, tuple(values.tolist()), tuple(absent.tolist()), *told)
+
+
+def _roundest(low: float, high: float, codec: NumberCodec) -> float:
+    """The roundest number above `low` and not above `high`: whole days before hours, hundreds before tens."""
+    if pa.types.is_date(codec.type):
+        return high
+    units = _TIMES if pa.types.is_temporal(codec.type) else tuple(10.0**k for k in range(12, -1, -1))
+    for unit in units:
+        value = np.floor(high / unit) * unit
+        if low < value <= high:
+            return float(value)
+    return high
+
+
+def _spans(codec: NumberCodec, edges: Sequence[float], *, plain: bool) -> tuple[str, ...]:
+    """Edges as the user reads them: values of the column, or days."""
+    if plain:
+        return shown(codec, np.array(edges))
+    day = 1.0 if pa.types.is_date(codec.type) else float(_TIMES[0])
+    return tuple(f"{e / day:g} days" for e in edges)

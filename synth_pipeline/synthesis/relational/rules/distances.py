@@ -10,6 +10,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.calendar import find_calendar
 from synth_pipeline.synthesis.relational.rules.model import Base, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
 
@@ -42,11 +43,18 @@ def find_chains(frame: Frame, numbers: Mapping[str, NumberCodec], rules: Rules) 
                 break
 
 
-def find_bases(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], numbers: Mapping[str, NumberCodec], rules: Rules) -> None:
+def find_bases(
+    frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], owner: ForeignKey | None, numbers: Mapping[str, NumberCodec], rules: Rules
+) -> None:
     """For each number the base that leaves least spread, where the distance has a sign or becomes much smaller."""
     later = {*numbers, *rules.chains, *rules.totals, *rules.bases, *rules.arithmetic}
     done = [c for c, k in frame.codecs.items() if isinstance(k, NumberCodec) and c not in later]
     for column, codec in numbers.items():
+        followed = find_calendar(frame, owner, frames[owner.parent], column) if owner is not None else None
+        if followed is not None:
+            rules.bases[column] = followed
+            done.append(column)
+            continue
         x = frame.x[column]
         options: list[tuple[float, Base]] = []
         for other in done:
@@ -56,7 +64,7 @@ def find_bases(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignK
         for fk in parents:
             above, index = frames[fk.parent], frame.parents[fk.id]
             for other, kind in above.codecs.items():
-                if isinstance(kind, NumberCodec) and kind.comparable(codec) and pa.types.is_temporal(codec.type):
+                if isinstance(kind, NumberCodec) and other not in above.late and kind.comparable(codec) and pa.types.is_temporal(codec.type):
                     value = np.where(index >= 0, above.x[other][np.maximum(index, 0)], np.nan) if above.rows else np.full(len(x), np.nan)
                     options += _distance(x, value * (kind.unit / codec.unit), Base("parent", other, fk.id), codec)
         best = min(options, key=lambda o: o[0], default=None)
@@ -64,11 +72,26 @@ def find_bases(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignK
         if frame.group is not None and (frame.group.position > 0).sum() >= 2 * SUPPORT and (chosen is None or chosen.kind == "parent"):
             steps = _distance(x, frame.group.previous(x), Base("previous", column), codec, monotone=True)
             if steps and _moves(x - frame.group.previous(x)) and (best is None or best[1].shift is None):
-                first = next((b for _, b in sorted(options, key=lambda o: o[0]) if b.kind == "parent"), None)
+                first = _first(frame, frames, parents, x, codec)
                 chosen = Base("previous", column, least=steps[0][1].least, most=steps[0][1].most, first=first)
         if chosen is not None:
             rules.bases[column] = chosen
         done.append(column)
+
+
+def _first(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], x: np.ndarray, codec: NumberCodec) -> Base | None:
+    """The parent's date from which the first of the siblings is best counted, preferably one that never comes after it."""
+    assert frame.group is not None
+    opening = np.flatnonzero(frame.group.position == 0)
+    found: list[tuple[bool, float, Base]] = []
+    for fk in parents if pa.types.is_temporal(codec.type) else []:
+        above, index = frames[fk.parent], frame.parents[fk.id][opening]
+        for other, kind in above.codecs.items():
+            if isinstance(kind, NumberCodec) and kind.comparable(codec) and other not in above.late and above.rows:
+                value = np.where(index >= 0, above.x[other][np.maximum(index, 0)], np.nan) * (kind.unit / codec.unit)
+                for ratio, base in _distance(x[opening], value, Base("parent", other, fk.id), codec):
+                    found.append((not (base.least >= 0 or base.most <= 0), ratio, base))
+    return min(found, key=lambda f: f[:2])[2] if found else None
 
 
 def _distance(x: np.ndarray, base: np.ndarray, template: Base, codec: NumberCodec, *, monotone: bool = False) -> list[tuple[float, Base]]:

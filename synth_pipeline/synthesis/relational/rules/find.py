@@ -10,11 +10,13 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.arithmetic import find_arithmetic
+from synth_pipeline.synthesis.relational.rules.bounds import find_bounds
 from synth_pipeline.synthesis.relational.rules.children import find_rank, find_total
 from synth_pipeline.synthesis.relational.rules.copies import find_copies
-from synth_pipeline.synthesis.relational.rules.dependencies import find_determined
+from synth_pipeline.synthesis.relational.rules.dependencies import find_determined, find_steps
 from synth_pipeline.synthesis.relational.rules.distances import find_bases, find_chains, find_shift
 from synth_pipeline.synthesis.relational.rules.model import Rules
+from synth_pipeline.synthesis.relational.rules.presence import find_presence
 
 
 def find_rules(
@@ -24,7 +26,8 @@ def find_rules(
     children: list[ForeignKey],
     candidates: Collection[str],
     copyable: Collection[str],
-    places: Collection[str],
+    places: Mapping[str, int],
+    owner: ForeignKey | None = None,
 ) -> Rules:
     """Finds the rules of one table.
 
@@ -34,7 +37,8 @@ def find_rules(
         parents: the foreign keys whose parents exist before the table's rows do.
         children: the foreign keys that own rows of other tables under this one.
         candidates: columns with values of their own, which rules may explain.
-        places: columns that hold parts of a place (city, state, country, postal code).
+        places: columns that hold parts of a place, and how large a part (postal code, city, state, country).
+        owner: the foreign key under whose parents siblings are grouped.
         copyable: columns (personal ones and text among them) that may be copies of a parent's column.
     """
     rules = Rules()
@@ -61,9 +65,13 @@ def find_rules(
         if column not in rules.exact():
             find_shift(frame, column, codec, rules)
     taken = rules.exact()
+    find_steps(frame, frames, parents, [c for c in candidates if c not in taken], rules)
+    taken = rules.exact() | set(rules.steps)
     find_determined(frame, [c for c in candidates if c not in taken and c not in rules.sticky], places, rules)
     # A column that determines another one must keep to the values that it has: no distances, no continuation.
-    fixed = rules.exact() | set(rules.determined.values())
+    fixed = rules.exact() | set(rules.steps) | set(rules.determined.values())
     find_chains(frame, {c: k for c, k in numbers.items() if c not in fixed}, rules)
-    find_bases(frame, frames, parents, {c: k for c, k in numbers.items() if c not in fixed and c not in rules.chains}, rules)
+    find_bases(frame, frames, parents, owner, {c: k for c, k in numbers.items() if c not in fixed and c not in rules.chains}, rules)
+    find_bounds(frame, frames, parents, [c for c in numbers if c not in rules.exact()], rules)
+    find_presence(frame, frames, parents, [c for c in frame.codecs if c in candidates], [c for c in copyable if c not in frame.codecs], rules)
     return rules

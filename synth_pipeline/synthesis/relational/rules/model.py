@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from synth_pipeline.synthesis.relational.rules.arithmetic import Linear, Product
 
 
@@ -30,13 +32,132 @@ class Total:
 
 
 @dataclass(frozen=True)
+class Calendar:
+    """Dates of siblings lie whole months apart, on the same day of the month or on the last one of a shorter month.
+
+    Attributes:
+        key: the foreign key to the owner.
+        day: the owner's column that holds the day, as a number or in a date; "": it is drawn once for all siblings.
+    """
+
+    key: str
+    day: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """Siblings follow a calendar until a date of their owner, so that it says how many there are.
+
+    Attributes:
+        column: their date.
+        day, start: the owner's columns that hold the day (or "") and the date from which months count.
+        offset: months from there to the first sibling.
+        every: months between siblings.
+        end: the owner's date at which they end; "" or NULL: they go on.
+        horizon: the last date of all, in units.
+        before: whether the last of them lies before that date, and not on it.
+    """
+
+    column: str
+    day: str
+    start: str
+    offset: int
+    every: int
+    end: str
+    horizon: float
+    before: bool = False
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A number of the row, or its distance from a column `against` of the row or of its parent by `key`; in units of the column."""
+
+    source: str
+    against: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The column follows from where its row lies on a scale.
+
+    Attributes:
+        scale: the scale.
+        edges: where the column changes; an edge belongs to the values above it.
+        values: one value per step, one more than edges, in units.
+        absent: values where the scale's source is missing; of several one is drawn.
+        shown, shown_absent, shown_edges: the same for people.
+    """
+
+    scale: Scale
+    edges: tuple[float, ...]
+    values: tuple[float, ...]
+    absent: tuple[float, ...]
+    shown: tuple[str, ...] = ()
+    shown_absent: tuple[str, ...] = ()
+    shown_edges: tuple[str, ...] = ()
+
+    def apply(self, s: np.ndarray) -> np.ndarray:
+        """The column where the scale (n,) is known, in units; NaN where it is not."""
+        at = np.searchsorted(np.array(self.edges), np.nan_to_num(s), side="right")
+        return np.where(np.isfinite(s), np.array(self.values)[at], np.nan)
+
+    def __str__(self) -> str:
+        number = f"{self.scale.source} - {self.scale.against}" if self.scale.against else self.scale.source
+        known = [f"{self.shown[0]}" + (f" below {self.shown_edges[0]}" if self.edges else "")]
+        known += [f"{v} from {e}" for v, e in zip(self.shown[1:], self.shown_edges, strict=True)]
+        missing = f"; {' or '.join(self.shown_absent)} where {self.scale.source} is missing" if self.absent else ""
+        return f"{', '.join(known)} of {number}{missing}" if self.edges else f"{known[0]} where {number} is known{missing}"
+
+
+@dataclass(frozen=True)
+class Presence:
+    """A column of the row, or of its parent by `key`, says whether the column is empty; perhaps not at all of its values.
+
+    Attributes:
+        source, key: that column; without a source it is the number of the parent's row in a reference table.
+        empty, filled: its values, in units, where this one never has a value, and where it always has one.
+        missing, others: whether this one is empty where that one is, and at all other values; None where it may be.
+        shown: the values of `empty` for people, or of `filled` with "other than" where they are fewer.
+    """
+
+    source: str
+    key: str = ""
+    empty: tuple[float, ...] = ()
+    filled: tuple[float, ...] = ()
+    missing: bool | None = None
+    others: bool | None = None
+    shown: str = ""
+
+    def decide(self, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the column must be empty and where it must not, by the values (n,) of the source; bool (n,) each."""
+        null = np.isnan(s)
+        empty, filled = np.isin(s, np.array(self.empty)), np.isin(s, np.array(self.filled))
+        rest = ~null & ~empty & ~filled
+        return (
+            empty | (null & (self.missing is True)) | (rest & (self.others is True)),
+            filled | (null & (self.missing is False)) | (rest & (self.others is False)),
+        )
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The column never lies above (`upper`) or below a column of its row, or of its parent by `key`."""
+
+    column: str
+    key: str = ""
+    upper: bool = False
+
+
+@dataclass(frozen=True)
 class Base:
     """The column is modelled as its distance from something that is known before.
 
     Attributes:
         kind: `own` column, `parent` column by `key`, or `previous` sibling (whose first one has the base `first`).
         shift: a constant distance, in units of the column; None where the distance varies.
-        least, most: bounds of the distance in units of the column.
+        least, most: bounds of the distance in units of the column, or in months where there is a calendar.
+        calendar: distances are whole months.
     """
 
     kind: Literal["own", "parent", "previous"]
@@ -46,6 +167,7 @@ class Base:
     least: float = 0.0
     most: float = 0.0
     first: Base | None = None
+    calendar: Calendar | None = None
 
 
 DATE_FORMS = ("%Y", "%Y%m", "%Y%m%d", "%y", "%y%m", "%y%m%d", "%m", "%d")
@@ -95,13 +217,48 @@ class Rules:
     ranks: dict[str, float] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
     bases: dict[str, Base] = field(default_factory=dict)
+    bounds: dict[str, tuple[Bound, ...]] = field(default_factory=dict)
+    steps: dict[str, Steps] = field(default_factory=dict)
+    presence: dict[str, Presence] = field(default_factory=dict)
     numbered: dict[str, Numbering] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)
 
     def exact(self) -> set[str]:
         """Columns that are computed and never drawn."""
         fixed = {c for c, b in self.bases.items() if b.shift is not None}
-        return {*self.copied, *self.determined, *self.arithmetic, *self.totals, *self.ranks, *fixed}
+        stepped = {c for c, s in self.steps.items() if len(s.absent) < 2}
+        return {*self.copied, *self.determined, *self.arithmetic, *self.totals, *self.ranks, *fixed, *stepped}
+
+    def operands(self, column: str) -> list[str]:
+        """The columns of the same row that must be known before the column is."""
+        found: list[str] = []
+        if column in self.determined:
+            found.append(self.determined[column])
+        if column in self.arithmetic:
+            found += self.arithmetic[column].operands
+        if column in self.chains:
+            found.append(self.chains[column])
+        if column in self.bases and self.bases[column].kind == "own":
+            found.append(self.bases[column].column)
+        found += [b.column for b in self.bounds.get(column, ()) if not b.key]
+        if column in self.steps:
+            scale = self.steps[column].scale
+            found += [scale.source, *([scale.against] if scale.against and not scale.key else [])]
+        if column in self.presence and not self.presence[column].key:
+            found.append(self.presence[column].source)
+        return found
+
+    def needs(self, column: str, other: str) -> bool:
+        """Whether the column must come after the other one, or is it."""
+        waiting, seen = [column], set[str]()
+        while waiting:
+            current = waiting.pop()
+            if current == other:
+                return True
+            if current not in seen:
+                seen.add(current)
+                waiting += self.operands(current)
+        return False
 
     def drawn_behind(self, columns: Collection[str]) -> list[str]:
         """The columns themselves and, for those that are computed, what of their row they are computed from."""
@@ -109,15 +266,9 @@ class Rules:
         waiting = list(columns)
         while waiting:
             column = waiting.pop(0)
-            if column in found:
-                continue
-            found[column] = None
-            if column in self.arithmetic:
-                waiting += self.arithmetic[column].operands
-            elif column in self.determined:
-                waiting.append(self.determined[column])
-            elif column in self.bases and self.bases[column].kind == "own":
-                waiting.append(self.bases[column].column)
+            if column not in found:
+                found[column] = None
+                waiting += self.operands(column) if column not in self.chains else []
         return list(found)
 
     def describe(self, table: str, parents: Mapping[str, str]) -> Iterator[str]:
@@ -137,6 +288,9 @@ class Rules:
         for c, source in self.chains.items():
             yield f"{table}.{c} = {source} of the next row of the same parent"
         for c, b in self.bases.items():
+            if b.calendar is not None:
+                yield from self._calendar(table, c, b, b.calendar, parents)
+                continue
             other = {"own": b.column, "parent": f"{b.column} of its {parents.get(b.key, '')}", "previous": "that of the row before"}[b.kind]
             if b.shift is not None:
                 yield f"{table}.{c} = {other} {b.shift:+g}" if b.shift else f"{table}.{c} = {other}"
@@ -144,6 +298,17 @@ class Rules:
                 yield f"{table}.{c} ≥ {other}"
             elif b.most <= 0:
                 yield f"{table}.{c} ≤ {other}"
+            if b.first is not None:
+                sign = "≥ " if b.first.least >= 0 else "≤ " if b.first.most <= 0 else "counted from "
+                yield f"{table}.{c} of the first row of a parent {sign}{b.first.column} of its {parents[b.first.key]}"
+        for c, bounds in self.bounds.items():
+            for bound in bounds:
+                yield f"{table}.{c} {'≤' if bound.upper else '≥'} {bound.column}{f' of its {parents[bound.key]}' if bound.key else ''}"
+        for c, steps in self.steps.items():
+            yield f"{table}.{c} is {steps}" + (f" ({steps.scale.against} of its {parents[steps.scale.key]})" if steps.scale.key else "")
+        for c, presence in self.presence.items():
+            source = f"{presence.source} of its {parents[presence.key]}".removeprefix(" of ") if presence.key else presence.source
+            yield f"{table}.{c} {presence.shown.format(source=source)}"
         for c, n in self.numbered.items():
             if n.by:
                 order = ", then ".join(name if kind == "column" else f"its {parents[name]}" for kind, name in n.by)
@@ -151,3 +316,14 @@ class Rules:
         for c, w in self.written.items():
             text = "".join(v if k == "text" else "9" * max(1, int(v)) if k == "count" else f"<{k} of {v}>" for k, v in w.parts)
             yield f"{table}.{c} = {text}, counted in the order of {w.key}{', from the start for each date' if w.restarts else ''}"
+
+    def _calendar(self, table: str, column: str, base: Base, calendar: Calendar, parents: Mapping[str, str]) -> Iterator[str]:
+        steps = f"{base.least:g} to {base.most:g} months" if base.most > base.least else f"{base.least:g} months" if base.least > 1 else "month"
+        owner = parents[calendar.key]
+        day = f"on the {calendar.day} of its {owner}" if calendar.day else f"on one day of the month for each {owner}"
+        first = base.first
+        begin = ""
+        if first is not None:
+            after = f"{first.least:g}" if first.least == first.most else f"{first.least:g} to {first.most:g}"
+            begin = f", the first {after} months after {first.column} of its {owner}"
+        yield f"{table}.{column} comes every {steps}, {day}{begin}"
