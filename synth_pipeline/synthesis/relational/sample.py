@@ -29,7 +29,6 @@ from synth_pipeline.synthesis.relational.structure import anchored
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.values import draw_column, make_columns, plain, recompute
 
-
 _FREE = 0.02
 """The share of the rows by which a table may differ from the plan where a calendar says how many there are."""
 
