@@ -129,6 +129,7 @@ DUCKDB = Dialect(
     key_relation="(SELECT unnest(CAST({0} AS JSON[])) AS value) AS j",
     key_item="(j.value ->> '$[{0}]')",
     key_cast="CAST({0} AS {1})",
+    recursive="WITH RECURSIVE",
     binary_order=True,
 )
 MYSQL = Dialect(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from synth_pipeline.artifacts import BundleWriter, TableBundle
@@ -23,6 +24,7 @@ from synth_pipeline.connectors.base import Connector
 from synth_pipeline.errors import ExportError
 from synth_pipeline.export import ExportResult, export_database
 from synth_pipeline.subset import take_subset
+from synth_pipeline.subset.hashing import hash_integers
 from synth_pipeline_tests.helpers import read_bundle
 
 REQUIRED = (
@@ -331,6 +333,20 @@ class Contract:
             found.append({t: sorted(map(repr, taken.read(t).to_pylist())) for t in sorted(schema.table_ids)})
         assert found[0] == found[1]
         assert 0 < sum(map(len, found[0].values())) < shop.bundle.total_rows
+
+    def test_a_chain_of_self_references_is_followed_to_its_end(self, engine: Engine, tmp_path: Path) -> None:
+        """One drawn row needs all before it, more than are followed step by step."""
+        up = "REFERENCES link(id)"
+        source = read(engine, engine.made([
+            f"CREATE TABLE link (id {engine.big} NOT NULL PRIMARY KEY, up {engine.big}, FOREIGN KEY (up) {up})",
+            "INSERT INTO link VALUES (1, NULL)", *[f"INSERT INTO link VALUES ({i}, {i - 1})" for i in range(2, 61)],
+        ]), tmp_path / "chain")  # fmt: skip
+        with closing(connect(source.url)) as connector:
+            seed = next(s for s in range(100) if hash_integers(np.arange(1, 61), s, "link").argmin() > 40)
+            options = SubsetConfig(max_rows=1, seed=seed)
+            taken = take_subset(connector, source.schema, options, BundleWriter(tmp_path / "subset", source.schema))
+        ids = taken.bundle.read("link").column("id").to_pylist()
+        assert len(ids) > 40 and ids == list(range(1, len(ids) + 1)) and taken.report["core"] == 1
 
     # --- writing -----------------------------------------------------------------------------------------------------------
 

@@ -107,6 +107,8 @@ class DuckDBConnector:
 class _Snapshot:
     """One view of the file."""
 
+    concurrent = True
+
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
