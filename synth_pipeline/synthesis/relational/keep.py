@@ -17,9 +17,12 @@ from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.parents import announce
 from synth_pipeline.synthesis.relational.random import stream
+from synth_pipeline.synthesis.relational.shapes import KeyShapes
 from synth_pipeline.synthesis.relational.state import Draft, State
 from synth_pipeline.synthesis.relational.structure import anchored
 from synth_pipeline.synthesis.relational.values import recompute
+
+_MOST_CELLS = 4_000_000
 
 
 def keep_checks(draft: Draft, model: TableModel, state: State, table: Table) -> None:
@@ -111,6 +114,12 @@ def _unique_key(draft: Draft, model: TableModel, state: State, table: Table, key
         codes = combined_codes(rest) if rest else np.zeros(state.rows, dtype=np.int64)
         rng = stream(draft.seed, table.id, "unique", *key, part[0])
         _redraw(draft, model, state, part, codes, rows, complete, rng)
+    own = [c for _, names in parts for c in names if c in model.order and model.drawn.get(c)]
+    for remedy in (_free_cells, _fresh_values):
+        columns = [_folded(table, c, draft.value(table.id, c, state)) for c in key]
+        rows = repair.duplicates(combined_codes(columns), complete_rows(columns))
+        if len(rows) and own:
+            remedy(model, state, table, key, own, rows, stream(draft.seed, table.id, remedy.__name__, *key))
     columns = [_folded(table, c, draft.value(table.id, c, state)) for c in key]
     rows = repair.duplicates(combined_codes(columns), complete_rows(columns))
     if not len(rows):
@@ -124,6 +133,51 @@ def _unique_key(draft: Draft, model: TableModel, state: State, table: Table, key
         return
     draft.lose(table.id, len(rows), f"the key ({', '.join(key)}) has no free values for them")
     state.keep(np.setdiff1d(np.arange(state.rows), rows))
+
+
+def _free_cells(
+    model: TableModel, state: State, table: Table, key: tuple[str, ...], own: list[str], rows: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Gives rows combinations of known values that no row has, where all columns of the key are free to change."""
+    if set(own) != set(key) or any(np.isnan(state.x[c]).any() for c in key):
+        return
+    found = [np.unique(state.x[c], return_inverse=True) for c in key]
+    sizes = [len(values) for values, _ in found]
+    if np.prod(np.array(sizes, dtype=float)) > _MOST_CELLS:
+        return
+    taken = np.ravel_multi_index([codes for _, codes in found], sizes)
+    free = np.setdiff1d(np.arange(int(np.prod(sizes))), taken)
+    rows = rows[: len(free)]
+    cells = np.unravel_index(rng.permutation(free)[: len(rows)], sizes)
+    for column, (values, _), at in zip(key, found, cells, strict=True):
+        state.x[column][rows] = values[at]
+        codec = model.codec(column)
+        x = state.x[column]
+        state.arrays[column] = codec.exact(x, np.isnan(x)) if isinstance(codec, NumberCodec) else codec.decode(x)
+
+
+def _fresh_values(
+    model: TableModel, state: State, table: Table, key: tuple[str, ...], own: list[str], rows: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Gives rows values that nobody has in one column of the key: numbers beyond the last one, texts of the same shapes."""
+    for column in sorted(own, key=lambda c: not pa.types.is_integer(state.arrays[c].type)):
+        kind, old = table.column(column).type, state.arrays[column]
+        fresh: pa.Array
+        if pa.types.is_integer(old.type):
+            last = int(pc.max(old).as_py() or 0)
+            if last + len(rows) >= 2 ** ((kind.bits or 64) - 1):
+                continue
+            fresh = pa.array(last + 1 + np.arange(len(rows))).cast(old.type)
+        elif pa.types.is_string(old.type) and not kind.values:
+            known = old.drop_null().unique().to_pylist()
+            fresh = pa.array(KeyShapes.fit(known, kind.length).generate(len(rows), set(known), rng), old.type)
+        else:
+            continue
+        rows = rows[: len(fresh)]
+        index = np.arange(state.rows)
+        index[rows] = state.rows + np.arange(len(rows))
+        state.arrays[column] = pa.concat_arrays([old, fresh]).take(pa.array(index))
+        return
 
 
 def _components(draft: Draft, model: TableModel, state: State, table: Table, key: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
