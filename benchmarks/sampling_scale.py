@@ -66,7 +66,8 @@ def sample(folder: Path, scale: float, workers: int) -> None:
     memory = (own.ru_maxrss + (workers * others.ru_maxrss if workers > 1 else 0)) / UNIT
     cpu = own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
     rows = bundle.total_rows
-    print(f"{scale:>6g}{workers:>9}{rows:>12,}{seconds:>9.1f}{rows / seconds:>11,.0f}{cpu:>9.1f}{memory:>7.0f}  {bundle.content_hash[:12]}", flush=True)
+    speed = rows / seconds
+    print(f"{scale:>6g}{workers:>9}{rows:>12,}{seconds:>9.1f}{speed:>11,.0f}{cpu:>9.1f}{memory:>7.0f}  {bundle.content_hash[:12]}", flush=True)
 
 
 def main() -> None:
