@@ -73,3 +73,37 @@ def new_database(postgresql_server: str) -> Iterator[Callable[..., str]]:
         yield make
         for name in made:
             admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[str]:
+    """The URL of a MariaDB server, with {} for the database; see `connectors.mysql.server`."""
+    try:
+        from synth_pipeline_tests.connectors.mysql import server
+    except ImportError as e:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"the package {e.name} is not installed")
+    try:
+        with server() as url:
+            yield url
+    except RuntimeError as e:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(e))
+
+
+@pytest.fixture
+def new_mariadb(mariadb_server: str) -> Iterator[Callable[..., str]]:
+    """Makes empty MariaDB databases and gives their URLs; they are dropped after the test."""
+    from synth_pipeline_tests.connectors.mysql import execute
+
+    made: list[str] = []
+
+    def make(name: str = "db") -> str:
+        made.append(f"synth_test_{name}_{len(made)}_{os.urandom(4).hex()}")
+        execute(mariadb_server.format(""), [f"CREATE DATABASE `{made[-1]}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"])
+        return mariadb_server.format(made[-1])
+
+    yield make
+    execute(mariadb_server.format(""), ["SET foreign_key_checks = 0", *(f"DROP DATABASE IF EXISTS `{name}`" for name in made)])

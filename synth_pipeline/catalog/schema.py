@@ -32,7 +32,7 @@ class Column:
         identity: the server hands out the value (serial, IDENTITY, AUTO_INCREMENT, INTEGER PRIMARY KEY).
         case_sensitive: whether the column's collation tells `a` from `A` (decides what is unique).
         storage: how the values physically lie where that differs from the type, in words of the connector
-            (SQLite: the strptime format of dates kept as text).
+            (SQLite: the strptime format of dates kept as text; MySQL: the collation of texts).
     """
 
     name: str
@@ -45,6 +45,11 @@ class Column:
     case_sensitive: bool = True
     comment: str | None = None
     storage: str | None = None
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether its values travel as bytes."""
+        return self.type.kind in ("binary", "geometry") or self.storage == "bytes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ _FAMILIES: dict[str, tuple[str, str, str]] = {
     "postgresql": ("synth_pipeline.connectors.postgresql.open", "psycopg", "postgresql"),
     "postgres": ("synth_pipeline.connectors.postgresql.open", "psycopg", "postgresql"),
     "duckdb": ("synth_pipeline.connectors.duckdb.open", "duckdb", "duckdb"),
+    "mysql": ("synth_pipeline.connectors.mysql.open", "pymysql", "mysql"),
+    "mariadb": ("synth_pipeline.connectors.mysql.open", "pymysql", "mysql"),
 }
 """Scheme (before any `+driver`) to the module with `connect` and `target`, its driver, and the extra that brings it."""
 _GENERIC = ("synth_pipeline.connectors.generic.open", "sqlalchemy", "")

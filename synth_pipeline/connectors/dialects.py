@@ -29,7 +29,9 @@ class Dialect:
         scan_join: the join of such a table with the relation (SQLite: CROSS JOIN keeps the table outside, the index inside).
         key_item: item {0} of the inner array of a row of `j`.
         key_cast: the item {0} as the native type {1} of a column.
-        key_casts: other casts of the item {0} for columns of some logical kinds.
+        key_casts: other casts of the item {0} for columns of some logical kinds; `{collation}` is that of the column,
+            `{charset}` what it starts with, `{length}` its length in parentheses, nothing where that exceeds `longest_key`.
+        key_bytes: the bytes of the hexadecimal text {0}; empty where bytes are compared as such text.
         binary_text: the bytes {0} as upper-case hexadecimal text.
         recursive: what begins a recursive common table expression without a limit of depth; empty where there is none.
         row_numbers: the server's own names for a number of a row that holds within a snapshot; the first that no column
@@ -59,6 +61,8 @@ class Dialect:
     key_item: str = "json_extract(j.value, '$[{0}]')"
     key_cast: str = "{0}"
     key_casts: tuple[tuple[str, str], ...] = ()
+    longest_key: int = 0
+    key_bytes: str = ""
     binary_text: str = "hex({0})"
     recursive: str = ""
     row_numbers: tuple[str, ...] = ()
@@ -90,6 +94,19 @@ class Dialect:
     def read(self, column: Column, reference: str) -> str:
         """How a column is read."""
         return dict(self.reads).get(column.type.kind, "{0}").format(reference)
+
+    def key_value(self, item: str, column: Column | None) -> str:
+        """An item of the key relation as it compares with a column; None stands for a row number or hash."""
+        if column is None:
+            return self.key_cast.format(item, self.integer_type)
+        if column.is_bytes:
+            return self.key_bytes.format(item) if self.key_bytes else self.key_cast.format(item, self.text_type)
+        cast = dict(self.key_casts).get(column.type.kind, self.key_cast)
+        length = column.type.length or self.longest_key + 1
+        return cast.format(
+            item, column.native_type or self.text_type, length=f"({length})" if length <= self.longest_key else "",
+            collation=column.storage, charset=(column.storage or "").partition("_")[0],
+        )  # fmt: skip
 
     def relation(self, table: Table) -> str:
         """What stands after FROM for the table's rows."""
@@ -141,8 +158,23 @@ MYSQL = Dialect(
     as_text="CAST({0} AS CHAR)",
     text_number="CAST(CONV(SUBSTR(MD5({0}), 1, 15), 16, 10) AS SIGNED)",
     key_relation="JSON_TABLE({0}, '$[*]' COLUMNS (value JSON PATH '$')) AS j",
+    key_relation_end=" LIMIT 18446744073709551615",
+    scan_join="STRAIGHT_JOIN",
     key_item="JSON_UNQUOTE(JSON_EXTRACT(j.value, '$[{0}]'))",
-)
+    key_cast="CAST({0} AS SIGNED)",
+    key_casts=(
+        ("integer", "CAST({0} AS DECIMAL(20, 0))"),
+        ("text", "CAST({0} AS CHAR{length} CHARACTER SET {charset}) COLLATE {collation}"),
+        ("enum", "CAST({0} AS CHAR(255) CHARACTER SET {charset}) COLLATE {collation}"),
+        ("json", "{0}"), ("other", "{0}"), ("uuid", "CAST({0} AS UUID)"), ("decimal", "CAST({0} AS DECIMAL(65, 30))"),
+        ("float", "CAST({0} AS DOUBLE)"), ("date", "CAST({0} AS DATE)"), ("time", "CAST({0} AS TIME(6))"),
+        ("datetime", "CAST({0} AS DATETIME(6))"), ("timestamp", "CAST({0} AS DATETIME(6))"),
+    ),
+    longest_key=750,
+    key_bytes="UNHEX({0})",
+    binary_text="HEX({0})",
+    recursive="WITH RECURSIVE",
+)  # fmt: skip
 
 
 def dialect_of(name: str) -> Dialect:

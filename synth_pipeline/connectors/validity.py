@@ -7,7 +7,7 @@ it may, or the plainest value of its type. Which values are refused is asked of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,22 +25,37 @@ def repaired(column: Column, values: pa.Array, refused: Callable[[list[str]], li
 
     `refused` gives those of some texts that the server does not take; each value of the batch is asked for once.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wrong = refused(pc.unique(values).drop_null().to_pylist())
+    if not wrong:
+        return values, 0
+    bad = pc.is_in(values, value_set=pa.array(wrong, pa.string()))
+    return replaced(values, bad, nullable=column.nullable, plainest=lambda: _plainest(refused))
+
+
+def replaced(values: pa.Array, bad: pa.Array, *, nullable: bool, plainest: Callable[[], Any]) -> tuple[pa.Array, int]:
+    """The values without the bad ones, and how many these were.
+
+    Args:
+        values: n values.
+        bad: n booleans; NULL stands for good.
+        nullable: whether NULL may be.
+        plainest: gives the value that is tried last.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    distinct = pc.unique(values).drop_null()
-    wrong = refused(distinct.to_pylist())
-    if not wrong:
-        return values, 0
-    bad = pc.is_in(values, value_set=pa.array(wrong, pa.string()))
+    bad = pc.fill_null(bad, False)
     count = int(pc.sum(bad).as_py() or 0)
-    good = pc.filter(distinct, pc.invert(pc.is_in(distinct, value_set=pa.array(wrong, pa.string()))))
+    if not count:
+        return values, 0
+    good = pc.unique(pc.filter(values, pc.invert(bad))).drop_null()
     if len(good):
-        spread = good.take(pa.array(np.arange(len(values)) % len(good)))
-        return pc.if_else(pc.fill_null(bad, False), spread, values), count
-    plainest = None if column.nullable else _plainest(refused)
-    return pc.if_else(pc.fill_null(bad, False), pa.scalar(plainest, pa.string()), values), count
+        return pc.if_else(bad, good.take(pa.array(np.arange(len(values)) % len(good))), values), count
+    return pc.if_else(bad, pa.scalar(None if nullable else plainest(), values.type), values), count
 
 
 def _plainest(refused: Callable[[list[str]], list[str]]) -> str | None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from synth_pipeline.catalog.schema import Column, DatabaseSchema, ForeignKey, Table
-    from synth_pipeline.connectors.dialects import Dialect
     from synth_pipeline.subset.reader import Reader
 
 Value = Any
@@ -104,10 +103,10 @@ class Shape:
         key = self._natural()
         if key and not any(self.table.column(c).nullable for c in key):
             columns = [self.table.column(c) for c in key]
-            return [(transport(self.reader, c, "t"), transport(self.reader, c, "t"), c) for c in columns]
+            return [(transport(self.reader, c, "t"), comparable(self.reader, c, "t"), c) for c in columns]
         if self.own_hash:
             return [(self.own_hash, self.own_hash, None)]
-        return [(transport(self.reader, c, "t"), transport(self.reader, c, "t"), c) for c in self._hashed]
+        return [(transport(self.reader, c, "t"), comparable(self.reader, c, "t"), c) for c in self._hashed]
 
     def by_address(self) -> str:
         """The tail that joins the key relation to the rows' addresses, in the order of the relation."""
@@ -118,7 +117,7 @@ class Shape:
     def by_columns(self, columns: Sequence[str], *, head: str | None = None, conditions: Sequence[str] = (), tail: str = "") -> str:
         """The statement that joins the key relation to some columns; the ordinal of the key comes first in each row."""
         wanted = [self.table.column(c) for c in columns]
-        on = " AND ".join(f"{transport(self.reader, c, 't')} = k.rfs_{i + 1}" for i, c in enumerate(wanted))
+        on = " AND ".join(f"{comparable(self.reader, c, 't')} = k.rfs_{i + 1}" for i, c in enumerate(wanted))
         listed = self.listed if head is None else head
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         indexed = self._indexed(columns)
@@ -192,7 +191,12 @@ class Found:
 def transport(reader: Reader, column: Column, alias: str) -> str:
     """A column as it is read for a key: bytes as hexadecimal text, since they travel in JSON."""
     expression = reader.column(alias, column.name)
-    return reader.dialect.binary_text.format(expression) if _is_bytes(column) else expression
+    return reader.dialect.binary_text.format(expression) if column.is_bytes else expression
+
+
+def comparable(reader: Reader, column: Column, alias: str) -> str:
+    """A column as it is compared with a key of the relation."""
+    return reader.column(alias, column.name) if reader.dialect.key_bytes else transport(reader, column, alias)
 
 
 def relation(reader: Reader, columns: Sequence[Column | None], *, indexed: bool) -> str:
@@ -202,22 +206,10 @@ def relation(reader: Reader, columns: Sequence[Column | None], *, indexed: bool)
     """
     dialect = reader.dialect
     items = [dialect.as_bigint.format(dialect.key_item.format(0))]
-    items += [_cast(dialect, dialect.key_item.format(i + 1), column) for i, column in enumerate(columns)]
+    items += [dialect.key_value(dialect.key_item.format(i + 1), column) for i, column in enumerate(columns)]
     listed = ", ".join(f"{item} AS rfs_{i}" for i, item in enumerate(items))
     rows = f"SELECT {listed} FROM {dialect.key_relation.format(dialect.placeholder)}{'' if indexed else dialect.key_relation_end}"
     return dialect.aliased(f"({rows})", "k")
-
-
-def _cast(dialect: Dialect, item: str, column: Column | None) -> str:
-    if column is None:
-        return dialect.key_cast.format(item, dialect.integer_type)
-    if _is_bytes(column):
-        return dialect.key_cast.format(item, dialect.text_type)
-    return dict(dialect.key_casts).get(column.type.kind, dialect.key_cast).format(item, column.native_type or dialect.text_type)
-
-
-def _is_bytes(column: Column) -> bool:
-    return column.type.kind in ("binary", "geometry") or column.storage == "bytes"
 
 
 def looked_up(reader: Reader, statement: str, values: Sequence[Value], size: int) -> Iterator[tuple[Value, tuple[Any, ...]]]:

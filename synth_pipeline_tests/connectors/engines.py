@@ -190,6 +190,64 @@ class DuckDB(Engine):
         return [f"CREATE SEQUENCE {table}_id_seq"], f"id BIGINT DEFAULT nextval('{table}_id_seq') PRIMARY KEY"
 
 
+class MariaDB(Engine):
+    """Databases of a server."""
+
+    name = "mysql"
+    quotes = ("`", "`")
+    schemas = False
+    absent: ClassVar[dict[str, str]] = {"list": "there are no arrays"}
+    values: ClassVar[dict[str, Values]] = {
+        "flag": Values("boolean", "boolean", (("true", True), ("false", False))),
+        "small": Values("smallint unsigned", "integer", (("0", 0), ("65535", 65535))),
+        "big": Values("bigint", "integer", BIG),
+        "wide": Values("bigint unsigned", "integer", (("18446744073709551615", Decimal(2**64 - 1)), ("0", Decimal(0)))),
+        "exact": Values("decimal(38,9)", "decimal", EXACT),
+        "real": Values("double", "float", (("1e308", 1e308), ("-2.2250738585072014e-308", -2.2250738585072014e-308), ("0.1", 0.1))),
+        "single": Values("float", "float", (("16777215", 16777215.0), ("0.5", 0.5))),
+        "text": Values("longtext", "text", (
+            *TEXT[:3], TEXT[4], ("'a\\\\N'", "a\\N"), ("'NULL'", "NULL"), ("concat('\\t', '\\n', char(13), char(0))", "\t\n\r\0"),
+        )),
+        "short": Values("varchar(20)", "text", (*TEXT[:3], ("' padded '", " padded "))),
+        "raw": Values("longblob", "binary", (("x'00ff0a095c'", b"\x00\xff\n\t\\"), ("''", b""))),
+        "day": Values("date", "date", (*DAY, ("'0001-01-01'", dt.date(1, 1, 1)))),
+        "hour": Values("time(6)", "time", HOUR),
+        "moment": Values("datetime(6)", "datetime", MOMENT),
+        "instant": Values("timestamp(6) NULL", "timestamp", (
+            ("'1970-01-01 00:00:01'", dt.datetime(1970, 1, 1, 0, 0, 1, tzinfo=dt.UTC)),
+            ("'2038-01-19 03:14:07.999999'", dt.datetime(2038, 1, 19, 3, 14, 7, 999999, dt.UTC)),
+        )),
+        "key": Values("uuid", "uuid", KEY),
+        "doc": Values("json", "json", (("'{\"a\": [1, null]}'", '{"a": [1, null]}'), ("'null'", "null"))),
+        "mood": Values("enum('sad','it''s ok','happy')", "enum", (("'it''s ok'", "it's ok"), ("'sad'", "sad"))),
+        "several": Values("set('a','b','c')", "enum", (("'a,c'", "a,c"), ("''", ""))),
+        "bits": Values("bit(12)", "integer", (("b'101000000001'", 2561), ("0", 0))),
+        "born": Values("year", "integer", (("1901", 1901), ("2155", 2155))),
+        "padded": Values("int(7) unsigned zerofill", "integer", (("42", 42),)),
+        "place": Values("point", "geometry", (("ST_GeomFromText('POINT(1 2)')", bytes.fromhex("0101000000000000000000f03f0000000000000040")),)),
+        "address": Values("inet6", "other", (("'2001:db8::1'", "2001:db8::1"),)),
+    }  # fmt: skip
+
+    def __init__(self, new_mariadb: Callable[..., str]) -> None:
+        self._new = new_mariadb
+
+    def new(self) -> str:
+        return self._new("contract")
+
+    def execute(self, url: str, statements: Sequence[str]) -> None:
+        from synth_pipeline_tests.connectors.mysql import execute
+
+        execute(url, statements)
+
+    def query(self, url: str, sql: str) -> list[tuple[Any, ...]]:
+        from synth_pipeline_tests.connectors.mysql import query
+
+        return query(url, sql)
+
+    def identity(self, table: str) -> tuple[list[str], str]:
+        return [], "id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY"
+
+
 def required(package: str) -> None:
     """Skips the test where the package is not there; with CI set, that is a failure."""
     import importlib

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from synth_pipeline_tests.connectors.contract import Contract, Engine
-from synth_pipeline_tests.connectors.engines import DuckDB, PostgreSQL, SQLite, required
+from synth_pipeline_tests.connectors.engines import DuckDB, MariaDB, PostgreSQL, SQLite, required
 
 
 class TestSQLite(Contract):
@@ -28,3 +28,9 @@ class TestDuckDB(Contract):
     def engine(self, tmp_path: Path) -> Engine:
         required("duckdb")
         return DuckDB(tmp_path)
+
+
+class TestMariaDB(Contract):
+    @pytest.fixture
+    def engine(self, new_mariadb: Callable[..., str]) -> Engine:
+        return MariaDB(new_mariadb)

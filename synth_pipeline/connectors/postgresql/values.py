@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from synth_pipeline.connectors.hexadecimal import from_hex, to_hex
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -65,7 +67,7 @@ def decode(columns: Sequence[Column], data: bytes) -> pa.RecordBatch:
     for name, target in zip(names, wanted, strict=True):
         array = table.column(name).combine_chunks()
         if pa.types.is_binary(target):
-            array = _from_hex(array)
+            array = from_hex(array)
         elif pa.types.is_timestamp(target) and target.tz:
             array = pc.assume_timezone(array, "UTC")
         arrays.append(array)
@@ -91,7 +93,7 @@ def encode(columns: Sequence[Column], batch: pa.RecordBatch) -> pa.Buffer:
     for i, column in enumerate(columns):
         array = batch.column(i)
         if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
-            array = _to_hex(array.cast(pa.binary()), "" if column.type.kind == "geometry" else "\\x")
+            array = to_hex(array.cast(pa.binary()), "" if column.type.kind == "geometry" else "\\x")
         elif pa.types.is_string(array.type):
             array = pc.replace_substring(array, "\0", "")  # the server holds no such character
         elif pa.types.is_timestamp(array.type) and array.type.tz:
@@ -105,37 +107,3 @@ def encode(columns: Sequence[Column], batch: pa.RecordBatch) -> pa.Buffer:
     options = csv.WriteOptions(include_header=False, quoting_style="needed")
     csv.write_csv(pa.RecordBatch.from_arrays(arrays, names=names), sink, options)
     return sink.getvalue()
-
-
-def _from_hex(texts: pa.Array) -> pa.Array:
-    """Hexadecimal text to bytes, a column at once."""
-    import numpy as np
-    import pyarrow as pa
-
-    if not len(texts):
-        return pa.array([], pa.binary())
-    plain = pa.concat_arrays([texts])
-    offsets = np.frombuffer(plain.buffers()[1], np.int32)[plain.offset : plain.offset + len(plain) + 1]
-    data = plain.buffers()[2]
-    whole = bytes.fromhex(data.to_pybytes()[offsets[0] : offsets[-1]].decode("ascii")) if data is not None else b""
-    moved = ((offsets - offsets[0]) // 2).astype(np.int32)
-    present = None if not plain.null_count else pa.py_buffer(np.packbits(np.asarray(plain.is_valid()), bitorder="little").tobytes())
-    return pa.Array.from_buffers(pa.binary(), len(plain), [present, pa.py_buffer(moved.tobytes()), pa.py_buffer(whole)])
-
-
-def _to_hex(values: pa.Array, head: str) -> pa.Array:
-    """The inverse of `_from_hex`, with something before each value."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    plain = pa.concat_arrays([values])
-    if not len(plain):
-        return pa.array([], pa.string())
-    offsets = np.frombuffer(plain.buffers()[1], np.int32)[plain.offset : plain.offset + len(plain) + 1]
-    data = plain.buffers()[2]
-    text = data.to_pybytes()[offsets[0] : offsets[-1]].hex().encode() if data is not None else b""
-    moved = ((offsets.astype(np.int64) - offsets[0]) * 2).astype(np.int64)
-    present = None if not plain.null_count else pa.py_buffer(np.packbits(np.asarray(plain.is_valid()), bitorder="little").tobytes())
-    found = pa.Array.from_buffers(pa.large_string(), len(plain), [present, pa.py_buffer(moved.tobytes()), pa.py_buffer(text)])
-    return pc.binary_join_element_wise(pa.scalar(head, pa.large_string()), found, pa.scalar("", pa.large_string()))

@@ -178,7 +178,7 @@ class _Translation:
         if values not in self._enums:
             place = (self._names[table.id][0], self._free((self._names[table.id][0], ""), f"{table.name}_{column.name}", table.name))
             name = self._enums[values] = ".".join(s.dialect.quote(p) for p in place if p)
-            labels = ", ".join(_literal(v) for v in values)
+            labels = ", ".join(self._spelling.literal(v) for v in values)
             self._first.append(("type", name, f"CREATE TYPE {name} AS ENUM ({labels})"))
         return self._enums[values]
 
@@ -195,7 +195,7 @@ class _Translation:
             columns.append(made)
             lines.append(line)
             if column.type.kind == "enum" and s.checked_enums and column.type.values:
-                checks.append(Check(f"{s.dialect.quote(column.name)} IN ({', '.join(_literal(v) for v in column.type.values)})"))
+                checks.append(Check(f"{s.dialect.quote(column.name)} IN ({', '.join(self._spelling.literal(v) for v in column.type.values)})"))
         if not columns:
             self._losses.append(f"The table {table.id} has no columns, and gets one that stays empty.")
             columns.append(Column("_", LogicalType("boolean")))
@@ -220,7 +220,7 @@ class _Translation:
                     sql = f"ALTER TABLE ONLY {self._qualified(place)} ADD CONSTRAINT {s.dialect.quote(name)} {self._reference(f)}"
                     self._last.append(("foreign_key", f"{self._qualified(place)}.{name}", sql))
         indexes = tuple(i for i in (self._index(table, place, index, find) for index in table.indexes) if i is not None)
-        tail = f" COMMENT {_literal(table.comment)}" if table.comment and s.comments == "clause" else ""
+        tail = f" COMMENT {self._spelling.literal(table.comment)}" if table.comment and s.comments == "clause" else ""
         self._comments(table, place)
         own = {i.columns for i in indexes if i.unique and i.where is None}
         kept = [u for u in table.unique_keys if u in unique or u.columns in own]
@@ -235,16 +235,19 @@ class _Translation:
 
     def _identity(self, table: Table) -> str | None:
         """The column whose values the target hands out, if the source does and the target can."""
-        s = self._spelling
         handed = [c for c in table.columns if c.identity or (c.default is not None and _HANDED_OUT.search(c.default))]
         for column in handed:
-            alone = table.primary_key == (column.name,)
-            if column.type.kind == "integer" and column is handed[0] and (alone or not s.identity_key):
+            if column.type.kind == "integer" and column is handed[0] and self._numbers(table, column):
                 continue
             self._losses.append(f"{table.id}.{column.name} is not numbered by the target: its values have to be given.")
         first = handed[0] if handed else None
-        fits = first is not None and first.type.kind == "integer" and (table.primary_key == (first.name,) or not s.identity_key)
+        fits = first is not None and first.type.kind == "integer" and self._numbers(table, first)
         return first.name if first is not None and fits else None
+
+    def _numbers(self, table: Table, column: Column) -> bool:
+        """Whether the target can hand out the values of a whole number in that place."""
+        s = self._spelling
+        return table.primary_key == (column.name,) if s.identity_key else not s.keyed_identity or table.primary_key[:1] == (column.name,)
 
     def _column(self, table: Table, column: Column, find: Resolver, identity: str | None) -> tuple[Column, str]:
         s, place = self._spelling, self._names[table.id]
@@ -268,13 +271,13 @@ class _Translation:
                 name = self._free(place, f"{place[1]}_{column.name}_seq", place[1])
                 sequence = self._qualified((place[0], name))
                 self._first.append(("sequence", name if place[0] == s.default_schema else f"{place[0]}.{name}", f"CREATE SEQUENCE {sequence}"))
-            parts.append(s.identity.format(sequence=_literal(sequence)[1:-1]))
+            parts.append(s.identity.format(sequence=self._spelling.literal(sequence)[1:-1]))
         elif default is not None:
             parts.append(f"DEFAULT {default}")
         if not nullable and not generated and not (handed and s.identity_key):
             parts.append("NOT NULL")
         if column.comment and s.comments == "clause":
-            parts.append(f"COMMENT {_literal(column.comment)}")
+            parts.append(f"COMMENT {self._spelling.literal(column.comment)}")
         made = dataclasses.replace(
             column, native_type=spelled, nullable=nullable, default=default, generated=generated, identity=handed, storage=native.storage,
             case_sensitive=column.case_sensitive or s.insensitive is None, comment=column.comment if s.comments else None,
@@ -400,11 +403,11 @@ class _Translation:
             return
         name = self._qualified(place)
         if table.comment:
-            self._last.append(("comment", f"table {name}", f"COMMENT ON TABLE {name} IS {_literal(table.comment)}"))
+            self._last.append(("comment", f"table {name}", f"COMMENT ON TABLE {name} IS {self._spelling.literal(table.comment)}"))
         for column in table.columns:
             if column.comment:
                 of = f"{name}.{s.dialect.quote(column.name)}"
-                self._last.append(("comment", f"column {of}", f"COMMENT ON COLUMN {of} IS {_literal(column.comment)}"))
+                self._last.append(("comment", f"column {of}", f"COMMENT ON COLUMN {of} IS {self._spelling.literal(column.comment)}"))
 
     def _views(self, made: dict[str, Table]) -> list[Statement]:
         """The views that can be said, and a loss for every other definition that tables do not bring along."""
@@ -446,8 +449,3 @@ def _parts(sql: str, dialect: str) -> tuple[str | None, str]:
     tree = sqlglot.parse_one(sql, read=SQLGLOT.get(dialect, dialect))
     named = tree.find(exp.Table)
     return (named.db or None, named.name) if named is not None else (None, "")
-
-
-def _literal(text: str) -> str:
-    escaped = text.replace("'", "''")
-    return f"'{escaped}'"
