@@ -68,6 +68,8 @@ def _stage(options: argparse.Namespace) -> int:
     config = _config(options)
     if options.name == "subset" and options.plan:
         return _plan(options, config)
+    if options.name == "export" and options.dry_run:
+        return _dry_run(options, config)
     return _execute(options, config, options.name, options.name)
 
 
@@ -188,6 +190,20 @@ def _plan(options: argparse.Namespace, config: SourceConfig) -> int:
     return 0
 
 
+def _dry_run(options: argparse.Namespace, config: SourceConfig) -> int:
+    """What `export` would write, and what the target would not hold, without writing."""
+    from synth_pipeline import pipeline, stored, terminal
+
+    store = _store(options)
+    reflected = stored.load_schema(store.open(config.name, "reflected_schema"))
+    working = pipeline.working_schema(config, reflected, stored.load_metadata(store.open(config.name, "inferred_metadata")))
+    plan = pipeline.require_target(config, reflected, working)
+    if options.json:
+        return _print_json(plan.to_dict())
+    terminal.show_export_plan(plan)
+    return 0
+
+
 def _execute(options: argparse.Namespace, config: SourceConfig, first: str, last: str) -> int:
     from synth_pipeline import pipeline, terminal
 
@@ -272,6 +288,8 @@ def _parser() -> argparse.ArgumentParser:
         stage = add(name, text, _stage, one, stored, chosen)
         if name == "subset":
             stage.add_argument("--plan", action="store_true", help="only show what would be taken")
+        if name == "export":
+            stage.add_argument("--dry-run", action="store_true", help="only show what would be written, and what the target cannot hold")
     validate = add("validate", "tell every problem of configurations, with its line", _validate)
     validate.add_argument("files", nargs="*", metavar="CONFIG", help="all of the folder if none is named")
     diff = add("diff", "compare the schema of the source with the last run", _diff, one, stored)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from synth_pipeline.config import SourceConfig
     from synth_pipeline.connectors.base import Connector
     from synth_pipeline.export import ExportResult
+    from synth_pipeline.export.plan import ExportPlan
     from synth_pipeline.integrity import IntegrityReport
     from synth_pipeline.metadata.model import SynthesisMetadata
     from synth_pipeline.quality.model import QualityReport
@@ -228,8 +229,10 @@ def require_synthesizer(config: SourceConfig) -> None:
     synthesizer(config.synthesizer.name)
 
 
-def require_target(config: SourceConfig, reflected: DatabaseSchema, working: DatabaseSchema) -> None:
-    """Refuses, before any work is done, a target that `export` would refuse at the end.
+def require_target(config: SourceConfig, reflected: DatabaseSchema, working: DatabaseSchema) -> ExportPlan:
+    """What `export` will do, with everything that the target will not hold; nothing is written.
+
+    A target that `export` would refuse at the end is refused here, before any work is done.
 
     Raises:
         ConfigError: the configuration names no target.
@@ -243,8 +246,9 @@ def require_target(config: SourceConfig, reflected: DatabaseSchema, working: Dat
     with _source(config) as connector:
         identity = connector.identity()
     target = open_target(config.export)
-    plan_export(reflected, working, target, config.export, source_identity=identity)
+    plan = plan_export(reflected, working, target, config.export, source_identity=identity)
     target.require_writable()
+    return plan
 
 
 class _CutWriter(BundleWriter):

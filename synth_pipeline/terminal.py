@@ -1,4 +1,4 @@
-"""What the command line shows a person: the end of a run, a stage's own view, the plan of a subset.
+"""What the command line shows a person: the end of a run, a stage's own view, the plans of a subset and an export.
 
 Colours appear on a terminal only; a pipe gets the same words, never cut at a width. Nothing is computed here.
 """
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from synth_pipeline.artifacts import ArtifactStore, Generation
     from synth_pipeline.catalog.schema import DatabaseSchema
+    from synth_pipeline.export.plan import ExportPlan
     from synth_pipeline.subset import SubsetPlan
     from synth_pipeline.summary import RunSummary
 
@@ -110,6 +111,14 @@ def show_generations(made: Sequence[Generation]) -> None:
 def show_plan(plan: SubsetPlan) -> None:
     """The dry run of `subset`."""
     sys.stdout.write(plan.render() + "\n")
+
+
+def show_export_plan(plan: ExportPlan) -> None:
+    """The dry run of `export`."""
+    how = "replaced as a whole" if plan.make and not plan.in_place else "added to" if plan.in_place and not plan.make else "given further tables"
+    lines = [f"A {plan.schema.dialect} database with {len(plan.schema.tables)} tables is {how}; {len(plan.names)} of them get rows."]
+    lines += [f"Not held there: {loss}" for loss in plan.losses] or ["Nothing is lost."]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _privacy(figures: dict[str, Any]) -> str:

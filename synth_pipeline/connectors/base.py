@@ -173,8 +173,8 @@ class Target(Protocol):
     """A database to be written, named by URL; nothing is opened or changed before `load`."""
 
     dialect: Dialect
-    spelling: Spelling
-    """How schemas of other families are said here."""
+    spelling: Spelling | None
+    """How schemas of other families are said here; None where they cannot be."""
     label: str
     renamed_kinds: tuple[str, ...]
     """Kinds of `DatabaseSchema.other_ddl` that `rename` can give other names."""

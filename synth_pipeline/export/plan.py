@@ -45,6 +45,13 @@ class ExportPlan:
     losses: tuple[str, ...] = ()
     translated: bool = False
 
+    def to_dict(self) -> dict[str, object]:
+        """JSON-ready: what `--dry-run` shows."""
+        return {
+            "mode": self.mode, "whole": self.make and not self.in_place, "dialect": self.schema.dialect, "tables": list(self.schema.table_ids),
+            "filled": list(self.names.values()), "dropped": list(self.drop), "losses": list(self.losses),
+        }  # fmt: skip
+
 
 def plan_export(reflected: DatabaseSchema, working: DatabaseSchema, target: Target, config: ExportConfig, *, source_identity: str) -> ExportPlan:
     """Decides how `working`'s rows get into the target.
@@ -57,7 +64,7 @@ def plan_export(reflected: DatabaseSchema, working: DatabaseSchema, target: Targ
         remedy = "Choose another database for `export`; a source is never written."
         raise ExportError(f"The export target {target.label} is the source itself.", remedy)
     translated = target.dialect.name != reflected.dialect
-    native, losses = translate(reflected, target.spelling) if translated else (reflected, ())
+    native, losses = (_translated(reflected, target) if translated else (reflected, ()))
     schema = native
     if config.prefix:
         schema, unprefixed = _prefixed(native, config.prefix, target)
@@ -78,6 +85,13 @@ def plan_export(reflected: DatabaseSchema, working: DatabaseSchema, target: Targ
         _require_tables(schema, names, present, target.label)
         return plan(make=False, in_place=True)
     return plan(make=True, in_place=True, drop=tuple(held))
+
+
+def _translated(reflected: DatabaseSchema, target: Target) -> tuple[DatabaseSchema, tuple[str, ...]]:
+    if target.spelling is None:
+        problem = f"The source is {reflected.dialect}, the target {target.label} is {target.dialect.name}"
+        raise ExportError(f"{problem}, which is written from its own family only.", "Choose another database for `export`.")
+    return translate(reflected, target.spelling)
 
 
 def _require_tables(schema: DatabaseSchema, names: dict[str, str], present: DatabaseSchema, label: str) -> None:

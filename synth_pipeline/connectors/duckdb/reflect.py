@@ -6,7 +6,6 @@ copy as for the original.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +15,7 @@ import duckdb
 from synth_pipeline.catalog.schema import Check, Column, DatabaseSchema, ForeignKey, Index, Table, UniqueKey
 from synth_pipeline.connectors.dialects import DUCKDB
 from synth_pipeline.connectors.duckdb import types
+from synth_pipeline.connectors.duckdb.names import SEQUENCE, parts
 from synth_pipeline.connectors.sqlite import ddl
 from synth_pipeline.errors import ConfigError, closest
 
@@ -50,7 +50,6 @@ _QUERIES = {
         WHERE {_OURS} AND function_type IN ('macro', 'table_macro') ORDER BY function_oid
     """,
 }
-_SEQUENCE = re.compile(r"\bnextval\s*\(\s*'((?:[^']|'')+)'", re.IGNORECASE)
 
 
 def reflect(connection: duckdb.DuckDBPyConnection, schemas: Sequence[str] = ()) -> DatabaseSchema:
@@ -72,10 +71,10 @@ def serving(schema: DatabaseSchema) -> dict[str, list[tuple[Table, str]]]:
     found: dict[str, list[tuple[Table, str]]] = defaultdict(list)
     for table in schema.tables:
         for column in table.columns:
-            match = _SEQUENCE.search(column.default or "")
+            match = SEQUENCE.search(column.default or "")
             if match:
-                parts = [t.name for t in ddl.tokenize(match[1].replace("''", "'")) if t.text != "."]
-                found[qualified(parts[-2] if len(parts) > 1 else DEFAULT_SCHEMA, parts[-1])].append((table, column.name))
+                *schemas, name = parts(match[1].replace("''", "'"))
+                found[qualified(schemas[-1] if schemas else DEFAULT_SCHEMA, name)].append((table, column.name))
     return found
 
 
@@ -115,18 +114,22 @@ class _Reflection:
             Column(
                 column, types.logical(native), native, nullable=nullable, default=None if generated else default,
                 generated=default if generated else None,
-                identity=_SEQUENCE.search(default or "") is not None and not generated, case_sensitive=column.lower() not in folded, comment=text,
+                identity=SEQUENCE.search(default or "") is not None and not generated, case_sensitive=column.lower() not in folded, comment=text,
             )
             for column, native, nullable, default, generated, text in columns
         )  # fmt: skip
+        self._warnings += [
+            f"{identifier}.{c.name} is a union with a text in it: other members are copied as that text." for c in made
+            if c.native_type.startswith("UNION(") and "VARCHAR" in c.native_type
+        ]  # fmt: skip
         primary = next((tuple(c[3]) for c in constraints if c[0] == "PRIMARY KEY"), ())
         unique = [UniqueKey(tuple(c[3])) for c in constraints if c[0] == "UNIQUE"]
         found = []
         for index, is_unique, text, _ in indexes:
-            parts = _index_columns(text, made)
-            found.append(Index(index, parts, bool(is_unique)))
-            if is_unique and parts:
-                unique.append(UniqueKey(parts, index))
+            over = _index_columns(text, made)
+            found.append(Index(index, over, bool(is_unique)))
+            if is_unique and over:
+                unique.append(UniqueKey(over, index))
         keys: list[ForeignKey] = []
         taken: Counter[str] = Counter()
         for kind, label, _, own, parent, targets in constraints:
@@ -209,13 +212,13 @@ def _index_columns(sql: str, columns: Sequence[Column]) -> tuple[str, ...]:
     names = {c.name.lower(): c.name for c in columns}
     tokens = ddl.tokenize(sql)
     opening = next(i for i, t in enumerate(tokens) if t.text == "(")
-    parts = [tokens[i] for i in range(opening + 1, len(tokens))]
+    listed = tokens[opening + 1 :]
     found, depth = [], 0
-    for i, token in enumerate(parts):
+    for i, token in enumerate(listed):
         depth += {"(": 1, ")": -1}.get(token.text, 0)
         if depth < 0:
             break
-        if depth or token.text not in (",",) and parts[i + 1].text not in (",", ")"):
+        if depth or token.text != "," and listed[i + 1].text not in (",", ")"):
             return ()
         if token.text != ",":
             found.append(names.get(token.name.lower(), ""))

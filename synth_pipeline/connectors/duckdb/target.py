@@ -18,11 +18,10 @@ import duckdb
 
 from synth_pipeline.connectors import local
 from synth_pipeline.connectors.dialects import DUCKDB
-from synth_pipeline.connectors.duckdb import reflect
+from synth_pipeline.connectors.duckdb import names, reflect
 from synth_pipeline.connectors.duckdb.load import DuckDBLoad
 from synth_pipeline.connectors.duckdb.session import SIDECARS, open_file, prepared, refusal
 from synth_pipeline.connectors.duckdb.spelling import SPELLING
-from synth_pipeline.connectors.sqlite import ddl
 from synth_pipeline.errors import ExportError, SourceError, UnreachableError
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class DuckDBTarget:
             return reflect.reflect(connection)
 
     def rename(self, sql: str, new_name: Callable[[str], str | None]) -> str:
-        return ddl.rename(sql, new_name)
+        return names.rename(sql, new_name)
 
     def require_writable(self) -> None:
         local.make_folder(self.path)

@@ -25,6 +25,7 @@ _PROBE = "synth_pipeline_probe"
 class GenericTarget:
     """A database, or its schema, to be filled, replaced table by table, or added to; other tables in it are left alone."""
 
+    spelling = None
     renamed_kinds = ("constraint", "foreign_key", "index", "comment")
     shared_kinds = ("schema", "type")
 

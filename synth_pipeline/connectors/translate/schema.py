@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from synth_pipeline.catalog.schema import Check, Column, DatabaseSchema, ForeignKey, Index, Table, UniqueKey
 from synth_pipeline.catalog.types import LogicalType
 from synth_pipeline.connectors.dialects import dialect_of
 from synth_pipeline.connectors.translate.expressions import SQLGLOT, NotSureError, Translator, resolver
+from synth_pipeline.connectors.translate.names import Names
 from synth_pipeline.connectors.translate.spelling import Native, Spelling, Use
 from synth_pipeline.connectors.translate.views import Relation, view
-from synth_pipeline.errors import ExportError
 
 if TYPE_CHECKING:
     from synth_pipeline.connectors.translate.expressions import Resolver
@@ -49,10 +49,9 @@ class _Translation:
         self._default = next((t.schema for t in source.tables if t.id == t.name), None)
         self._translator = Translator(source.dialect, spelling)
         self._losses: list[str] = []
-        self._names = self._table_names()
-        self._taken: dict[str, set[str]] = defaultdict(set)
-        for schema, name in self._names.values():
-            self._taken[self._scope(schema, name)].add(self._folded(name))
+        self._named = Names(source, spelling, self._default)
+        self._names = self._named.places
+        self._losses += self._named.losses
         self._types = self._shared_types()
         self._natives: dict[tuple[str, str], Native] = {}
         self._enums: dict[tuple[str, ...], str] = {}
@@ -83,63 +82,6 @@ class _Translation:
         present = {"length" for t in self._source.tables for c in t.columns if c.type.length is not None}
         self._losses += [text for needed, text in s.notes if needed in present]
         return DatabaseSchema(s.dialect.name, tuple(tables), statements, warnings=self._source.warnings), tuple(self._losses)
-
-    # --- names -------------------------------------------------------------------------------------------------------------
-
-    def _folded(self, name: str) -> str:
-        return name.lower() if self._spelling.folds else name
-
-    def _scope(self, schema: str | None, table: str) -> str:
-        return {"database": "", "schema": schema or ""}.get(self._spelling.index_scope, f"{schema}.{table}")
-
-    def _table_names(self) -> dict[str, tuple[str | None, str]]:
-        """Schema and name of every table in the target, by the source's id."""
-        found: dict[str, tuple[str | None, str]] = {}
-        seen: dict[tuple[str | None, str], str] = {}
-        for table in self._source.tables:
-            own = table.schema if table.schema not in (None, self._default) else None
-            if self._spelling.schemas:
-                place = (own or self._spelling.default_schema, table.name)
-            else:
-                place = (None, f"{own}_{table.name}" if own else table.name)
-                if own:
-                    self._losses.append(f"The table {table.id} becomes {place[1]}: the target has no schemas.")
-            self._fits(place[1], f"the table {table.id}")
-            folded = (place[0], self._folded(place[1]))
-            if folded in seen:
-                raise ExportError(f"The tables {seen[folded]} and {table.id} have one name in the target.", "Exclude one of them, or rename it.")
-            seen[folded], found[table.id] = table.id, place
-            columns: dict[str, str] = {}
-            for column in table.columns:
-                self._fits(column.name, f"the column {table.id}.{column.name}")
-                other = columns.setdefault(self._folded(column.name), column.name)
-                if other != column.name:
-                    problem = f"The columns {other} and {column.name} of {table.id} have one name in the target."
-                    raise ExportError(problem, "Rename one of them, or exclude the table.")
-        return found
-
-    def _fits(self, name: str, what: str) -> None:
-        if len(name.encode()) > self._spelling.name_bytes:
-            problem = f"The name of {what} is too long for the target, which takes {self._spelling.name_bytes} bytes."
-            raise ExportError(problem, "Exclude the table, or rename it.")
-
-    def _free(self, scope: tuple[str | None, str], name: str, table: str) -> str:
-        """A name for an index or constraint that nothing else in its scope has."""
-        taken = self._taken[self._scope(*scope)]
-        wanted = [name, f"{table}_{name}", *(f"{table}_{name}_{i}" for i in range(2, 10_000))]
-        cut = [w.encode()[: self._spelling.name_bytes].decode("utf-8", "ignore") for w in wanted]
-        chosen = next(c for w, c in zip(wanted, cut, strict=True) if (c == w or w != name) and self._folded(c) not in taken)
-        taken.add(self._folded(chosen))
-        return chosen
-
-    def _qualified(self, place: tuple[str | None, str]) -> str:
-        schema, name = place
-        shown = schema if schema != self._spelling.default_schema or self._spelling.late else None
-        return ".".join(self._spelling.dialect.quote(p) for p in (shown, name) if p)
-
-    def _id(self, place: tuple[str | None, str]) -> str:
-        schema, name = place
-        return name if schema == self._spelling.default_schema else f"{schema}.{name}"
 
     # --- types -------------------------------------------------------------------------------------------------------------
 
@@ -176,7 +118,7 @@ class _Translation:
     def _enum(self, table: Table, column: Column) -> str:
         s, values = self._spelling, column.type.values
         if values not in self._enums:
-            place = (self._names[table.id][0], self._free((self._names[table.id][0], ""), f"{table.name}_{column.name}", table.name))
+            place = (self._names[table.id][0], self._named.free((self._names[table.id][0], ""), f"{table.name}_{column.name}", table.name))
             name = self._enums[values] = ".".join(s.dialect.quote(p) for p in place if p)
             labels = ", ".join(self._spelling.literal(v) for v in values)
             self._first.append(("type", name, f"CREATE TYPE {name} AS ENUM ({labels})"))
@@ -216,18 +158,18 @@ class _Translation:
         else:
             for f in foreign:
                 if f.declared:
-                    name = self._free(place, f.id.rpartition(".")[2], table.name)
-                    sql = f"ALTER TABLE ONLY {self._qualified(place)} ADD CONSTRAINT {s.dialect.quote(name)} {self._reference(f)}"
-                    self._last.append(("foreign_key", f"{self._qualified(place)}.{name}", sql))
+                    name = self._named.free(place, f.id.rpartition(".")[2], table.name)
+                    sql = f"ALTER TABLE ONLY {self._named.qualified(place)} ADD CONSTRAINT {s.dialect.quote(name)} {self._reference(f)}"
+                    self._last.append(("foreign_key", f"{self._named.qualified(place)}.{name}", sql))
         indexes = tuple(i for i in (self._index(table, place, index, find) for index in table.indexes) if i is not None)
         tail = f" COMMENT {self._spelling.literal(table.comment)}" if table.comment and s.comments == "clause" else ""
         self._comments(table, place)
         own = {i.columns for i in indexes if i.unique and i.where is None}
         kept = [u for u in table.unique_keys if u in unique or u.columns in own]
         return dataclasses.replace(
-            table, id=self._id(place), name=place[1], schema=place[0], columns=tuple(columns), foreign_keys=foreign, checks=tuple(checks),
-            indexes=indexes, unique_keys=tuple(kept), comment=table.comment if s.comments else None,
-            ddl=f"CREATE TABLE {self._qualified(place)} (\n    " + ",\n    ".join(lines) + f"\n){tail}",
+            table, id=self._named.identifier(place), name=place[1], schema=place[0], columns=tuple(columns), foreign_keys=foreign,
+            checks=tuple(checks), indexes=indexes, unique_keys=tuple(kept), comment=table.comment if s.comments else None,
+            ddl=f"CREATE TABLE {self._named.qualified(place)} (\n    " + ",\n    ".join(lines) + f"\n){tail}",
         )  # fmt: skip
 
     def _listed(self, columns: tuple[str, ...]) -> str:
@@ -268,8 +210,8 @@ class _Translation:
         elif handed and not s.identity_key:
             sequence = ""
             if s.has_sequences:
-                name = self._free(place, f"{place[1]}_{column.name}_seq", place[1])
-                sequence = self._qualified((place[0], name))
+                name = self._named.free(place, f"{place[1]}_{column.name}_seq", place[1])
+                sequence = self._named.qualified((place[0], name))
                 self._first.append(("sequence", name if place[0] == s.default_schema else f"{place[0]}.{name}", f"CREATE SEQUENCE {sequence}"))
             parts.append(s.identity.format(sequence=self._spelling.literal(sequence)[1:-1]))
         elif default is not None:
@@ -320,9 +262,9 @@ class _Translation:
         wanted = [("PRIMARY KEY", table.primary_key, f"{place[1]}_pkey")] if table.primary_key else []
         wanted += [("UNIQUE", u.columns, u.name or f"{place[1]}_{'_'.join(u.columns)}_key") for u in unique]
         for kind, columns, name in wanted:
-            free = self._free(place, name, place[1])
-            sql = f"ALTER TABLE ONLY {self._qualified(place)} ADD CONSTRAINT {q(free)} {kind} ({self._listed(columns)})"
-            self._last.append(("key", f"{self._qualified(place)}.{free}", sql))
+            free = self._named.free(place, name, place[1])
+            sql = f"ALTER TABLE ONLY {self._named.qualified(place)} ADD CONSTRAINT {q(free)} {kind} ({self._listed(columns)})"
+            self._last.append(("key", f"{self._named.qualified(place)}.{free}", sql))
 
     # --- foreign keys ------------------------------------------------------------------------------------------------------
 
@@ -356,14 +298,15 @@ class _Translation:
                 self._losses.append(f"The foreign key {shown} does nothing ON {word}: {action} is not there.")
         if fk.deferrable and s.deferrable is None and not reason:
             self._losses.append(f"The foreign key {shown} is checked at once, not at commit.")
+        child = self._named.identifier(own)
         return dataclasses.replace(
-            fk, id=f"{self._id(own)}.{fk.id.rpartition('.')[2]}", table=self._id(own), parent=self._id(parent) if parent else fk.parent,
+            fk, id=f"{child}.{fk.id.rpartition('.')[2]}", table=child, parent=self._named.identifier(parent) if parent else fk.parent,
             declared=fk.declared and not reason, deferrable=fk.deferrable and s.deferrable is not None, on_delete=actions[0], on_update=actions[1],
         )  # fmt: skip
 
     def _reference(self, fk: ForeignKey) -> str:
-        places = {self._id(p): p for p in self._names.values()}
-        sql = f"FOREIGN KEY ({self._listed(fk.columns)}) REFERENCES {self._qualified(places[fk.parent])} ({self._listed(fk.parent_columns)})"
+        places = {self._named.identifier(p): p for p in self._names.values()}
+        sql = f"FOREIGN KEY ({self._listed(fk.columns)}) REFERENCES {self._named.qualified(places[fk.parent])} ({self._listed(fk.parent_columns)})"
         sql += f" ON DELETE {fk.on_delete}" if fk.on_delete else ""
         sql += f" ON UPDATE {fk.on_update}" if fk.on_update else ""
         return f"{sql} {self._spelling.deferrable}" if fk.deferrable and self._spelling.deferrable else sql
@@ -389,9 +332,9 @@ class _Translation:
         if opaque:
             self._losses.append(f"{what} is left out: the target may not order {opaque[0]}.")
             return None
-        name = self._free(place, index.name, place[1])
+        name = self._named.free(place, index.name, place[1])
         named = self._spelling.dialect.quote(name)
-        sql = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {named} ON {self._qualified(place)} ({self._listed(index.columns)})"
+        sql = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {named} ON {self._named.qualified(place)} ({self._listed(index.columns)})"
         self._last.append(("index", name, f"{sql} WHERE {where}" if where else sql))
         return dataclasses.replace(index, name=name, where=where)
 
@@ -401,7 +344,7 @@ class _Translation:
             self._losses.append(f"The comment on {table.id} is left out.")
         if s.comments != "statement":
             return
-        name = self._qualified(place)
+        name = self._named.qualified(place)
         if table.comment:
             self._last.append(("comment", f"table {name}", f"COMMENT ON TABLE {name} IS {self._spelling.literal(table.comment)}"))
         for column in table.columns:
@@ -429,10 +372,10 @@ class _Translation:
                 query, columns = view(sql, self._translator, relations)
                 own, plain = _parts(sql, self._source.dialect)
                 place = (own if s.schemas and own not in (None, self._default) else s.default_schema, plain)
-                self._fits(plain, f"the view {name}")
-                if self._folded(plain) in self._taken[self._scope(place[0], "")]:
+                self._named.fits(plain, f"the view {name}")
+                if self._named.is_taken(place):
                     raise NotSureError("something else has its name")
-                spelled = self._qualified(place)
+                spelled = self._named.qualified(place)
                 found.append(("view", spelled if s.late else plain, f"CREATE VIEW {spelled} AS {query}"))
                 relation = Relation(tuple(p for p in place if p), columns)
                 relations |= {plain: relation, f"{own}.{plain}": relation}
