@@ -32,12 +32,12 @@ def synthesize(database: Path, folder: Path, **options: object) -> tuple[Databas
     return working, bundle, evaluate(bundle, derive_rules(working, metadata), working)
 
 
-def check(choose: random.Random, scale: float = 1.0) -> None:
+def check(choose: random.Random, **sample: float) -> None:
     """Fails where a generated database comes out with a broken rule."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         build_database(choose, folder / "source.db")
-        _, _, report = synthesize(folder / "source.db", folder, sample={"scale": scale})
+        _, _, report = synthesize(folder / "source.db", folder, sample=sample, synthesizer={"workers": 1})
         broken = [(r.rule.text, r.violations) for r in report.results if r.violations]
         assert not broken, broken
 
@@ -51,4 +51,10 @@ def test_a_generated_database_comes_out_without_a_violation(choose: random.Rando
 @pytest.mark.parametrize("scale", [0.1, 3.0])
 def test_other_sizes_keep_every_rule_too(scale: float) -> None:
     for seed in range(4):
-        check(random.Random(seed), scale)
+        check(random.Random(seed), scale=scale)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(st.randoms(use_true_random=False), st.integers(4, 40), st.sampled_from((1.0, 4.0)))
+def test_a_database_in_many_small_shards_keeps_every_rule_too(choose: random.Random, shard_rows: int, scale: float) -> None:
+    check(choose, shard_rows=shard_rows, scale=scale)
