@@ -366,6 +366,8 @@ def _contradictions(config: SourceConfig) -> Iterator[tuple[tuple[str, ...], str
     for table, rows in (*subset.table_max_rows.items(), *config.sample.rows.items()):
         if rows < 0:
             yield ("sample" if table in config.sample.rows else "subset",), f"the rows of table `{table}` must be at least 0.", ""
+    if config.synthesizer.address is not None and config.synthesizer.backend == "loky":
+        yield ("synthesizer", "address"), "`synthesizer.address` is that of a dask or ray cluster.", "Say which: backend: dask."
     for number, r in enumerate(config.relationships):
         if not r.columns or len(r.columns) != len(r.parent_columns):
             text = f"the relationship {r.child} → {r.parent} names {len(r.columns)} and {len(r.parent_columns)} columns."

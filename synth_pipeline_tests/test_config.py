@@ -72,6 +72,7 @@ def test_every_problem_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         (MINIMAL + "source: {url: 'sqlite:///b.db'}\n", "a second time"),
         (MINIMAL + "name: other\n", "The name of the file"),
         (MINIMAL + "subset: {rows: 10}\n", "belong together"),
+        (MINIMAL + "synthesizer: {address: 'tcp://here:8786'}\n", "dask or ray"),
         (MINIMAL + "subset: {rows: 10, main_table: t, fraction: 0.5}\n", "exclude each other"),
         (MINIMAL + "relationships: [{child: a, columns: [x], parent: b, parent_columns: [y, z]}]\n", "1 and 2 columns"),
         (MINIMAL + "sample: {rows: {t: -1}}\n", "at least 0"),
