@@ -14,6 +14,7 @@ import numpy as np
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.progress import Progress
 from synth_pipeline.synthesis.base import TrainingData
+from synth_pipeline.synthesis.relational.carry import carried_rows
 from synth_pipeline.synthesis.relational.columns import make_column, named_columns
 from synth_pipeline.synthesis.relational.counts import CountModel, telling_columns
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, digitize, hashed_units
@@ -33,6 +34,7 @@ from synth_pipeline.synthesis.relational.rules import (
     months_of,
     run_lengths,
 )
+from synth_pipeline.synthesis.relational.scatter import evenness, exchangeable
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import Training, ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
@@ -100,7 +102,7 @@ class _Fit:
             context = Context()
         self.contexts[plan.table] = context
         for fk in plan.lookups:
-            model.lookups[fk.id] = self._lookup(frame, context, fk)
+            model.lookups[fk.id] = self._lookup(model, frame, context, fk)
         known = [plan.owner] if plan.owner else []
         for fk in plan.links:
             model.links[fk.id] = self._link(frame, context, fk, [*known, *plan.lookups])
@@ -113,7 +115,7 @@ class _Fit:
     def _reference_features(self, frame: Frame) -> None:
         self.own[frame.table.id].add([Feature("row", max(1, frame.rows))], {"row": np.arange(frame.rows, dtype=np.int32)})
 
-    def _lookup(self, frame: Frame, context: Context, fk: ForeignKey) -> Variable:
+    def _lookup(self, model: TableModel, frame: Frame, context: Context, fk: ForeignKey) -> Variable:
         index = frame.parents[fk.id]
         x = np.where(index >= 0, index, np.nan).astype(float)
         codes = max(1, self.frames[fk.parent].rows)
@@ -122,7 +124,7 @@ class _Fit:
             name = f"p.k.{fk.id}"
             before = frame.group.previous(x)
             lag = Feature(name, codes), np.where(np.isnan(before), -1, before).astype(np.int32)
-        variable = self._lagged(frame, context, x, ("lookup", fk.id), lag, codes=codes)
+        variable = self._repeating(model, frame, context, x, fk.id, ("lookup", fk.id), lag, codes=codes)
         context.add(*self._lookup_feature(fk, index))
         self.own[frame.table.id].add(*self._lookup_feature(fk, index))
         return variable
@@ -227,7 +229,10 @@ class _Fit:
             if frame.group is not None and column != model.ranking:
                 named, lagged = codec.features(f"p.c.{column}", frame.group.previous(x))
                 lag = named[0], lagged[named[0].name]
-            variable = self._lagged(frame, context, x, ("column", column), lag, codes=codes, rows=rows, smooth=smooth)
+            if rows is train and column not in model.rules.sticky:
+                variable = self._repeating(model, frame, context, x, column, ("column", column), lag, codes=codes, smooth=smooth)
+            else:
+                variable = self._lagged(frame, context, x, ("column", column), lag, codes=codes, rows=rows, smooth=smooth)
             model.drawn[column] = DrawnColumn(codec, variable, avoid=self._avoid(frame, column))
             return
         assert isinstance(codec, NumberCodec)
@@ -237,6 +242,14 @@ class _Fit:
             return months_of(codec, values) if in_months and isinstance(codec, NumberCodec) else values
 
         distance = scaled(x) - scaled(self._base_values(frame, base, column))
+        if base.kind == "previous" and base.first is None and frame.group is not None and not in_months and _irregular(frame.group, distance):
+            located = any(f.name.startswith("u.m.") and f.name.endswith(f".{column}") for f in context.features)
+            even = evenness(frame.group, x, located=located)
+            if even is not None:
+                features = exchangeable(context.features)
+                variable = self._variable(frame, Context(features, context.columns), x, ("column", column), rows=train, smooth=True)
+                model.drawn[column] = DrawnColumn(codec, variable, scatter=even, avoid=self._avoid(frame, column))
+                return
         first = span = day = None
         if base.kind == "previous" and frame.group is not None:
             opening = train[frame.group.position[train] == 0]
@@ -255,7 +268,7 @@ class _Fit:
         if frame.group is not None:
             lag = Feature(f"p.d.{column}"), digitize(frame.group.previous(distance), edges)
         variable = self._lagged(frame, context, distance, ("column", column), lag, rows=train, smooth=True)
-        model.drawn[column] = DrawnColumn(codec, variable, first, day, span, edges, self._avoid(frame, column))
+        model.drawn[column] = DrawnColumn(codec, variable, first, day, span, edges=edges, avoid=self._avoid(frame, column))
         name = f"d.{column}"
         feature, values = [Feature(name)], {name: digitize(distance, edges)}
         context.add(feature, values)
@@ -332,7 +345,7 @@ class _Fit:
             index = child.parents[fk.id]
             inside = index >= 0
             count = np.bincount(index[inside], minlength=frame.rows)
-            if not inside.any() or count[count > 0].mean() < 1.3:
+            if not inside.any() or count[count > 0].mean() < 3:
                 continue
             for column, score in telling_columns(child, index, count):
                 total = np.bincount(index[inside], score[inside], minlength=frame.rows)
@@ -358,6 +371,33 @@ class _Fit:
             return
         known = [f for f in (plan.owner, *plan.links, *plan.lookups) if f is not None]
         model.links[fk.id] = self._link(frame, context, fk, known)
+
+    def _repeating(
+        self,
+        model: TableModel,
+        frame: Frame,
+        context: Context,
+        x: np.ndarray,
+        key: str,
+        name: tuple[object, ...],
+        lag: tuple[Feature, np.ndarray] | None,
+        *,
+        codes: int = 0,
+        smooth: bool = False,
+    ) -> Variable:
+        """The variable of what is new with a row, where siblings repeat each other; else one that may look at the sibling before."""
+        train = np.flatnonzero(frame.train)
+        carried = None
+        if lag is not None and frame.group is not None:
+            carried = carried_rows(frame.group, x, train, stream(self.seed, "fit", frame.table.id, *name, "carried"))
+        if carried is None or frame.group is None:
+            return self._lagged(frame, context, x, name, lag, codes=codes, smooth=smooth)
+        later = train[frame.group.position[train] > 0]
+        model.carried[key] = self._variable(frame, context, carried.astype(float), (*name, "carried"), rows=later)
+        # All rows, not the fresh ones: a draw stands for as many rows as carry it on, and values are as frequent as they are.
+        variable = self._variable(frame, context, x, name, codes=codes, smooth=smooth)
+        context.add([Feature(f"r.{key}")], {f"r.{key}": carried.astype(np.uint8)})
+        return variable
 
     def _lagged(
         self,

@@ -72,14 +72,14 @@ class Group:
         # Microseconds summed over all groups leave the exact range of a double; the group's own sum does not.
         ordered = np.where(self.position == 0, 0.0, steps)[self.order].astype(np.longdouble)
         total = np.cumsum(ordered)
-        _, starts, sizes = self._edges(len(ordered))
+        _, starts, sizes = self.edges()
         out = np.empty(len(ordered))
         out[self.order] = (total - np.repeat(total[starts], sizes)).astype(float) + np.repeat(first[self.order][starts], sizes)
         return out
 
     def stretch(self, x: np.ndarray, span: np.ndarray) -> np.ndarray:
         """Moves the siblings between the first and the last so that the last lies `span` (of the first's row) from the first."""
-        order, starts, sizes = self._edges(len(x))
+        order, starts, sizes = self.edges()
         ordered = x[order]
         first, reach = ordered[starts], ordered[starts + sizes - 1] - ordered[starts]
         place = (np.arange(len(x)) - np.repeat(starts, sizes)) / np.maximum(np.repeat(sizes, sizes) - 1, 1)
@@ -91,21 +91,22 @@ class Group:
 
     def last(self, x: np.ndarray) -> np.ndarray:
         """The value of the last sibling, for every row."""
-        order, starts, sizes = self._edges(len(x))
+        order, starts, sizes = self.edges()
         out = np.empty(len(x))
         out[order] = np.repeat(x[order][starts + sizes - 1], sizes)
         return out
 
     def highest(self, x: np.ndarray) -> np.ndarray:
         """The highest value among the siblings, for every row."""
-        order, starts, sizes = self._edges(len(x))
+        order, starts, sizes = self.edges()
         out = np.empty(len(x))
         out[order] = np.repeat(np.maximum.reduceat(x[order], starts), sizes) if len(x) else out
         return out
 
-    def _edges(self, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`order`, and where each group starts in it and how many it has."""
         starts = np.flatnonzero(self.position[self.order] == 0)
-        return self.order, starts, np.diff(np.r_[starts, rows])
+        return self.order, starts, np.diff(np.r_[starts, len(self.order)])
 
     def features(self) -> tuple[list[Feature], dict[str, np.ndarray]]:
         """Size of the group, place from the front and from the back."""

@@ -5,7 +5,7 @@ Plain data only. How the parts are learnt is in `fit`, how they are used in `sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +82,7 @@ class DrawnColumn:
         first: for a column with the base `previous`: the variable of the first sibling.
         day: for such a column that follows a calendar of its own: the day of the month.
         span: for such a column whose steps are irregular: the distance from the first to the last sibling.
+        scatter: for a column whose siblings lie anywhere and are put in order afterwards: how evenly they do.
         edges: bins of the distance, as a feature of what comes later.
         avoid: hashes of values in units that must not come out, ascending; None where any value may.
     """
@@ -91,6 +92,7 @@ class DrawnColumn:
     first: Variable | None = None
     day: Variable | None = None
     span: Variable | None = None
+    scatter: float | None = None
     edges: np.ndarray | None = None
     avoid: np.ndarray | None = None
 
@@ -117,6 +119,7 @@ class TableModel:
         order: the drawn and computed columns in the order in which they come.
         drawn, made, exact: columns by name; `exact` ones have a codec but no variable.
         sticky: for a column that mostly repeats its parent's, whether it does (1) or not (0).
+        carried: for a lookup or column that repeats the sibling before beyond chance, whether it does (1) or not (0).
         maps: for a column that another one determines, (the source's values, its values).
         means: by (foreign key id, child column).
         checks: for each CHECK the drawn columns that it names and combinations of their values in the training data.
@@ -136,6 +139,7 @@ class TableModel:
     exact: dict[str, Codec] = field(default_factory=dict)
     made: dict[str, MadeColumn] = field(default_factory=dict)
     sticky: dict[str, Variable] = field(default_factory=dict)
+    carried: dict[str, Variable] = field(default_factory=dict)
     maps: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     counts: dict[str, CountModel] = field(default_factory=dict)
     means: dict[tuple[str, str], MeanModel] = field(default_factory=dict)
@@ -158,9 +162,9 @@ class DatabaseModel:
 class Context:
     """What is known of the rows of a table when something is drawn: features and their values."""
 
-    def __init__(self) -> None:
-        self.features: list[Feature] = []
-        self.columns: dict[str, np.ndarray] = {}
+    def __init__(self, features: Sequence[Feature] = (), columns: Mapping[str, np.ndarray] | None = None) -> None:
+        self.features = list(features)
+        self.columns = dict(columns or {})
 
     def add(self, features: list[Feature], columns: Mapping[str, np.ndarray]) -> None:
         self.features += features

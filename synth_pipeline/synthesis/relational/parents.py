@@ -10,14 +10,14 @@ from synth_pipeline.keys import combined_codes, stacked
 from synth_pipeline.synthesis.relational.links import match, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
+from synth_pipeline.synthesis.relational.state import Draft, State, draw_repeating
 from synth_pipeline.synthesis.relational.trees import Feature
 
 
 def draw_lookup(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> None:
     """Draws the row of a reference table."""
     rng = stream(draft.seed, model.plan.table, "lookup", fk.id)
-    drawn = draw_lagged(model.lookups[fk.id], state, f"p.k.{fk.id}", rng)
+    drawn = draw_repeating(model.lookups[fk.id], model.carried.get(fk.id), state, fk.id, f"p.k.{fk.id}", rng)
     index = np.where(np.isnan(drawn), -1, drawn).astype(np.int64)
     state.parents[fk.id] = agree(draft, model, state, fk, index, rng)
     announce(draft, model, state, fk)

@@ -52,12 +52,13 @@ def stream(seed: int | str, *names: object) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def stratified(rng: np.random.Generator, groups: np.ndarray) -> np.ndarray:
+def stratified(rng: np.random.Generator, groups: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Uniform numbers in [0, 1), low-discrepancy within each group.
 
     Args:
         rng: the stream.
         groups: int array (n,); rows with the same number share a group.
+        weights: float array (n,), positive: how much of its group's range each row stands for; None: all the same.
 
     Returns:
         float array (n,): the m members of a group get one number in each of m equal strata, in random order. Marginals
@@ -68,7 +69,30 @@ def stratified(rng: np.random.Generator, groups: np.ndarray) -> np.ndarray:
     ordered = groups[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if n else np.empty(0, dtype=np.int64)
     sizes = np.diff(np.r_[starts, n])
-    rank = np.arange(n) - np.repeat(starts, sizes)
     out = np.empty(n)
-    out[order] = (rank + rng.random(n)) / np.repeat(sizes, sizes)
+    if weights is None:
+        rank = np.arange(n) - np.repeat(starts, sizes)
+        out[order] = (rank + rng.random(n)) / np.repeat(sizes, sizes)
+    else:
+        share = weights[order]
+        below = np.cumsum(share) - share
+        whole = np.add.reduceat(share, starts) if n else share
+        out[order] = (below - np.repeat(below[starts], sizes) + share * rng.random(n)) / np.repeat(whole, sizes)
+    return np.minimum(out, np.nextafter(1.0, 0.0))
+
+
+def spread_along(rng: np.random.Generator, groups: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """Uniform numbers in [0, 1), low-discrepancy within each group together with the place by `along`.
+
+    The members of a group, in the order of `along` (n,), get the points of a Kronecker lattice (step: the golden ratio), so
+    that sums of the two come out as evenly as each of them; float (n,).
+    """
+    n = len(groups)
+    order = np.lexsort((rng.random(n), along, groups))
+    ordered = groups[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if n else np.empty(0, dtype=np.int64)
+    sizes = np.diff(np.r_[starts, n])
+    place = np.arange(n) - np.repeat(starts, sizes)
+    out = np.empty(n)
+    out[order] = (place * 0.6180339887498949 + np.repeat(rng.random(len(starts)), sizes)) % 1.0
     return np.minimum(out, np.nextafter(1.0, 0.0))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.keys import parent_rows
+from synth_pipeline.synthesis.relational.carry import sources
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, TableModel
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
@@ -82,8 +83,30 @@ def draw_lagged(
         lag = np.where(before[rows] >= 0, out[np.maximum(before[rows], 0)], np.nan)
         known = {n: v[rows] for n, v in columns.items()}
         known[name] = np.where(np.isnan(lag), -1, lag).astype(np.int32) if encode is None else encode(lag)
-        out[rows] = variable.draw(known, len(rows), rng)
+        out[rows] = variable.draw(known, len(rows), rng, part=True)
     return out
+
+
+def draw_repeating(
+    variable: Variable,
+    carried: Variable | None,
+    state: State,
+    key: str,
+    name: str,
+    rng: np.random.Generator,
+    encode: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
+    """Draws a variable whose values siblings may carry over (as `carried` says, where there is one); else as `draw_lagged`."""
+    if carried is None or state.group is None:
+        return draw_lagged(variable, state, name, rng, encode)
+    keeps = np.nan_to_num(carried.draw(state.context.columns, state.rows, rng)) > 0.5
+    keeps &= state.group.position > 0
+    state.context.add([Feature(f"r.{key}")], {f"r.{key}": keeps.astype(np.uint8)})
+    source = sources(state.group, keeps)
+    rows, times = np.unique(source, return_counts=True)
+    out = np.empty(state.rows)
+    out[rows] = variable.draw({n: state.context.columns[n][rows] for n in variable.features}, len(rows), rng, weights=times.astype(float))
+    return np.asarray(out[source])
 
 
 class Draft:

@@ -19,6 +19,7 @@ from synth_pipeline.errors import ArtifactError
 from synth_pipeline.synthesis.relational import model as m
 from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
+from synth_pipeline.synthesis.relational.guide import Guide
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.rules import (
@@ -49,8 +50,8 @@ _CLASSES = {
     for c in (
         m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, CategoryCodec, NumberCodec, LinkModel,
         PersonalModel,
-        Product, Linear, Base, Copied, Rules, Total, Numbering, Written, 
-        Calendar, Run, Scale, Steps, Presence, Bound, KeyShapes, TablePlan, TextModel, Tree, Variable, ForeignKey,
+        Product, Linear, Base, Copied, Rules, Total, Numbering, Written,
+        Calendar, Run, Scale, Steps, Presence, Bound, KeyShapes, TablePlan, TextModel, Tree, Variable, Guide, ForeignKey,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

@@ -19,6 +19,8 @@ from synth_pipeline.synthesis.relational.structure import TablePlan, plan_tables
 _REFERENCE_ROWS = 150
 _REFERENCE_COLUMNS = 3
 _FEW_ROWS = 30
+_FEW_ENTITIES = 40
+"""Fewer owners than this (two shops, five managers) are not whom the rows are about: each row is then an entity."""
 
 
 @dataclass
@@ -98,7 +100,9 @@ class Training:
         frame.entities = np.arange(frame.rows)
         if plan.owner is not None and owner is not None:
             above = self.frames[plan.owner.parent].entities
-            frame.entities = np.where(owner >= 0, above[np.maximum(owner, 0)] if len(above) else 0, len(above) + np.arange(frame.rows))
+            entities = np.where(owner >= 0, above[np.maximum(owner, 0)] if len(above) else 0, len(above) + np.arange(frame.rows))
+            if len(np.unique(entities)) >= _FEW_ENTITIES:
+                frame.entities = entities
         self.roles[plan.table] = roles = assign_roles(frame, self.data.schema, meta)
         for column in roles.drawn:
             about = meta.columns[column]

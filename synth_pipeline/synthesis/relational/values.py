@@ -16,8 +16,10 @@ from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Base, Rules, date_of, day_of, is_calendar, months_of
-from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
+from synth_pipeline.synthesis.relational.scatter import in_order, scattered_strata
+from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged, draw_repeating
 from synth_pipeline.synthesis.relational.trees import Feature
+from synth_pipeline.synthesis.relational.variable import Variable
 
 
 def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> None:
@@ -155,8 +157,11 @@ def _present(
 def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
     base = model.rules.bases.get(column)
     drawn = model.drawn[column]
+    if drawn.scatter is not None and state.group is not None:
+        anywhere = drawn.variable.draw(state.context.columns, state.rows, rng, scattered_strata(state.group, drawn.scatter, rng))
+        return in_order(state.group, _between(anywhere, *_limits(draft, model, state, column), rng))
     if base is None:
-        x = draw_lagged(drawn.variable, state, f"p.c.{column}", rng, _lag_of(drawn.codec))
+        x = draw_repeating(drawn.variable, model.carried.get(column), state, column, f"p.c.{column}", rng, _lag_of(drawn.codec))
     else:
         edges = drawn.edges if drawn.edges is not None else np.empty(0)
         x = draw_lagged(drawn.variable, state, f"p.d.{column}", rng, lambda v: digitize(v, edges))
@@ -170,14 +175,14 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
         distance = np.where(state.group.position > 0, x, np.nan)
         value = _dated(draft, model, state, base, column, x, rng)
     elif base.kind == "previous" and state.group is not None:
-        first = drawn.first.draw(state.context.columns, state.rows, rng) if drawn.first is not None else x
+        first = _of_first(drawn.first, state, rng) if drawn.first is not None else x
         if base.first is not None:
             start = _base(draft, model, state, base.first, column)
             first = np.where(np.isfinite(start), start + np.clip(first, base.first.least, base.first.most), np.nan)
         first = _between(_within(drawn.codec, first, first, rng), *_limits(draft, model, state, column), rng)
         value = state.group.accumulate(first, np.clip(np.nan_to_num(x), base.least, base.most))
         if drawn.span is not None:
-            value = state.group.stretch(value, drawn.span.draw(state.context.columns, state.rows, rng))
+            value = state.group.stretch(value, _of_first(drawn.span, state, rng))
         if isinstance(drawn.codec, NumberCodec) and base.least >= 0:
             # What would end after the last value of the source, or of the owner's time, is drawn together until it does not.
             high = np.minimum(drawn.codec.high, np.nan_to_num(_limits(draft, model, state, column)[1], nan=np.inf))
@@ -194,16 +199,25 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
     return value
 
 
+def _of_first(variable: Variable, state: State, rng: np.random.Generator) -> np.ndarray:
+    """Draws something that a group has once, for its first row; NaN for the others."""
+    assert state.group is not None
+    rows = np.flatnonzero(state.group.position == 0)
+    out = np.full(state.rows, np.nan)
+    out[rows] = variable.draw({n: state.context.columns[n][rows] for n in variable.features}, len(rows), rng)
+    return out
+
+
 def _dated(draft: Draft, model: TableModel, state: State, base: Base, column: str, steps: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Dates that follow a calendar: months from the owner's date or the first sibling on, and a day for all siblings."""
     drawn, codec, group, calendar = model.drawn[column], model.codec(column), state.group, base.calendar
     assert isinstance(codec, NumberCodec) and group is not None and calendar is not None and drawn.first is not None
-    first = drawn.first.draw(state.context.columns, state.rows, rng)
+    first = _of_first(drawn.first, state, rng)
     if base.first is not None:
         first = months_of(codec, _base(draft, model, state, base.first, column)) + np.clip(first, base.first.least, base.first.most)
     months = group.accumulate(np.round(first), np.round(np.clip(np.nan_to_num(steps, nan=base.least), base.least, base.most)))
     if drawn.day is not None:
-        day = group.accumulate(drawn.day.draw(state.context.columns, state.rows, rng), np.zeros(state.rows))
+        day = group.accumulate(_of_first(drawn.day, state, rng), np.zeros(state.rows))
     else:
         fk = draft.foreign_key(model, calendar.key)
         above, index = draft.model.tables[fk.parent], state.parents[fk.id]

@@ -154,7 +154,8 @@ class FittedTables:
             if table not in failed:
                 draw, drawn = _Draw(table, part.synthesizer, _number(seed, table, "sample")), dict(tables[table].drawn)
                 drawn |= {c: dataclasses.replace(drawn[c], variable=_Drawn(draw, f"c{i}")) for i, c in enumerate(part.columns)}
-                tables[table] = dataclasses.replace(tables[table], drawn=drawn)
+                carried = {k: v for k, v in tables[table].carried.items() if k not in part.columns}
+                tables[table] = dataclasses.replace(tables[table], drawn=drawn, carried=carried)
         return dataclasses.replace(self._model, tables=tables)
 
     def save(self, directory: Path) -> None:
@@ -210,7 +211,16 @@ class _Drawn(Variable):
         super().__init__([])
         self._draw, self._name = draw, name
 
-    def draw(self, columns: Mapping[str, np.ndarray], rows: int, rng: np.random.Generator) -> np.ndarray:
+    def draw(
+        self,
+        columns: Mapping[str, np.ndarray],
+        rows: int,
+        rng: np.random.Generator,
+        places: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+        *,
+        part: bool = False,
+    ) -> np.ndarray:
         return self._draw.column(self._name, rows) if rows else np.empty(0)
 
 

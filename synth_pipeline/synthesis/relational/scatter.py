@@ -1,0 +1,69 @@
+"""Siblings scattered over time: rentals of a customer, orders of a client.
+
+Where siblings lie anywhere in the period of the whole table, walking from one to the next blurs what all tables share (a
+holiday, a month without data). They are drawn independently, each from the distribution of all, and then put in order;
+where real siblings keep more distance than chance would (one visit a quarter), so do the drawn ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth_pipeline.synthesis.relational.frame import Group
+from synth_pipeline.synthesis.relational.trees import Feature
+
+_LOCAL = 0.3
+"""The share of the variance between groups from which on siblings belong to a period of their own."""
+_LOCATED = 0.8
+"""The same where the mean of a group's values is known before they are drawn."""
+_FEW_GROUPS = 3
+
+
+def evenness(group: Group, x: np.ndarray, *, located: bool) -> float | None:
+    """How evenly siblings are spread: 0 as by chance, 1 each in a part of the period of its own.
+
+    Args:
+        group: the siblings.
+        x: a value per row, float (n,), NaN for NULL.
+        located: whether the mean of a group is known before.
+
+    Returns:
+        None where siblings are not spread over the whole range: groups have periods of their own, or hardly any siblings.
+    """
+    known = np.isfinite(x) & (group.index >= 0) & (group.size > 1)
+    owners, code, size = np.unique(group.index[known], return_inverse=True, return_counts=True)
+    if len(owners) < _FEW_GROUPS:
+        return None
+    rank = np.empty(int(known.sum()))
+    rank[np.argsort(x[known], kind="stable")] = (np.arange(len(rank)) + 0.5) / len(rank) - 0.5
+    mean = np.bincount(code, rank) / size
+    spread = float(((rank - mean[code]) ** 2).sum() / max(1, len(rank) - len(owners)))
+    if 1 - spread / float((rank**2).mean()) > (_LOCATED if located else _LOCAL):
+        return None
+    # The mean of n independent uniform numbers has the variance 1/(12 n), that of one in each of n parts 1/(12 n³).
+    chance, even = float((1 / (12 * size)).mean()), float((1 / (12.0 * size**3)).mean())
+    seen = float((mean**2).mean())
+    return float(np.clip((chance - seen) / (chance - even), 0, 1)) if chance > even else 0.0
+
+
+def exchangeable(features: list[Feature]) -> list[Feature]:
+    """The features that do not tell siblings apart by their place."""
+    return [f for f in features if f.name not in ("g:place", "g:left")]
+
+
+def scattered_strata(group: Group, even: float, rng: np.random.Generator) -> np.ndarray:
+    """For a share `even` of the groups a number in each equal part of [0, 1), NaN for the others; float (n,)."""
+    parts = (group.position + rng.random(len(group.size))) / group.size
+    chosen = rng.random(int(group.index.max(initial=-1)) + 1) < even
+    inside = group.index >= 0
+    return np.where(inside & chosen[group.index] if len(chosen) else inside, parts, np.nan)
+
+
+def in_order(group: Group, x: np.ndarray) -> np.ndarray:
+    """The values of each group in ascending order, by the places of its members; NaN last."""
+    owner = np.empty(len(x), dtype=np.int64)
+    _, starts, sizes = group.edges()
+    owner[group.order] = np.repeat(np.arange(len(starts)), sizes)
+    out = np.empty(len(x))
+    out[group.order] = x[np.lexsort((x, owner))]
+    return out
