@@ -14,6 +14,7 @@ from synth_pipeline.constraints import NotEvaluableError, predicate_mask
 from synth_pipeline.keys import combined_codes, complete_rows, folded, reference_columns, stacked
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
     from synth_pipeline.artifacts import TableBundle
@@ -24,6 +25,9 @@ RuleKind = Literal["schema_conformance", "not_null", "unique_keys", "referential
 
 _UNENFORCED_SIZES = frozenset({"sqlite"})
 """Dialects in which a declared length or width is a comment: real rows may be longer, so it is no rule."""
+
+_AT_ONCE = 250_000
+"""Rows of a table that are read together; of a larger one single columns, or parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def _one_line(sql: str, limit: int = 160) -> str:
 
 
 def evaluate(bundle: TableBundle, rules: tuple[Rule, ...], schema: DatabaseSchema) -> IntegrityReport:
-    """Evaluates every rule; linear in rows, memory bounded by one table and its parents' keys."""
+    """Evaluates every rule; linear in rows, memory bounded by one column of a large table and its parents' keys."""
     by_table: dict[str, list[int]] = {}
     for number, rule in enumerate(rules):
         by_table.setdefault(rule.table, []).append(number)
@@ -159,7 +163,8 @@ class _Scope:
 
     def __init__(self, bundle: TableBundle, schema: DatabaseSchema, table: Table) -> None:
         self._bundle, self._schema, self._table = bundle, schema, table
-        self._rows = bundle.read(table.id)
+        self._whole = bundle.read(table.id) if bundle.rows(table.id) <= _AT_ONCE else None
+        self._stored = bundle.arrow_schema(table.id) if self._whole is None else self._whole.schema
 
     def evaluate(self, rule: Rule) -> RuleResult:
         checks: dict[RuleKind, Callable[[Rule], tuple[int, int]]] = {
@@ -175,7 +180,7 @@ class _Scope:
     def _conformance(self, rule: Rule) -> tuple[int, int]:
         from synth_pipeline.artifacts import arrow_schema
 
-        expected, found = arrow_schema(self._schema, self._table.id), self._rows.schema
+        expected, found = arrow_schema(self._schema, self._table.id), self._stored
         wrong = sum(1 for f in expected if f.name not in found.names or found.field(f.name).type != f.type)
         wrong += sum(1 for name in found.names if name not in expected.names)
         return len(expected), wrong
@@ -192,12 +197,13 @@ class _Scope:
         columns = [self._folded(c, self._column(c)) for c in rule.columns]
         kept = complete_rows(columns)
         if rule.detail is not None:
-            kept &= predicate_mask(self._rows, rule.detail, self._schema.dialect, self._table, null=False)
+            kept &= self._predicate(rule.detail, null=False)
         codes = combined_codes(columns)[kept]
         return len(codes), len(codes) - len(np.unique(codes))
 
     def _references(self, rule: Rule) -> tuple[int, int]:
         import numpy as np
+        import pyarrow as pa
 
         assert rule.parent is not None
         if rule.parent not in self._bundle.tables:
@@ -205,15 +211,14 @@ class _Scope:
         stored = {c.name for c in self._schema.table(rule.parent).stored_columns}
         if not stored.issuperset(rule.parent_columns):
             raise _Skipped("the parent's key is a generated column")
-        keys = self._rows if rule.parent == self._table.id else self._bundle.read(rule.parent, rule.parent_columns)
-        for name in rule.columns:
-            self._column(name)
-        left, right = reference_columns(self._schema, rule.table, rule.columns, self._rows, rule.parent, rule.parent_columns, keys)
+        keys = self._bundle.read(rule.parent, rule.parent_columns)
+        mine = {name: self._column(name) for name in rule.columns}
+        left, right = reference_columns(self._schema, rule.table, rule.columns, pa.table(mine), rule.parent, rule.parent_columns, keys)
         asked, there = complete_rows(left), complete_rows(right)
         both = [stacked(a, b) for a, b in zip(left, right, strict=True)]
         codes = combined_codes(both)
-        mine, theirs = codes[: len(asked)][asked], codes[len(asked) :][there]
-        return len(mine), int((~np.isin(mine, np.unique(theirs))).sum())
+        child, above = codes[: len(asked)][asked], codes[len(asked) :][there]
+        return len(child), int((~np.isin(child, np.unique(above))).sum())
 
     def _domain(self, rule: Rule) -> tuple[int, int]:
         import pyarrow as pa
@@ -234,14 +239,23 @@ class _Scope:
         return len(values), int(pc.sum(wrong).as_py() or 0)
 
     def _check(self, rule: Rule) -> tuple[int, int]:
-        mask = predicate_mask(self._rows, rule.detail, self._schema.dialect, self._table, null=True)
+        mask = self._predicate(rule.detail, null=True)
         return len(mask), int((~mask).sum())
 
+    def _predicate(self, sql: str, *, null: bool) -> np.ndarray[Any, Any]:
+        """Which rows satisfy an expression, a part of a large table at a time; bool, shape (rows,)."""
+        import numpy as np
+        import pyarrow as pa
+
+        batches = self._bundle.batches(self._table.id, _AT_ONCE) if self._whole is None else ()
+        parts = [self._whole] if self._whole is not None else (pa.Table.from_batches([b]) for b in batches)
+        return np.concatenate([predicate_mask(rows, sql, self._schema.dialect, self._table, null=null) for rows in parts])
+
     def _column(self, name: str) -> pa.ChunkedArray[Any]:
-        if name not in self._rows.column_names:
+        if name not in self._stored.names:
             generated = name in self._table.column_names and self._table.column(name).generated is not None
             raise _Skipped("the server generates the column" if generated else f"the column {name} is missing")
-        return self._rows.column(name)
+        return (self._bundle.read(self._table.id, [name]) if self._whole is None else self._whole).column(name)
 
     def _folded(self, name: str, values: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
         return folded(self._schema, self._table.id, name, values)

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from synth_pipeline import integrity
 from synth_pipeline.artifacts import BundleWriter, TableBundle, arrow_schema
 from synth_pipeline.catalog.schema import Check, Column, DatabaseSchema, ForeignKey, Index, Table, UniqueKey
 from synth_pipeline.catalog.types import LogicalType
@@ -51,6 +52,12 @@ def shop(dialect: str = "sqlite", **types: Any) -> DatabaseSchema:
     return DatabaseSchema(dialect, (region, client, orders, line))
 
 
+@pytest.fixture(params=[250_000, 1], ids=["whole", "in parts"])
+def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are read as a whole, or, as large ones are, by columns and batches."""
+    monkeypatch.setattr(integrity, "_AT_ONCE", request.param)
+
+
 GOOD: dict[str, list[tuple[Any, ...]]] = {
     "region": [("n",), ("s",)],
     "client": [(1, "n", None, "x@y", 30, "Ann", "a"), (2, None, 1, None, None, "Bo", "b"), (3, "s", 3, None, 0, None, None)],
@@ -73,6 +80,7 @@ def broken(directory: Path, schema: DatabaseSchema, **changes: list[tuple[Any, .
     return {r.rule.text: r.violations for r in report.results if r.violations}
 
 
+@pytest.mark.usefixtures("parts")
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
 def test_good_rows_keep_every_rule_and_nothing_is_skipped(tmp_path: Path, dialect: str) -> None:
     schema = shop(dialect)
@@ -95,6 +103,7 @@ def row(index: int, **changes: Any) -> list[tuple[Any, ...]]:
     return [tuple(r.values()) for r in rows]
 
 
+@pytest.mark.usefixtures("parts")
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -118,6 +127,7 @@ def test_lengths_and_widths_are_rules_only_where_the_database_enforces_them(tmp_
     assert wide["client.age lies in -128 … 127"] == 1
 
 
+@pytest.mark.usefixtures("parts")
 def test_composite_keys_are_compared_as_a_whole(tmp_path: Path) -> None:
     """(2, 2) has a client 2 and an order number 2, but no order (2, 2)."""
     found = broken(tmp_path / "a", shop(), line=[(2, 2, None), (1, 1, None), (None, 7, None)])
@@ -134,6 +144,7 @@ def test_a_text_key_may_refer_to_a_number(tmp_path: Path) -> None:
     assert [(r.checked, r.violations) for r in report.of("referential_integrity")] == [(2, 1)]
 
 
+@pytest.mark.usefixtures("parts")
 def test_a_partial_unique_index_binds_only_its_rows(tmp_path: Path) -> None:
     table = Table("t", "t", (Column("a", INT, "INTEGER"), Column("live", INT, "INTEGER")), indexes=(Index("i", ("a",), True, "live = 1"),))
     schema = DatabaseSchema("sqlite", (table,))
@@ -149,6 +160,7 @@ def test_a_check_that_cannot_be_evaluated_is_skipped_with_a_reason(tmp_path: Pat
         assert result.skipped and result.checked == 0 and result.violations == 0
 
 
+@pytest.mark.usefixtures("parts")
 def test_a_missing_or_mistyped_column_breaks_conformance(tmp_path: Path) -> None:
     made = DatabaseSchema("sqlite", (Table("t", "t", (Column("a", TEXT), Column("c", TEXT))),))
     wanted = Table("t", "t", (Column("a", INT), Column("b", INT, nullable=False)))

@@ -92,6 +92,13 @@ class TableBundle:
         with _damaged(self.directory / self._entry(table).file) as path:
             return pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
 
+    def arrow_schema(self, table: str) -> pa.Schema:
+        """The columns of the table as they are stored."""
+        import pyarrow.parquet as pq
+
+        with _damaged(self.directory / self._entry(table).file) as path:
+            return pq.read_schema(path)
+
     def batches(self, table: str, rows: int = ROW_GROUP) -> Iterator[pa.RecordBatch]:
         """The table in order, at most `rows` rows at a time, with memory bounded by a row group."""
         import pyarrow.parquet as pq
