@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from synth_pipeline.keys import parent_rows, reference_columns
+from synth_pipeline.keys import combined_codes, complete_rows, parent_rows, reference_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +56,8 @@ class Side:
     Attributes:
         values: per feature, shape (rows,): float64 with NaN, or int64 codes.
         parents: per foreign key id the number of the parent's row, -1 for none.
+        dangling: per foreign key id whether the row refers to a parent that is not there; only keys with such rows.
+        first: the number of the first row with the same primary key; None where all differ, or there is none.
         nulls: NULL share of every stored column.
         lengths: lengths of texts that are no features.
     """
@@ -63,6 +65,8 @@ class Side:
     rows: int
     values: dict[str, Array] = field(default_factory=dict)
     parents: dict[str, Array] = field(default_factory=dict)
+    dangling: dict[str, Array] = field(default_factory=dict)
+    first: Array | None = None
     nulls: dict[str, float] = field(default_factory=dict)
     lengths: dict[str, Array] = field(default_factory=dict)
 
@@ -146,22 +150,38 @@ def build_frame(schema: DatabaseSchema, metadata: SynthesisMetadata, real: Table
     frame = Frame(schema, metadata, tables, seed)
     for fk in schema.foreign_keys:
         for bundle, side in ((real, tables[fk.table].real), (synthetic, tables[fk.table].synthetic)):
-            side.parents[fk.id] = _links(schema, fk, bundle)
+            side.parents[fk.id], dangling = _links(schema, fk, bundle)
+            if dangling.any():
+                side.dangling[fk.id] = dangling
     return frame
 
 
-def _links(schema: DatabaseSchema, fk: ForeignKey, bundle: TableBundle) -> Array:
+def _links(schema: DatabaseSchema, fk: ForeignKey, bundle: TableBundle) -> tuple[Array, Array]:
+    """The parent's row of every child row, and which rows refer to one that is not there."""
     import numpy as np
 
     stored = {t: {c.name for c in schema.table(t).stored_columns} for t in (fk.table, fk.parent)}
     if not (stored[fk.table].issuperset(fk.columns) and stored[fk.parent].issuperset(fk.parent_columns)):
-        return np.full(bundle.rows(fk.table), -1, dtype=np.int64)
+        n = bundle.rows(fk.table)
+        return np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=bool)
     child, parent = bundle.read(fk.table, tuple(dict.fromkeys(fk.columns))), bundle.read(fk.parent, tuple(dict.fromkeys(fk.parent_columns)))
     left, right = reference_columns(schema, fk.table, fk.columns, child, fk.parent, fk.parent_columns, parent)
     notes = [bundle.annotations(t) for t in (fk.table, fk.parent)]
     if all(n is not None and "part" in n.column_names for n in notes):  # rows of two databases, each with keys of its own
         left, right = ([*side, n.column("part")] for side, n in zip((left, right), notes, strict=True) if n is not None)
-    return parent_rows(left, right)
+    found = parent_rows(left, right)
+    return found, complete_rows(left) & (found < 0)
+
+
+def _first_rows(table: Table, bundle: TableBundle) -> Array | None:
+    import numpy as np
+
+    key = table.primary_key
+    if not key or not {c.name for c in table.stored_columns}.issuperset(key) or bundle.rows(table.id) == 0:
+        return None
+    codes = combined_codes(list(bundle.read(table.id, key).columns))
+    _, first, place = np.unique(codes, return_index=True, return_inverse=True)
+    return None if len(first) == len(codes) else first[place]
 
 
 def _table_frame(schema: DatabaseSchema, metadata: SynthesisMetadata, table: Table, real: TableBundle, synthetic: TableBundle) -> TableFrame:
@@ -186,6 +206,7 @@ def _table_frame(schema: DatabaseSchema, metadata: SynthesisMetadata, table: Tab
     frame = TableFrame(
         table.id, {}, tuple(c for c, m_ in about.items() if m_.pii), (), tuple(keys), Side(n), Side(m), np.flatnonzero(core), holdout, entity
     )
+    frame.synthetic.first = _first_rows(table, synthetic)
     texts = []
     for column in table.stored_columns:
         a, b = real.read(table.id, [column.name]).column(0), synthetic.read(table.id, [column.name]).column(0)

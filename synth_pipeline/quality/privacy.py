@@ -10,7 +10,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from synth_pipeline.quality.disclosure import Disclosure, measure_disclosure
 from synth_pipeline.quality.frames import FEW
+from synth_pipeline.quality.points import ranks_of, standing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +45,8 @@ class TablePrivacy:
         rare, rare_kept: real categories with fewer than ten rows, and how many of them the synthetic rows hold.
         unique_combinations: share of synthetic rows whose combination of categories exactly one training row has;
             `unique_expected` the same for held-out rows.
+        disclosure: how well columns can be guessed from the synthetic rows, those marked sensitive first.
+        unmeasured: columns marked sensitive whose values are not compared, or not without more held-out rows.
     """
 
     table: str
@@ -61,6 +65,8 @@ class TablePrivacy:
     rare_kept: int = 0
     unique_combinations: float | None = None
     unique_expected: float | None = None
+    disclosure: list[Disclosure] = field(default_factory=list)
+    unmeasured: list[str] = field(default_factory=list)
     level: str | None = None
     reason: str = ""
 
@@ -77,9 +83,17 @@ def measure(
             _copies(frame, table, figures)
             _nearest(frame, table, figures)
             _rare(table, figures)
+            figures.disclosure = measure_disclosure(frame, table)
+        _unmeasured(frame, table, figures)
         figures.level, figures.reason = _level(figures, mechanisms)
         found.append(figures)
     return found
+
+
+def _unmeasured(frame: Frame, table: TableFrame, figures: TablePrivacy) -> None:
+    about = frame.metadata.tables[table.id].columns if table.id in frame.metadata.tables else {}
+    measured = {d.column for d in figures.disclosure}
+    figures.unmeasured = [c for c, m in about.items() if m.sensitive and c not in measured]
 
 
 def overall(tables: Sequence[TablePrivacy]) -> str | None:
@@ -100,10 +114,14 @@ def _level(t: TablePrivacy, mechanisms: str) -> tuple[str | None, str]:
         return LEVELS[0], f"{excess:.0%} more rows equal a real row than chance explains"
     if t.nearer_low is not None and t.nearer_low > 0.6:
         return LEVELS[0], f"{t.nearer:.0%} of the rows lie nearer to a training row than to a held-out row"
+    if guessed := _guessed(t, 0.1):
+        return LEVELS[0], guessed
     if excess > 0.02:
         return LEVELS[1], f"{excess:.1%} more rows equal a real row than chance explains"
     if t.nearer_low is not None and t.nearer_low > 0.52:
         return LEVELS[1], f"{t.nearer:.0%} of the rows lie nearer to a training row than to a held-out row"
+    if guessed := _guessed(t, 0.03):
+        return LEVELS[1], guessed
     if mechanisms == "none":
         return LEVELS[2], "no leak measured; the synthesizer's protections were off"
     if mechanisms == "unknown":
@@ -115,6 +133,14 @@ def _level(t: TablePrivacy, mechanisms: str) -> tuple[str | None, str]:
     if mechanisms == "strict":
         return LEVELS[4], "no leak measured; strict protections"
     return LEVELS[3], "no leak measured; standard protections"
+
+
+def _guessed(t: TablePrivacy, least: float) -> str | None:
+    """In words, the column that is guessed right clearly more often for rows that were learned from than for others."""
+    worst = max(t.disclosure, key=lambda d: d.low, default=None)
+    if worst is None or worst.low <= least:
+        return None
+    return f"{worst.column} is guessed right for {worst.learned:.0%} of the rows learned from, but for {worst.unseen:.0%} of others"
 
 
 # --- personal values ---------------------------------------------------------------------------------------------------
@@ -278,11 +304,7 @@ class _Encoder:
     """Rows as points: ranks in 0..1 of the real values, categories one-hot so that a difference counts as one."""
 
     def __init__(self, table: TableFrame) -> None:
-        import numpy as np
-
-        self._features = list(table.features.values())
-        numbers = {f.name: table.real.values[f.name] for f in self._features if f.kind != "category"}
-        self._sorted = {name: np.sort(x[~np.isnan(x)]) for name, x in numbers.items()}
+        self._features, self._ranks = list(table.features.values()), ranks_of(table)
 
     def __call__(self, values: dict[str, Array], rows: Array) -> Array:
         import numpy as np
@@ -293,9 +315,7 @@ class _Encoder:
             if feature.kind == "category":
                 parts.append(np.eye(ONE_HOT + 1)[np.minimum(x, ONE_HOT)][:, : min(feature.size, ONE_HOT + 1)] * np.sqrt(0.5))
             else:
-                known = self._sorted[feature.name]
-                rank = np.searchsorted(known, x) / max(1, len(known))
-                parts.append(np.where(np.isnan(x), -1.0, rank)[:, None])
+                parts.append(standing(feature, x, self._ranks)[:, None])
         return np.hstack(parts)
 
 

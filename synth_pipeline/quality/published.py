@@ -1,4 +1,4 @@
-"""SDMetrics' multi-table QualityReport, as published, on the same rows: so that results can be compared with anyone's.
+"""SDMetrics' multi-table QualityReport and DiagnosticReport, as published, on the same rows: to compare with anyone's results.
 
 Its own definitions, thresholds and averages; keys are handed over as row numbers, so that composite keys count too. Our
 own scores do not belong here.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,21 +23,34 @@ EXACT_ROWS = 20_000
 _SDTYPES = {"number": "numerical", "date": "numerical", "category": "categorical"}
 """Dates go in as seconds: SDMetrics treats both alike, and pandas cannot hold the year 9999 that stands for "until now"."""
 PROPERTIES = ("Column Shapes", "Column Pair Trends", "Cardinality", "Intertable Trends")
+DIAGNOSTIC = ("Data Validity", "Data Structure", "Relationship Validity")
 
 
 @dataclass(frozen=True)
 class Published:
-    """The four property scores and their mean, in 0..1; None where SDMetrics has nothing to score, or `failed` to."""
+    """Scores in 0..1; None where SDMetrics has nothing to score, or `failed` to.
+
+    Attributes:
+        overall: the mean of the four `properties` of its QualityReport.
+        all_pairs: the two trends over all pairs, also those that its thresholds leave out.
+        diagnostic: the three properties of its DiagnosticReport.
+        exact: no table was sampled.
+    """
 
     overall: float | None
     properties: dict[str, float | None]
     exact: bool
     version: str
     failed: tuple[str, ...] = ()
+    all_pairs: dict[str, float | None] = field(default_factory=dict)
+    diagnostic: dict[str, float | None] = field(default_factory=dict)
 
 
-def published_scores(frame: Frame) -> Published:
-    """SDMetrics' scores for the tables that hold rows on both sides; self references are left out, as it cannot take them."""
+def published_scores(frame: Frame, *, whole: bool = True) -> Published:
+    """SDMetrics' scores for the tables that hold rows on both sides; self references are left out, as it cannot take them.
+
+    `whole` says that the synthetic tables had all columns; else their structure is not scored, for here they have them.
+    """
     import sdmetrics
     from sdmetrics.reports.multi_table import _properties as properties
     from sdmetrics.reports.utils import DEFAULT_REAL_ASSOCIATION_THRESHOLD, DEFAULT_REAL_CORRELATION_THRESHOLD
@@ -45,55 +58,67 @@ def published_scores(frame: Frame) -> Published:
     tables = [t for t in frame.tables.values() if t.real.rows and t.synthetic.rows]
     if not tables:
         return Published(None, dict.fromkeys(PROPERTIES), True, sdmetrics.__version__)
-    exact, failed = _fits(tables), []
-    metadata, keys = _metadata(frame, tables)
-    sides = [{t.id: _table(frame, t, side, keys[t.id]) for t in tables} for side in ("real", "synthetic")]
-    sampled = sides if exact else [{t.id: _sampled(frame, t.id, s[t.id]) for t in tables} for s in sides]
-    found: dict[str, float | None] = {}
-    makers = (properties.ColumnShapes, properties.ColumnPairTrends, properties.Cardinality, properties.InterTableTrends)
-    for name, maker in zip(PROPERTIES, makers, strict=True):
-        measure = maker()
-        for threshold, value in (
-            ("real_correlation_threshold", DEFAULT_REAL_CORRELATION_THRESHOLD), ("real_association_threshold", DEFAULT_REAL_ASSOCIATION_THRESHOLD),
-        ):  # fmt: skip
-            if hasattr(measure, threshold):
-                setattr(measure, threshold, value)
+    work = _Work(frame, tables)
+    limits = DEFAULT_REAL_CORRELATION_THRESHOLD, DEFAULT_REAL_ASSOCIATION_THRESHOLD
+    trends = properties.ColumnPairTrends, properties.InterTableTrends
+    makers = (properties.ColumnShapes, trends[0], properties.Cardinality, trends[1])
+    found = {name: work.score(name, maker, limits) for name, maker in zip(PROPERTIES, makers, strict=True)}
+    all_pairs = {name: work.score(name, maker, (0.0, 0.0)) for name, maker in zip((PROPERTIES[1], PROPERTIES[3]), trends, strict=True)}
+    checks = (properties.DataValidity, properties.Structure, properties.RelationshipValidity)
+    diagnostic = {name: work.score(name, maker) for name, maker in zip(DIAGNOSTIC, checks, strict=True) if whole or name != "Data Structure"}
+    known = [v for v in found.values() if v is not None]
+    overall = sum(known) / len(known) if known else None
+    return Published(overall, found, work.exact, sdmetrics.__version__, tuple(dict.fromkeys(work.failed)), all_pairs, diagnostic)
+
+
+class _Work:
+    """The tables as data frames, whole and sampled, and what could not be scored."""
+
+    def __init__(self, frame: Frame, tables: list[TableFrame]) -> None:
+        self.frame, self.exact = frame, _fits(tables)
+        self.failed: list[str] = []
+        self.metadata, keys = _metadata(frame, tables)
+        self.sides = [{t.id: _table(t, side, keys[t.id]) for t in tables} for side in ("real", "synthetic")]
+        self.sampled = self.sides if self.exact else [{t.id: _sampled(frame, t.id, s[t.id]) for t in tables} for s in self.sides]
+
+    def score(self, name: str, maker: Any, limits: tuple[float, float] | None = None) -> float | None:
+        """One property; `limits` are its thresholds of real correlation and association."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                if name == "Intertable Trends" and not exact:
-                    scores = [_between(maker, frame, r, sides, metadata, measure) for r in metadata["relationships"]]
+                if name == "Intertable Trends" and not self.exact:
+                    scores = [self._between(maker, r, limits) for r in self.metadata["relationships"]]
                     known = [s for s, n in scores for _ in range(n) if s is not None]
-                    found[name] = sum(known) / len(known) if known else None
-                else:
-                    real, synthetic = sides if name == "Cardinality" else sampled
-                    found[name] = _number(measure.get_score(real, synthetic, metadata))
+                    return sum(known) / len(known) if known else None
+                real, synthetic = self.sampled if name in ("Column Shapes", "Column Pair Trends", "Intertable Trends") else self.sides
+                return _number(_limited(maker, limits).get_score(real, synthetic, self.metadata))
         except Exception as e:  # a comparison with another tool must not cost the report
             logger.warning("SDMetrics could not compute %s (%s).", name, type(e).__name__)
-            found[name] = None
-            failed.append(name)
-    known_scores = [v for v in found.values() if v is not None]
-    return Published(sum(known_scores) / len(known_scores) if known_scores else None, found, exact, sdmetrics.__version__, tuple(failed))
+            self.failed.append(name)
+            return None
+
+    def _between(self, maker: Any, relationship: dict[str, Any], limits: tuple[float, float] | None) -> tuple[float | None, int]:
+        """Intertable trends of one relationship, with the child sampled and the parent whole: (mean, pairs that count)."""
+        measure = _limited(maker, limits)
+        child, parent = relationship["child_table_name"], relationship["parent_table_name"]
+        real, synthetic = ({child: _sampled(self.frame, child, s[child]), parent: s[parent]} for s in self.sides)
+        part = {"tables": {t: self.metadata["tables"][t] for t in (child, parent)}, "relationships": [relationship]}
+        score = _number(measure.get_score(real, synthetic, part))
+        counted = measure.details
+        if "Meets Threshold?" in counted:
+            counted = counted[counted["Meets Threshold?"].astype("boolean").fillna(False)]
+        return score, len(counted)
+
+
+def _limited(maker: Any, limits: tuple[float, float] | None) -> Any:
+    measure = maker()
+    if limits is not None and hasattr(measure, "real_correlation_threshold"):
+        measure.real_correlation_threshold, measure.real_association_threshold = limits
+    return measure
 
 
 def _fits(tables: list[TableFrame]) -> bool:
     return all(max(t.real.rows, t.synthetic.rows) <= EXACT_ROWS for t in tables)
-
-
-def _between(
-    maker: Any, frame: Frame, relationship: dict[str, Any], sides: list[dict[str, pd.DataFrame]], metadata: dict[str, Any], like: Any
-) -> Any:
-    """Intertable trends of one relationship, with the child sampled and the parent whole: (mean, pairs that count)."""
-    measure = maker()
-    measure.real_correlation_threshold, measure.real_association_threshold = like.real_correlation_threshold, like.real_association_threshold
-    child, parent = relationship["child_table_name"], relationship["parent_table_name"]
-    real, synthetic = ({child: _sampled(frame, child, s[child]), parent: s[parent]} for s in sides)
-    part = {"tables": {t: metadata["tables"][t] for t in (child, parent)}, "relationships": [relationship]}
-    score = _number(measure.get_score(real, synthetic, part))
-    counted = measure.details
-    if "Meets Threshold?" in counted:
-        counted = counted[counted["Meets Threshold?"].astype("boolean").fillna(False)]
-    return score, len(counted)
 
 
 def _number(value: Any) -> float | None:
@@ -121,7 +146,7 @@ def _metadata(frame: Frame, tables: list[TableFrame]) -> tuple[dict[str, Any], d
     return {"tables": described, "relationships": relationships, "METADATA_SPEC_VERSION": "V1"}, keys
 
 
-def _table(frame: Frame, table: TableFrame, side: str, keys: list[str]) -> pd.DataFrame:
+def _table(table: TableFrame, side: str, keys: list[str]) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
@@ -133,9 +158,10 @@ def _table(frame: Frame, table: TableFrame, side: str, keys: list[str]) -> pd.Da
             columns[name] = ("c" + pd.Series(values.astype(str)).astype(object)).where(values != 0, None)
         else:
             columns[name] = pd.Series(values)
-    columns["__row"] = pd.Series(np.arange(source.rows), dtype="float64")
+    columns["__row"] = pd.Series(np.arange(source.rows) if source.first is None else source.first, dtype="float64")
     for fk in keys:
-        columns[f"__{fk}"] = pd.Series(np.where(source.parents[fk] >= 0, source.parents[fk], np.nan), dtype="float64")
+        links = np.where(source.parents[fk] >= 0, source.parents[fk], np.nan)
+        columns[f"__{fk}"] = pd.Series(np.where(source.dangling[fk], -1.0, links) if fk in source.dangling else links, dtype="float64")
     return pd.DataFrame(columns)
 
 

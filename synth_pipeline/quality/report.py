@@ -67,8 +67,7 @@ def build_report(
     from synth_pipeline.quality.summary import render_summary
 
     start = time.perf_counter()
-    measured = _measure(schema, metadata, real, synthetic, population, integrity, facts, seed, progress or Silent())
-    measured.differences = list(differences)
+    measured = _measure(schema, metadata, real, synthetic, population, integrity, facts, differences, seed, progress or Silent())
     findings = find(measured)
     made = {"package_version": __version__, "created_at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
     facts = {**made, **facts, "report_seconds": round(time.perf_counter() - start, 1)}
@@ -79,7 +78,7 @@ def build_report(
 
 def _measure(
     schema: DatabaseSchema, metadata: SynthesisMetadata, real: TableBundle, synthetic: TableBundle, population: PopulationStats,
-    integrity: IntegrityReport, facts: Mapping[str, Any], seed: int, progress: Progress,
+    integrity: IntegrityReport, facts: Mapping[str, Any], differences: Sequence[str], seed: int, progress: Progress,
 ) -> Measured:  # fmt: skip
     with progress.step("Report", total=9) as step:
         frame = build_frame(schema, metadata, real, synthetic, seed=seed)
@@ -102,15 +101,16 @@ def _measure(
         preserved = {*facts.get("preserve", ()), *about.get("reference_tables", ())}
         privacy = measure(frame, real, synthetic, preserved=preserved, mechanisms=str(facts.get("privacy", "standard")))
         step.advance(note="SDMetrics")
-        published = published_scores(frame)
+        published = published_scores(frame, whole=not any(line.endswith("is missing") for line in differences))
         step.advance()
         scale = float(facts.get("scale") or 1.0)
         asked = facts.get("rows") or {}
         expected = {t: float(asked.get(t, scale * n)) for t, n in population.rows.items() if t not in preserved}
         step.advance()
     return Measured(
-        frame, tables, individual, across, cardinality, trends, siblings, detection, times, queries, privacy, integrity, published, plots, expected
-    )
+        frame, tables, individual, across, cardinality, trends, siblings, detection, times, queries, privacy, integrity, published, plots, expected,
+        list(differences),
+    )  # fmt: skip
 
 
 # --- figures -----------------------------------------------------------------------------------------------------------

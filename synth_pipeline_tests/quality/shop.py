@@ -149,11 +149,19 @@ def training_rows(shop: Shop, bundle: TableBundle) -> Shop:
     return Shop(kept[0], kept[1])
 
 
+def sensitive(table: str, *columns: str) -> SynthesisMetadata:
+    """The shop's metadata with columns marked sensitive."""
+    old = METADATA.tables[table]
+    marked = {n: c.model_copy(update={"sensitive": n in columns}) for n, c in old.columns.items()}
+    return METADATA.model_copy(update={"tables": {**METADATA.tables, table: old.model_copy(update={"columns": marked})}})
+
+
 def report_on(
-    real: TableBundle, synthetic: TableBundle, *, checks: ChecksConfig | None = None, facts: Mapping[str, Any] | None = None
-) -> QualityReport:
+    real: TableBundle, synthetic: TableBundle, *, checks: ChecksConfig | None = None, facts: Mapping[str, Any] | None = None,
+    metadata: SynthesisMetadata = METADATA,
+) -> QualityReport:  # fmt: skip
     """The report of two bundles of the shop."""
-    integrity = evaluate(synthetic, derive_rules(SCHEMA, METADATA), SCHEMA)
+    integrity = evaluate(synthetic, derive_rules(SCHEMA, metadata), SCHEMA)
     population = PopulationStats(rows={t: real.rows(t) for t in SCHEMA.table_ids})
     given = {"source": "shop", "identifier": "shop-1", "seed": 0, "seconds": {"fit": 1.5}, "privacy": "standard", **(facts or {})}
-    return build_report(SCHEMA, METADATA, real, synthetic, population, integrity=integrity, facts=given, checks=checks or ChecksConfig())
+    return build_report(SCHEMA, metadata, real, synthetic, population, integrity=integrity, facts=given, checks=checks or ChecksConfig())

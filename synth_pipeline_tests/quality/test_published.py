@@ -24,12 +24,15 @@ from synth_pipeline_tests.quality import shop
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_sdmetrics_on_plain_tables_gives_the_same_property_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact: bool) -> None:
-    """Its QualityReport on ordinary data frames with ordinary keys; the way for large tables agrees where nothing needs sampling."""
+    """Its reports on ordinary data frames with ordinary keys; the way for large tables agrees where nothing needs sampling."""
     import pandas as pd
-    from sdmetrics.reports.multi_table import QualityReport
+    from sdmetrics.reports.multi_table import DiagnosticReport, QualityReport
 
     real, made = shop.make(1), shop.make(2)
     made.orders["tax"] = np.random.default_rng(0).permutation(made.orders["tax"])
+    made.orders["amount"][5:15] = -1.0  # below every real amount
+    made.orders["customer_id"] = np.r_[np.full(20, 999_999), made.orders["customer_id"][20:]]
+    made.customer["id"] = np.r_[made.customer["id"][:-3], [1, 1, 2]]
     frame = build_frame(shop.SCHEMA, shop.METADATA, shop.write(real, tmp_path / "a"), shop.write(made, tmp_path / "b"))
     metadata: dict[str, Any] = {
         "tables": {
@@ -60,7 +63,16 @@ def test_sdmetrics_on_plain_tables_gives_the_same_property_scores(tmp_path: Path
     if not exact:
         monkeypatch.setattr("synth_pipeline.quality.published._fits", lambda tables: False)
     ours = published_scores(frame)
-    assert ours.exact is exact
+    assert ours.exact is exact and not ours.failed
+    diagnostic = DiagnosticReport()
+    diagnostic.generate(*tables, metadata, verbose=False)
+    checked = {r["Property"]: r["Score"] for _, r in diagnostic.get_properties().iterrows()}
+    assert ours.diagnostic == pytest.approx(checked, abs=1e-6) and checked["Relationship Validity"] < 1 > checked["Data Validity"]
+    free = QualityReport()
+    free.real_correlation_threshold = free.real_association_threshold = 0
+    free.generate(*tables, metadata, verbose=False)
+    every = {r["Property"]: r["Score"] for _, r in free.get_properties().iterrows()}
+    assert ours.all_pairs == pytest.approx({name: every[name] for name in ours.all_pairs}, abs=1e-6)
     assert set(expected) == set(PROPERTIES)
     for name in PROPERTIES:
         assert ours.properties[name] == pytest.approx(expected[name], abs=1e-6), name
