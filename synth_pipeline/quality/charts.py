@@ -109,7 +109,7 @@ def degree_chart(real: Sequence[tuple[int, float]], synthetic: Sequence[tuple[in
 def heat_map(names: Sequence[str], cells: dict[tuple[str, str], tuple[float, str]], title: str) -> str:
     """A triangle of squares, one per pair; `cells` holds a loss in 0..1 (0: at the ceiling) and a text."""
     size = 20 if len(names) <= 18 else 15
-    left = 7 + 6.1 * min(20, max(len(n) for n in names))
+    left = 9 + 6.7 * min(20, max(len(n) for n in names))
     body = ""
     for i, a in enumerate(names[1:], start=1):
         y = (i - 1) * size

@@ -17,7 +17,9 @@ HEAD, LINE, FOOT = 34.0, 18.0, 8.0
 LAYER_GAP, BOX_GAP, PART_GAP = 92.0, 22.0, 48.0
 GRID_WIDTH = 1_250.0
 _LOWEST = 640.0
-_CHARACTER = 7.0
+_TITLE_CHARACTER, _KEY_CHARACTER = 8.9, 7.3
+"""Widths of letters in the widest of the fonts that the page may be shown in."""
+_SCORE = 34.0
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,9 @@ def _lines(schema: DatabaseSchema, table: Table) -> list[tuple[tuple[str, ...], 
 
 def _size(schema: DatabaseSchema, table: Table) -> tuple[float, float]:
     lines = _lines(schema, table)
-    longest = max([len(table.id) + 5, *(min(len(", ".join(c)), 34) + 4 for c, _, _ in lines)])
-    return max(130.0, longest * _CHARACTER + 20), HEAD + LINE * len(lines) + FOOT
+    longest = max((min(len(", ".join(c)), 34) for c, _, _ in lines), default=0)
+    width = max(130.0, 22 + _TITLE_CHARACTER * len(table.id) + _SCORE, 42 + _KEY_CHARACTER * longest)
+    return width, HEAD + LINE * len(lines) + FOOT
 
 
 def _parts(schema: DatabaseSchema) -> tuple[list[list[str]], list[str]]:

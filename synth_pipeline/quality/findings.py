@@ -10,6 +10,7 @@ from synth_pipeline.quality.privacy import LEVELS
 
 if TYPE_CHECKING:
     from synth_pipeline.quality.measured import Measured
+    from synth_pipeline.quality.scores import PairScore
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Finding:
     """One thing to look at.
 
     Attributes:
-        area: integrity, schema, privacy, size, shape, nulls, pairs, cardinality, trends, siblings, detection, time or use.
+        area: integrity, schema, rules, privacy, size, shape, nulls, pairs, cardinality, trends, siblings, detection, time or use.
         severity: larger is worse; from 5 on it is a matter of safety or correctness.
         text: one plain line, without values of the data.
         anchor: the section of the page that shows more.
@@ -54,6 +55,14 @@ def _gap(score: float | None, ceiling: float | None) -> float:
     return 0.0 if score is None else (1.0 if ceiling is None else ceiling) - score
 
 
+def _beside(score: float | None, ceiling: float | None) -> str:
+    return f"likeness {0 if score is None else score:.2f}, real rows {1 if ceiling is None else ceiling:.2f}"
+
+
+def _pair(area: str, p: PairScore) -> str:
+    return p.a if area == "siblings" else f"{p.a} with {p.b}"
+
+
 def _all(m: Measured) -> Iterator[Finding]:
     yield from _safety(m)
     yield from _tables(m)
@@ -61,17 +70,19 @@ def _all(m: Measured) -> Iterator[Finding]:
     for d in m.detection:
         gap = d.auc - max(0.5, d.ceiling or 0.5)
         if gap > 0.08:
-            telling = f"; what gives them away: {', '.join(name for name, _ in d.features[:3])}" if d.features else ""
-            yield Finding(
-                "detection",
-                1.6 * gap,
-                f"{d.table}: a classifier tells real from synthetic rows with AUC {d.auc:.2f} ({d.scope}){telling}",
-                "detection",
-            )
+            telling = f", mostly by {', '.join(name for name, _ in d.features[:3])}" if d.features else ""
+            seen = "that also sees related rows " if d.scope == "with relatives" else ""
+            text = f"{d.table}: a classifier {seen}tells real from synthetic rows (AUC {d.auc:.2f}){telling}"
+            yield Finding("detection", 1.6 * gap, text, "detection")
     for t in m.time:
         gap = _gap(t.score, t.ceiling)
         if gap > 0.05:
-            yield Finding("time", 2.2 * gap, f"{t.table}: {t.text} — likeness {t.score:.2f}, real data reach {t.ceiling or 1:.2f}", "time")
+            text = (
+                f"{t.table}: {t.text} in {t.synthetic or 0:.0%} of the rows instead of {t.real or 0:.0%}"
+                if t.kind == "order"
+                else f"{t.table}: {t.text} differ ({_beside(t.score, t.ceiling)})"
+            )
+            yield Finding("time", 2.2 * gap, text, "time")
     for q in m.use:
         gap = _gap(q.score, q.ceiling)
         if gap > 0.1:
@@ -100,11 +111,18 @@ def _safety(m: Measured) -> Iterator[Finding]:
             yield Finding("privacy", 2.0, f"{p.table}: {p.reason}", "privacy")
         for d in p.disclosure:
             if d.sensitive and d.low > 0:
-                text = f"{p.table}.{d.column} is sensitive, and guessed right for {d.learned:.0%} of the rows learned from, for {d.unseen:.0%} of others"
-                yield Finding("privacy", 4.0, text, "privacy")
+                rates = f"{d.learned:.0%} of the rows learned from, for {d.unseen:.0%} of others"
+                yield Finding("privacy", 4.0, f"{p.table}.{d.column} is sensitive, and guessed right for {rates}", "privacy")
         if p.unmeasured:
-            text = f"{p.table}: whether {', '.join(p.unmeasured)} can be guessed was not measured; it takes held-out rows and columns that are compared"
-            yield Finding("privacy", 0.9, text, "privacy")
+            why = "it takes held-out rows and columns that are compared"
+            yield Finding("privacy", 0.9, f"{p.table}: whether {', '.join(p.unmeasured)} can be guessed was not measured; {why}", "privacy")
+
+
+    for x in m.discovered:
+        share = x.violations / max(1, x.checked)
+        if share > 0.01:
+            text = f"{x.text} in every real row, but not in {share:.0%} of the synthetic ones"
+            yield Finding("rules", 2 * share * _weight(x.checked), text, "integrity")
 
 
 def _tables(m: Measured) -> Iterator[Finding]:
@@ -125,7 +143,7 @@ def _tables(m: Measured) -> Iterator[Finding]:
                 yield Finding(
                     "shape",
                     2 * gap * weight,
-                    f"{t.table}.{c.column}: the distribution is off — likeness {c.score:.2f}, real data reach {c.ceiling or 1:.2f}",
+                    f"{t.table}.{c.column}: its values are distributed differently ({_beside(c.score, c.ceiling)})",
                     anchor,
                 )
             if c.null_gap > 0.05 and min(t.rows_real, t.rows_synthetic) >= 20:
@@ -138,7 +156,7 @@ def _tables(m: Measured) -> Iterator[Finding]:
                 yield Finding(
                     "pairs",
                     (1.8 if p.strong else 1.0) * gap * weight,
-                    f"{t.table}: the trend between {p.a} and {p.b} is off — {p.score:.2f}, real data reach {p.ceiling or 1:.2f}",
+                    f"{t.table}: {p.a} and {p.b} do not go together as they should ({_beside(p.score, p.ceiling)})",
                     anchor,
                 )
 
@@ -148,7 +166,7 @@ def _between(m: Measured) -> Iterator[Finding]:
         gap = _gap(c.score, c.ceiling)
         if gap > 0.06:
             text = f"{c.table} per {c.parent} ({', '.join(c.columns)}): {c.mean_synthetic:.2f} on average instead of {c.mean_real:.2f}"
-            text += f", likeness {c.score:.2f}"
+            text += f" ({_beside(c.score, c.ceiling)})"
             yield Finding("cardinality", 2.5 * gap * _weight(m.frame.tables[c.parent].real.rows), text, "relationships")
         if abs(c.null_real - c.null_synthetic) > 0.05:
             text = f"{c.table} ({', '.join(c.columns)}) has no {c.parent} in {c.null_synthetic:.0%} of the rows instead of {c.null_real:.0%}"
@@ -157,18 +175,10 @@ def _between(m: Measured) -> Iterator[Finding]:
         for t in trends:
             gap, weight = _gap(t.score, t.ceiling), _weight(t.rows)
             if gap > 0.04:
-                worst = f"; worst: {t.worst[0].a} with {t.worst[0].b}" if t.worst else ""
-                yield Finding(
-                    area,
-                    2.5 * gap * weight,
-                    f"{t.text}: trends across tables are off — {t.score:.2f}, real data reach {t.ceiling or 1:.2f}{worst}",
-                    "relationships",
-                )
+                worst = f", most of all {_pair(area, t.worst[0])}" if t.worst else ""
+                said = "are not as alike as they should be" if area == "siblings" else "do not go together as they should"
+                yield Finding(area, 2.5 * gap * weight, f"{t.text}: rows {said}{worst} ({_beside(t.score, t.ceiling)})", "relationships")
             elif t.worst and t.worst[0].strong and _gap(t.worst[0].score, t.worst[0].ceiling) > 0.08:
                 w = t.worst[0]
-                yield Finding(
-                    area,
-                    2 * _gap(w.score, w.ceiling) * weight,
-                    f"{t.text}: {w.a} no longer goes with {w.b} — {w.score:.2f}, real data reach {w.ceiling or 1:.2f}",
-                    "relationships",
-                )
+                text = f"{t.text}: {_pair(area, w)} no longer {'alike' if area == 'siblings' else 'together'} ({_beside(w.score, w.ceiling)})"
+                yield Finding(area, 2 * _gap(w.score, w.ceiling) * weight, text, "relationships")

@@ -33,8 +33,9 @@ def render_html(measured: Measured, figures: Mapping[str, Any], synthetic: Table
     page = {
         "f": figures, "facts": _facts(figures["facts"]), "verdict": figures["verdict"], "tables": tables,
         "quality_ring": _quality_ring(figures), "levels": LEVELS, "properties": _properties(figures),
+        "disclosure": _disclosure(figures), "combinations": _combinations(figures),
         "diagram": _diagram(measured, figures), "relationships": _relationships(measured, figures, synthetic, masked),
-        "integrity": _integrity(figures), "css": _asset("report.css"), "js": _asset("report.js"), "anchor": table_anchor,
+        "integrity": _integrity(figures), "css": _asset("report.css"), "js": _asset("report.js"), "anchor": table_anchor, "key_anchor": _key_anchor,
     }  # fmt: skip
     return str(_template().render(page))
 
@@ -45,7 +46,14 @@ def _facts(given: Mapping[str, Any]) -> dict[str, Any]:
     about = about if isinstance(about, dict) else {}
     rules = given.get("rules") if isinstance(given.get("rules"), list) else about.get("rules", [])
     shown = ("source", "description", "identifier", "seed", "created_at", "package_version", "report_seconds")
-    return {**{k: given.get(k) for k in shown}, "seconds": given.get("seconds") or {}, "rules": rules, "warnings": about.get("warnings", [])}
+    return {
+        **{k: given.get(k) for k in shown}, "databases": given.get("databases") or {}, "seconds": given.get("seconds") or {},
+        "rules": rules, "warnings": about.get("warnings", []),
+    }  # fmt: skip
+
+
+def _key_anchor(fk: str) -> str:
+    return table_anchor(fk).replace("table-", "fk-", 1)
 
 
 @cache
@@ -56,6 +64,7 @@ def _template() -> Any:
     environment.filters.update(
         pct=lambda x: "–" if x is None else percent(x), two=lambda x: "–" if x is None else f"{x:.2f}", n=lambda x: "–" if x is None else f"{x:,.0f}",
         one=lambda x: "–" if x is None else f"{x:.1f}", three=lambda x: "–" if x is None else f"{x:.3f}", state=state,
+        grade=_grade_state, points=lambda x: "–" if x is None else f"{100 * x:+.0f}",
     )  # fmt: skip
     return environment.from_string(_asset("report.html"))
 
@@ -81,6 +90,19 @@ def _quality_ring(figures: Mapping[str, Any]) -> str:
     quality = figures["verdict"]["quality"]
     score, ceiling = quality["score"], quality["ceiling"]
     return ring(None if score is None else score / 100, None if ceiling is None else ceiling / 100, "–" if score is None else f"{score:.0f}")
+
+
+def _disclosure(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every column that is marked sensitive, and of each table the one that is most at risk beside them."""
+    found = []
+    for p in figures["privacy"]:
+        shown = [d for d in p["disclosure"] if d["sensitive"]] + [d for d in p["disclosure"] if not d["sensitive"]][:1]
+        found += [{**d, "table": p["table"], "state": "poor" if d["low"] > 0.1 else "fair" if d["low"] > 0.03 else "good"} for d in shown]
+    return sorted(found, key=lambda d: (not d["sensitive"], -d["low"]))
+
+
+def _combinations(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [p for p in figures["privacy"] if p["unique_combinations"] or p["unique_expected"] or p["texts_replayed"]]
 
 
 def _properties(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -127,6 +149,9 @@ def _tables(m: Measured, figures: Mapping[str, Any], synthetic: TableBundle, mas
             "name": name, **t, "columns": shown, "pairs": pairs, "heat": _heat(t), "own": own, "relatives": relatives, "privacy": privacy[name],
             "detection_state": _auc_state(relatives.auc, relatives.ceiling) if relatives else "none",
             "preview": table_preview(m.frame, synthetic, name, masked),
+            "parents": sorted({fk.parent for fk in m.frame.schema.table(name).foreign_keys if fk.parent in m.frame.tables}),
+            "children": sorted({fk.table for fk in m.frame.schema.children[name]}),
+            "keys": [fk.id for fk in (*m.frame.schema.table(name).foreign_keys, *m.frame.schema.children[name]) if fk.parent in m.frame.tables],
         })  # fmt: skip
     worst = [(t["rows_real"] < TOO_FEW_ROWS, -_loss(t), i) for i, t in enumerate(found)]
     return [found[i] for _, _, i in sorted(worst)]
@@ -158,7 +183,10 @@ def _relationships(m: Measured, figures: Mapping[str, Any], synthetic: TableBund
     for i, c in enumerate(ranked):
         title = f"{c['table']} per {c['parent']}: children per parent"
         chart = degree_chart(c["real"], c["synthetic"], title) if i < budget and c["score"] is not None else None
-        found.append({**c, "state": state(c["score"], c["ceiling"]), "chart": chart, "preview": joined_preview(m.frame, synthetic, c["fk"], masked)})
+        found.append({
+            **c, "anchor": _key_anchor(c["fk"]), "state": state(c["score"], c["ceiling"]), "chart": chart,
+            "preview": joined_preview(m.frame, synthetic, c["fk"], masked),
+        })  # fmt: skip
     return found
 
 
@@ -177,3 +205,7 @@ def _integrity(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "checked": sum(r["checked"] for r in rules), "violations": sum(r["violations"] for r in rules),
             })  # fmt: skip
     return found
+
+
+def _grade_state(score: float | None) -> str:
+    return "none" if score is None else "good" if score >= 80 else "fair" if score >= 60 else "poor"

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from synth_pipeline.integrity import IntegrityReport
     from synth_pipeline.quality.behaviour import QueryScore, TimeScore
     from synth_pipeline.quality.detection import Detection
+    from synth_pipeline.quality.discovered import Discovered
     from synth_pipeline.quality.frames import Frame
     from synth_pipeline.quality.plots import Plot
     from synth_pipeline.quality.privacy import TablePrivacy
@@ -36,4 +37,5 @@ class Measured:
     published: Published | None
     plots: dict[tuple[str, str], Plot]
     expected_rows: dict[str, float]
+    discovered: list[Discovered] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)

@@ -33,7 +33,5 @@ def standing(feature: Feature, values: Array, ranks: Mapping[str, Array]) -> Arr
 
 def squared_gaps(feature: Feature, a: Array, b: Array) -> Array:
     """Squared distances between all coordinates of `a` and `b`, shape (len(a), len(b)); two categories lie one apart."""
-    if feature.kind == "category":
-        return (a[:, None] != b).astype(a.dtype)
-    gaps: Array = (a[:, None] - b) ** 2
+    gaps: Array = (a[:, None] != b).astype(a.dtype) if feature.kind == "category" else (a[:, None] - b) ** 2
     return gaps

@@ -26,6 +26,8 @@ LEVELS = ("At risk", "Normal", "Good", "Very Good", "Excellent")
 FEWEST_ROWS = 50
 FEWEST_FEATURES = 3
 COPY_FEATURES = 4
+FEWEST_COPIES = 20
+"""In a smaller table there is hardly a row to be made that is not one of its own."""
 NEAREST_TO = 2_000
 NEAREST_FROM = 1_000
 DRAWS = 6
@@ -37,11 +39,13 @@ class TablePrivacy:
     """Figures of one table; shares in 0..1, None where they cannot be measured.
 
     Attributes:
-        copied: share of synthetic rows equal to a training row in every compared column (tables with four or more).
+        copied: share of the `copied_rows` synthetic rows equal to a training row in every compared column (tables with four
+            or more).
         copied_expected: the same for held-out rows, or, without these, for real rows among the other real rows.
         nearer: share of synthetic rows nearer to a training row than to a held-out row (0.5 is ideal), with its 95 % interval.
         replayed: synthetic rows with a personal value that fewer than ten real rows hold; `replayed_columns` says where.
-        texts_replayed: share of synthetic free texts that equal a real text which fewer than ten rows hold.
+        texts_replayed: share of synthetic free texts that equal a training row's text which fewer than ten rows hold;
+            `texts_expected` the same for held-out rows, or, without these, for real rows among the other real rows.
         rare, rare_kept: real categories with fewer than ten rows, and how many of them the synthetic rows hold.
         unique_combinations: share of synthetic rows whose combination of categories exactly one training row has;
             `unique_expected` the same for held-out rows.
@@ -53,6 +57,7 @@ class TablePrivacy:
     preserved: bool = False
     copied: float | None = None
     copied_expected: float | None = None
+    copied_rows: int = 0
     nearer: float | None = None
     nearer_low: float | None = None
     nearer_high: float | None = None
@@ -61,6 +66,7 @@ class TablePrivacy:
     replayed_columns: dict[str, int] = field(default_factory=dict)
     personal_columns: int = 0
     texts_replayed: float | None = None
+    texts_expected: float | None = None
     rare: int = 0
     rare_kept: int = 0
     unique_combinations: float | None = None
@@ -103,25 +109,27 @@ def overall(tables: Sequence[TablePrivacy]) -> str | None:
 
 
 def _level(t: TablePrivacy, mechanisms: str) -> tuple[str | None, str]:
-    excess = max(0.0, (t.copied or 0.0) - (t.copied_expected or 0.0))
+    excess = _excess(t)
     if t.replayed:
         return LEVELS[0], f"{t.replayed:,} {'row repeats' if t.replayed == 1 else 'rows repeat'} a personal value of the source"
     if t.preserved:
         return None, "preserved: its real rows are copied on purpose"
-    if t.copied is None and t.nearer is None and not t.personal_columns:
+    if t.copied is None and t.nearer is None and t.texts_replayed is None and not t.personal_columns:
         return None, "nothing to measure"
     if excess > 0.1:
-        return LEVELS[0], f"{excess:.0%} more rows equal a real row than chance explains"
+        return LEVELS[0], f"at least {excess:.0%} more rows equal a real row than chance explains"
     if t.nearer_low is not None and t.nearer_low > 0.6:
         return LEVELS[0], f"{t.nearer:.0%} of the rows lie nearer to a training row than to a held-out row"
     if guessed := _guessed(t, 0.1):
         return LEVELS[0], guessed
     if excess > 0.02:
-        return LEVELS[1], f"{excess:.1%} more rows equal a real row than chance explains"
+        return LEVELS[1], f"at least {excess:.1%} more rows equal a real row than chance explains"
     if t.nearer_low is not None and t.nearer_low > 0.52:
         return LEVELS[1], f"{t.nearer:.0%} of the rows lie nearer to a training row than to a held-out row"
     if guessed := _guessed(t, 0.03):
         return LEVELS[1], guessed
+    if (t.texts_replayed or 0.0) - (t.texts_expected or 0.0) > 0.1:
+        return LEVELS[1], f"{t.texts_replayed:.0%} of the free texts repeat a rare real text, {t.texts_expected or 0:.0%} of held-out ones do"
     if mechanisms == "none":
         return LEVELS[2], "no leak measured; the synthesizer's protections were off"
     if mechanisms == "unknown":
@@ -133,6 +141,15 @@ def _level(t: TablePrivacy, mechanisms: str) -> tuple[str | None, str]:
     if mechanisms == "strict":
         return LEVELS[4], "no leak measured; strict protections"
     return LEVELS[3], "no leak measured; standard protections"
+
+
+def _excess(t: TablePrivacy) -> float:
+    """How much larger the share of copied rows is than expected, at the lower end of its 95 % interval (Agresti and Coull 1998)."""
+    if t.copied is None or t.copied_expected is None or not t.copied_rows:
+        return 0.0
+    n = t.copied_rows + 4
+    p = (t.copied * t.copied_rows + 2) / n
+    return max(0.0, float(p - 1.96 * (p * (1 - p) / n) ** 0.5) - t.copied_expected)
 
 
 def _guessed(t: TablePrivacy, least: float) -> str | None:
@@ -159,15 +176,35 @@ def _replay(table: TableFrame, real: TableBundle, synthetic: TableBundle, figure
             figures.replayed_columns[column] = int(found.sum())
             hit |= found
     figures.replayed = int(hit.sum())
-    shares, texts = 0, 0
+    _texts(table, real, synthetic, figures)
+
+
+def _texts(table: TableFrame, real: TableBundle, synthetic: TableBundle, figures: TablePrivacy) -> None:
+    """Rare texts that come again, beside how often real texts do."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    repeated, expected = np.zeros(2), np.zeros(2)  # (equal to a rare text, all)
     for column in table.texts:
         if column in table.personal or table.real.rows == 0:
             continue
-        values = synthetic.read(table.id, [column]).column(0)
-        found = _equal_to_rare(real.read(table.id, [column]).column(0), values, personal=False)
-        if found is not None:
-            shares, texts = shares + int(found.sum()), texts + len(values) - values.null_count
-    figures.texts_replayed = shares / texts if texts else None
+        values: Any = real.read(table.id, [column]).column(0)
+        held = pa.array(table.holdout)
+        training, made = values.filter(pc.invert(held)), synthetic.read(table.id, [column]).column(0)
+        found = _equal_to_rare(training, made, personal=False)
+        if found is None:
+            continue
+        repeated += (found.sum(), len(made) - made.null_count)
+        if table.holdout.sum() >= FEWEST_ROWS:
+            unseen = values.filter(held)
+            again = _equal_to_rare(training, unseen, personal=False)
+            expected += (0 if again is None else again.sum(), len(unseen) - unseen.null_count)
+        else:
+            counts = pc.value_counts(values.drop_null()).field("counts").to_numpy()
+            expected += (counts[(counts > 1) & (counts < FEW)].sum(), counts.sum())
+    figures.texts_replayed = float(repeated[0] / repeated[1]) if repeated[1] else None
+    figures.texts_expected = float(expected[0] / expected[1]) if expected[1] else None
 
 
 def _equal_to_rare(real: Any, synthetic: Any, *, personal: bool) -> Array | None:
@@ -224,13 +261,13 @@ def _codes(arrays: Sequence[Array]) -> Array:
 def _copies(frame: Frame, table: TableFrame, figures: TablePrivacy) -> None:
     import numpy as np
 
-    if len(table.features) < COPY_FEATURES:
+    if len(table.features) < COPY_FEATURES or table.real.rows < FEWEST_COPIES:
         return
     n = table.real.rows
     codes = _codes([np.concatenate([table.real.values[f], table.synthetic.values[f]]) for f in table.features])
     real, made = codes[:n], codes[n:]
     training, held = real[~table.holdout], real[table.holdout]
-    figures.copied = float(np.isin(made, training).mean())
+    figures.copied, figures.copied_rows = float(np.isin(made, training).mean()), len(made)
     if len(held) >= FEWEST_ROWS:
         figures.copied_expected = float(np.isin(held, training).mean())
     else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_pipeline.quality.behaviour import score_queries, score_time
 from synth_pipeline.quality.detection import detect
+from synth_pipeline.quality.discovered import discover
 from synth_pipeline.quality.findings import Finding, find
 from synth_pipeline.quality.frames import build_frame
 from synth_pipeline.quality.measured import Measured
@@ -109,7 +110,7 @@ def _measure(
         step.advance()
     return Measured(
         frame, tables, individual, across, cardinality, trends, siblings, detection, times, queries, privacy, integrity, published, plots, expected,
-        list(differences),
+        discover(frame), list(differences),
     )  # fmt: skip
 
 
@@ -135,6 +136,7 @@ def _figures(m: Measured, findings: list[Finding], facts: Mapping[str, Any], che
              "checked": r.checked, "violations": r.violations, "skipped": r.skipped}
             for r in m.integrity.results
         ],
+        "discovered": [dataclasses.asdict(d) for d in m.discovered],
         "privacy": [dataclasses.asdict(p) for p in m.privacy],
         "published": dataclasses.asdict(m.published) if m.published else None,
         "findings": [dataclasses.asdict(f) for f in findings[:40]],
@@ -152,21 +154,44 @@ def _verdict(m: Measured, findings: list[Finding]) -> dict[str, Any]:
     results = m.integrity.results
     nearer = [p.nearer for p in m.privacy if p.nearer is not None]
     level = overall(m.privacy)
+    integrity = {
+        "passed": m.integrity.passed, "rules": len(results), "broken": sum(r.violations > 0 for r in results),
+        "skipped": sum(r.skipped is not None for r in results),
+    }  # fmt: skip
+    ceiling = mean(ceilings)
     return {
-        "integrity": {
-            "passed": m.integrity.passed, "rules": len(results), "broken": sum(r.violations > 0 for r in results),
-            "skipped": sum(r.skipped is not None for r in results),
-        },
+        "headline": _headline(m, integrity["broken"], score, ceiling, level),
+        "integrity": integrity,
         "quality": {"score": score, "grade": grade(score), "individual": alone, "cross_table": across,
-                    "ceiling": mean(ceilings), "tables": len(judged)},
+                    "ceiling": ceiling, "tables": len(judged)},
         "privacy": {
             "level": level, "rank": None if level is None else LEVELS.index(level), "weakest": _weakest(m, level),
             "nearer_max": max(nearer, default=None), "nearer_tables": len(nearer), "replayed": sum(p.replayed for p in m.privacy),
-            "held_out": m.frame.has_holdout,
+            "held_out": m.frame.has_holdout, "guessed_max": max((d.risk for p in m.privacy for d in p.disclosure), default=None),
         },
         "rows_real": sum(t.rows_real for t in m.tables), "rows_synthetic": sum(t.rows_synthetic for t in m.tables),
         "first": [dataclasses.asdict(f) for f in findings[:3]], "more": max(0, len(findings) - 3),
     }  # fmt: skip
+
+
+def _headline(m: Measured, broken: int, score: float | None, ceiling: float | None, level: str | None) -> str:
+    """The verdict in one sentence: what stops the use of the data first, then how like the source they are."""
+    if broken:
+        return f"Not ready to use: {broken} {'rule' if broken == 1 else 'rules'} of the schema {'is' if broken == 1 else 'are'} broken."
+    if level == LEVELS[0]:
+        return "Not safe to hand out: the synthetic rows give real ones away."
+    gap = None if score is None else (100.0 if ceiling is None else ceiling) - score
+    if gap is None:
+        alike = "there is nothing that could be scored value by value"
+    elif gap <= 2:
+        alike = "the rows are as like the source as other real rows are"
+    else:
+        alike = f"the rows are {'close to' if gap <= 8 else 'unlike'} the source, {gap:.0f} points below what real rows reach"
+    apart = max(m.detection, key=lambda d: d.auc - max(0.5, d.ceiling or 0.5), default=None)
+    if apart is not None and apart.auc - max(0.5, apart.ceiling or 0.5) > 0.2:
+        alike += f", though a classifier still tells {apart.table} apart"
+    leak = "little could be measured of privacy" if level in (None, LEVELS[1]) else "no leak was measured"
+    return f"Every rule of the schema holds, {leak}, and {alike}."
 
 
 def _weakest(m: Measured, level: str | None) -> dict[str, str] | None:

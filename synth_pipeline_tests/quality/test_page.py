@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from synth_pipeline.connectors import connect
 from synth_pipeline.errors import ArtifactError
+from synth_pipeline.metadata.infer import infer
 from synth_pipeline.quality.model import QualityReport
+from synth_pipeline_tests.helpers import bundle_of
 from synth_pipeline_tests.quality import shop
 
 OUTPUTS = ("report.html", "report.json", "summary.md")
@@ -117,3 +120,53 @@ def test_a_key_highlights_what_it_is_related_to_and_links_lead_there(saved: Path
     page.locator("ol.first a").first.click()
     assert "#privacy" in page.url
     assert complaints == [] and len(requests) == 1
+
+
+def test_nothing_in_the_diagram_of_77_tables_overlaps(shared_data: Path, browser: Any, tmp_path: Path) -> None:
+    """Measured in the browser, in the font that it has: boxes, titles beside scores, keys inside their boxes."""
+    from synth_pipeline_tests.quality.test_databases import build, cut
+
+    path = shared_data / "ensembl_core.db"
+    schema, bundle = bundle_of(path, tmp_path / "real")
+    connector = connect(f"sqlite:///{path}")
+    metadata = infer(schema, [connector.profile(t) for t in schema.tables])
+    connector.close()
+    few = cut(schema, bundle, tmp_path / "few", 40)
+    build(schema, metadata, few, few).save(tmp_path / "out")
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.goto((tmp_path / "out" / "report.html").as_uri())
+    found = page.evaluate("""() => [...document.querySelectorAll('#diagram .box')].map(b => {
+        const r = x => { const c = x.getBBox(); return [c.x, c.y, c.x + c.width, c.y + c.height] };
+        return {table: b.dataset.table, body: r(b.querySelector('.body')), title: r(b.querySelector('.title')),
+                score: r(b.querySelector('.score')), scored: b.querySelector('.score').textContent !== '',
+                keys: [...b.querySelectorAll('.key text')].map(r)} })""")
+    assert len(found) == 77 and sum(b["scored"] for b in found) > 20
+    for i, a in enumerate(found):
+        left, top, right, bottom = a["body"]
+        for x in (a["title"], *a["keys"]):
+            assert left <= x[0] and x[2] <= right and top <= x[1] and x[3] <= bottom, a["table"]
+        assert not a["scored"] or a["title"][2] < a["score"][0], a["table"]
+        for b in found[:i]:
+            apart = right <= b["body"][0] or b["body"][2] <= left or bottom <= b["body"][1] or b["body"][3] <= top
+            assert apart, (a["table"], b["table"])
+    page.fill("#find-table", "exon_tr")
+    assert page.locator("#diagram .box.found").evaluate_all("xs => xs.map(x => x.dataset.table)") == ["exon_transcript"]
+    page.click("#zoom-fit")
+    size = page.locator("#diagram").bounding_box()
+    frame = page.locator(".picture").bounding_box()
+    assert size["width"] <= frame["width"] + 1 and size["height"] <= frame["height"] + 1
+
+
+def test_the_page_prints_every_table_in_light_colours(saved: Path, browser: Any) -> None:
+    page = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark").new_page()
+    page.goto((saved / "report.html").as_uri())
+    pdf = page.pdf(format="A4", print_background=True)
+    assert pdf.startswith(b"%PDF") and 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 20
+    page.emulate_media(media="print", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details.block:not([open])").count() == 0
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink')") == "#161b26"
+    assert not page.locator("nav").is_visible() and page.locator("#diagram").is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details.block:not([open])").count() == 1

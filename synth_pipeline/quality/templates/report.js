@@ -3,7 +3,10 @@
   const svg = document.getElementById("diagram");
   const open = hash => {
     const target = hash.length > 1 && document.getElementById(decodeURIComponent(hash.slice(1)));
-    if (target && target.tagName === "DETAILS") { target.open = true; target.scrollIntoView(); }
+    if (!target) return;
+    let closed = false;
+    for (let d = target.closest("details"); d; d = d.parentElement.closest("details")) { closed ||= !d.open; d.open = true; }
+    if (closed) target.scrollIntoView();
   };
   addEventListener("hashchange", () => open(location.hash));
   open(location.hash);
@@ -13,7 +16,7 @@
     if (hash) open(hash);
   });
   let closed = [];
-  addEventListener("beforeprint", () => { closed = [...document.querySelectorAll("details:not([open])")]; closed.forEach(d => { d.open = true; }); });
+  addEventListener("beforeprint", () => { closed = [...document.querySelectorAll("details:not([open]):not(.noprint)")]; closed.forEach(d => { d.open = true; }); });
   addEventListener("afterprint", () => closed.forEach(d => { d.open = false; }));
   if (!svg) return;
   const tell = document.getElementById("tell"), quiet = tell.textContent;
