@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from synth_pipeline.subset import Subset
     from synth_pipeline.synthesis.base import FittedSynthesizer
 
-__all__ = ["Described", "Fitted", "Source", "Synthetic", "Taken", "open"]
+__all__ = ["Described", "Fitted", "Source", "Synthetic", "Taken", "compare", "open"]
 
 
 def open(url: str, *, schemas: Sequence[str] = (), name: str = "source", progress: bool = False) -> Source:
@@ -58,6 +58,35 @@ def open(url: str, *, schemas: Sequence[str] = (), name: str = "source", progres
     """
     config = SourceConfig(name=name, source=Connection(url=url, schemas=tuple(schemas)))
     return Source(config, pipeline.reflect(config), Bars() if progress else Silent())
+
+
+def compare(
+    real: str, synthetic: str, directory: Path | str, *, holdout: str | None = None, columns: Mapping[str, Mapping[str, Any]] | None = None,
+    relationships: Sequence[Mapping[str, Any]] = (), name: str = "database", progress: bool = False,
+) -> QualityReport:  # fmt: skip
+    """Scores any pair of databases, whoever made the synthetic one; report.html, report.json and summary.md go into `directory`.
+
+    Args:
+        real: URL of the real database.
+        synthetic: URL of what is judged; it may be of another kind.
+        directory: where the report goes.
+        holdout: URL of a database with real rows that the synthesizer never saw; ceilings and privacy are measured by them.
+        columns: what you know better than the inference, as in `Source.metadata`.
+        relationships: foreign keys that the real one does not declare, as there.
+        name: what the report calls them.
+        progress: show bars.
+
+    Raises:
+        UnreachableError: a database does not answer.
+    """
+    from synth_pipeline.comparison import compare as compared
+
+    config = SourceConfig(
+        name=name, source=Connection(url=real), columns={key: ColumnConfig(**value) for key, value in (columns or {}).items()},
+        relationships=tuple(RelationshipConfig(**r) for r in relationships),
+    )  # fmt: skip
+    held = None if holdout is None else Connection(url=holdout)
+    return compared(config, Connection(url=synthetic), directory, holdout=held, progress=Bars() if progress else Silent())
 
 
 @dataclass(frozen=True, repr=False)

@@ -28,9 +28,9 @@ FEWEST_FEATURES = 3
 COPY_FEATURES = 4
 FEWEST_COPIES = 20
 """In a smaller table there is hardly a row to be made that is not one of its own."""
-NEAREST_TO = 2_000
-NEAREST_FROM = 1_000
-DRAWS = 6
+NEAREST_TO = 200_000
+NEAREST_FROM = 800
+GROUPS = 10
 ONE_HOT = 30
 
 
@@ -299,42 +299,51 @@ def _rare(table: TableFrame, figures: TablePrivacy) -> None:
 
 
 def _nearest(frame: Frame, table: TableFrame, figures: TablePrivacy) -> None:
-    """Share of synthetic rows nearer to training than to held-out rows, both of equal number and drawn by root entity.
+    """Share of synthetic rows nearer to a training row than to a held-out row, as if there were as many of both.
 
-    The interval covers the synthetic rows drawn and the entities drawn: the training side is drawn several times, and its spread
-    counted twice, for the held-out side could be drawn only once.
+    All training rows are looked at, for a copy is only near to the row that it was taken from. Where neither side is nearer
+    by more than its number, the nearest row is a training row in n of n + m cases; the odds are corrected for that. The
+    interval covers the entities (jackknife over ten groups of each side) and the synthetic rows that were drawn.
     """
     import numpy as np
 
     held, training = np.flatnonzero(table.holdout), np.flatnonzero(~table.holdout)
     if len(table.features) < FEWEST_FEATURES or min(len(held), len(training), table.synthetic.rows) < FEWEST_ROWS:
         return
-    held = frame.sample(held, NEAREST_TO, table.id, "held")
     rows = frame.sample(np.arange(table.synthetic.rows), NEAREST_FROM, table.id, "nearest")
-    encode = _Encoder(table)
-    points, other = encode(table.synthetic.values, rows), encode(table.real.values, held)
-    to_held = _distance(points, other)
-    rng, shares = frame.random(table.id, "training draws"), []
-    for _ in range(DRAWS):
-        drawn = _draw(training, table.entity, len(held), rng)
-        to_training = _distance(points, encode(table.real.values, drawn))
-        shares.append(float(np.where(np.isclose(to_training, to_held, atol=1e-9), 0.5, to_training < to_held).mean()))
-    share, spread = float(np.mean(shares)), float(np.var(shares, ddof=1))
-    error = 1.96 * np.sqrt(share * (1 - share) / len(rows) + 2 * spread)
-    figures.nearer, figures.nearer_rows = share, len(rows)
-    figures.nearer_low, figures.nearer_high = max(0.0, share - float(error)), min(1.0, share + float(error))
+    encode, rng = _Encoder(table), frame.random(table.id, "groups")
+    points = encode(table.synthetic.values, rows)
+    distances, sizes = [], []
+    for side in (frame.sample(training, NEAREST_TO, table.id, "training"), frame.sample(held, NEAREST_TO, table.id, "held")):
+        group = _groups(side, table.entity, rng)
+        distances.append(np.stack([_distance(points, encode(table.real.values, side[group == g])) for g in range(GROUPS)]))
+        sizes.append(np.bincount(group, minlength=GROUPS))
+
+    def share(kept: Array) -> tuple[float, float]:
+        """The raw share and the one with the odds corrected."""
+        to_training, to_held = (d[kept].min(0) for d in distances)
+        raw = float(np.where(np.isclose(to_training, to_held, atol=1e-9), 0.5, to_training < to_held).mean())
+        ratio = sizes[0][kept].sum() / max(1, sizes[1][kept].sum())
+        return raw, raw / (raw + (1 - raw) * ratio)
+
+    everything = np.ones(GROUPS, dtype=bool)
+    raw, figure = share(everything)
+    without = np.array([share(everything & (np.arange(GROUPS) != g))[1] for g in range(GROUPS)])
+    spread = (GROUPS - 1) / GROUPS * ((without - without.mean()) ** 2).sum()
+    ratio = sizes[0].sum() / sizes[1].sum()
+    slope = ratio / (raw + (1 - raw) * ratio) ** 2
+    error = 1.96 * float(np.sqrt(slope**2 * raw * (1 - raw) / len(rows) + spread))
+    figures.nearer, figures.nearer_rows = figure, len(rows)
+    figures.nearer_low, figures.nearer_high = max(0.0, figure - error), min(1.0, figure + error)
 
 
-def _draw(training: Array, entity: Array | None, n: int, rng: Any) -> Array:
-    """About `n` training rows, whole root entities where these are known."""
+def _groups(rows: Array, entity: Array | None, rng: Any) -> Array:
+    """A group for every row, whole root entities where these are known."""
     import numpy as np
 
-    if entity is None or (entity[training] < 0).any():
-        return np.asarray(rng.choice(training, min(n, len(training)), replace=False))
-    owners = entity[training]
-    _, group = np.unique(owners, return_inverse=True)
-    place = rng.permutation(int(group.max()) + 1)[group]
-    return np.asarray(training[np.argsort(place, kind="stable")][:n])
+    owners = rows if entity is None or (entity[rows] < 0).any() else entity[rows]
+    _, place = np.unique(owners, return_inverse=True)
+    return np.asarray((rng.permutation(int(place.max()) + 1) % GROUPS)[place])
 
 
 class _Encoder:
@@ -356,9 +365,12 @@ class _Encoder:
         return np.hstack(parts)
 
 
-def _distance(points: Array, others: Array, block: int = 500) -> Array:
-    """Squared Euclidean distance of every point to the nearest of `others`, in blocks."""
+def _distance(points: Array, others: Array, block: int = 200) -> Array:
+    """Squared Euclidean distance of every point to the nearest of `others`, in blocks; infinite where there is none."""
     import numpy as np
+
+    if len(others) == 0:
+        return np.full(len(points), np.inf)
 
     square = (others**2).sum(1)
     found = [((p**2).sum(1)[:, None] + square - 2 * p @ others.T).min(1) for p in np.array_split(points, max(1, len(points) // block))]

@@ -213,6 +213,9 @@ def _properties(m: Measured) -> dict[str, dict[str, Any]]:
         key: {"title": title, "score": mean([x.score for x in items]), "ceiling": mean([x.ceiling for x in items]), "count": len(items)}
         for key, (title, items) in parts.items()
     }
+    for key in (k for k in found if k.startswith("hop")):  # every pair counts alike, however many a path has
+        for side in ("score", "ceiling"):
+            found[key][side] = mean([getattr(t, side) for t in parts[key][1] for _ in range(t.pairs)])
     for key, title, scope in (
         ("c2st", "Detection, own columns (AUC)", "own columns"),
         ("c2st_relatives", "Detection, with relatives (AUC)", "with relatives"),

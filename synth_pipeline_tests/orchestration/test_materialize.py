@@ -29,6 +29,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dg.DagsterIns
     root = tmp_path_factory.mktemp("shop")
     place = Place(root)
     place.add("shop", extra='checks: {quality_min: 0.01}\nrefresh: {cron: "0 3 * * *"}\n')
+    place.alter("shop", "UPDATE purchase SET amount = 91234.56 WHERE id = 50")
     instance = instance_in(root)
     return place, instance, _run(place, instance, "shop")
 
@@ -55,13 +56,19 @@ def test_the_target_is_a_database_with_the_same_schema(shop: tuple[Place, dg.Dag
 def test_events_are_small_and_hold_no_value_of_the_source(shop: tuple[Place, dg.DagsterInstance, dg.ExecuteInProcessResult]) -> None:
     place, instance, result = shop
     with closing(sqlite3.connect(place.database("shop"))) as source:
-        emails = [e for (e,) in source.execute("SELECT email FROM customer")]
+        secret = [e for (e,) in source.execute("SELECT email FROM customer")]
+        assert source.execute("SELECT count(*) FROM purchase WHERE amount = 91234.56").fetchone() == (1,)
+    secret += ["91234.56", "91,234.56"]  # a value that one real row has
     for event in result.all_events:
         text = serialize_value(event)
         assert len(text) < 50_000, (event.event_type_value, event.step_key)
-        assert not [e for e in emails if e in text]
+        assert not [e for e in secret if e in text]
     log = "\n".join(e.to_json() for e in instance.all_logs(result.run_id))
-    assert not [e for e in emails if e in log]
+    assert not [e for e in secret if e in log]
+    report = ArtifactStore(place.settings.artifacts).open("shop", "quality_report")
+    for name in ("report.html", "report.json", "summary.md"):
+        text = (report / name).read_text()
+        assert not [e for e in secret if e in text], name
 
 
 def test_numbers_have_the_keys_that_dashboards_plot(shop: tuple[Place, dg.DagsterInstance, dg.ExecuteInProcessResult]) -> None:
@@ -143,11 +150,16 @@ def test_broken_rows_stop_the_run_before_anything_is_exported(place: Place, inst
 
 
 @pytest.mark.parametrize("severity", ["warn", "error"])
-def test_a_missed_threshold_stops_the_export_only_if_its_severity_is_error(place: Place, instance: dg.DagsterInstance, severity: str) -> None:
-    place.add("shop", extra=f"checks: {{quality_min: 1.0, severity: {severity}}}\n")
+@pytest.mark.parametrize("check", ["quality", "privacy"])
+def test_a_missed_threshold_stops_the_export_only_if_its_severity_is_error(
+    place: Place, instance: dg.DagsterInstance, severity: str, check: str
+) -> None:
+    """Customers that are preserved repeat their own addresses, which no threshold of privacy lets through."""
+    limit, tables = ("quality_min: 1.0", "") if check == "quality" else ("privacy_max_nearer: 1.0", "tables: {preserve: [customer]}\n")
+    place.add("shop", extra=f"{tables}checks: {{{limit}, severity: {severity}}}\n")
     result = _run(place, instance, "shop")
-    (quality,) = [c for c in result.get_asset_check_evaluations() if c.check_name == "quality"]
-    assert not quality.passed
+    failed = [c.check_name for c in result.get_asset_check_evaluations() if not c.passed]
+    assert failed == [check]
     assert result.success is place.target("shop").exists() is (severity == "warn")
 
 
