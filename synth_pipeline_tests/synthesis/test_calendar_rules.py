@@ -19,7 +19,7 @@ DDL = """
 CREATE TABLE contract (id INTEGER PRIMARY KEY, size TEXT NOT NULL, day INTEGER NOT NULL, started DATE NOT NULL, ended DATE, state TEXT NOT NULL,
   discount INTEGER);
 CREATE TABLE bill (id INTEGER PRIMARY KEY, contract_id INTEGER NOT NULL REFERENCES contract (id), number TEXT NOT NULL UNIQUE,
-  issued DATE NOT NULL, amount NUMERIC(8,2) NOT NULL);
+  issued DATE NOT NULL, amount NUMERIC(8,2) NOT NULL, fee INTEGER NOT NULL, rebate INTEGER NOT NULL);
 CREATE TABLE receipt (id INTEGER PRIMARY KEY, bill_id INTEGER NOT NULL REFERENCES bill (id), paid DATE, kind TEXT NOT NULL);
 CREATE TABLE visit (id INTEGER PRIMARY KEY, contract_id INTEGER NOT NULL REFERENCES contract (id), came DATE NOT NULL, seen INTEGER NOT NULL);
 """
@@ -62,7 +62,10 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> tuple[TableBundle, li
     for key, (issued, contract) in enumerate(sorted(bills), start=1):
         count[issued.year] = count.get(issued.year, 0) + 1
         number = f"R{issued.year}/{count[issued.year]:05d}-A"
-        connection.execute("INSERT INTO bill VALUES (?,?,?,?,?)", (key, contract, number, issued.isoformat(), round(choose.uniform(5, 90), 2)))
+        fee = choose.choice([190, 990, 4990])
+        rebate = fee * choose.choice([0, 0, 10, 15]) // 100
+        row = (key, contract, number, issued.isoformat(), round(choose.uniform(5, 90), 2), fee, rebate)
+        connection.execute("INSERT INTO bill VALUES (?,?,?,?,?,?,?)", row)
         wait = choose.randint(0, 40)
         paid, kind = (issued + dt.timedelta(days=wait), "late" if wait > 20 else "in time") if choose.random() < 0.8 else (None, "")
         connection.execute(
@@ -133,6 +136,13 @@ def test_a_column_is_empty_where_another_says_so(synthetic: tuple[TableBundle, l
     bundle, rules = synthetic
     assert "contract.discount is empty exactly where size = M, S" in rules
     assert all((r["discount"] is None) == (r["size"] != "L") for r in bundle.read("contract").to_pylist())
+
+
+def test_a_column_takes_the_values_that_another_allows(synthetic: tuple[TableBundle, list[str]]) -> None:
+    bundle, rules = synthetic
+    assert "bill.rebate is one of at most 3 values for each fee" in rules
+    rows = bundle.read("bill").to_pylist()
+    assert {(r["fee"], r["rebate"]) for r in rows} == {(f, f * share // 100) for f in (190, 990, 4990) for share in (0, 10, 15)}
 
 
 def test_dates_stay_between_those_of_their_parent(synthetic: tuple[TableBundle, list[str]]) -> None:

@@ -215,10 +215,12 @@ class _Fit:
 
     def _drawn(self, model: TableModel, frame: Frame, context: Context, column: str) -> None:
         codec, x = frame.codecs[column], frame.x[column]
-        base = model.rules.bases.get(column)
+        base, levels = model.rules.bases.get(column), model.rules.levels.get(column)
+        if levels is not None:
+            x = levels.level(frame.x[levels.source], x)
         train = self._learnable(model, frame, column)
-        codes = max(1, len(codec.dictionary)) if isinstance(codec, CategoryCodec) else 0
-        if codes and self.privacy.min_category > 1:
+        codes = levels.most if levels is not None else max(1, len(codec.dictionary)) if isinstance(codec, CategoryCodec) else 0
+        if codes and levels is None and self.privacy.min_category > 1:
             x = without_rare(x, codes, frame.entities, self.privacy.min_category)
         if base is None:
             rows = train
@@ -226,10 +228,14 @@ class _Fit:
                 rows = train[frame.group.position[train] == frame.group.size[train] - 1]
             smooth = not codes and column not in model.rules.determined.values()
             lag = None
-            if frame.group is not None and column != model.ranking:
+            if frame.group is not None and levels is not None:
+                before = frame.group.previous(x)
+                lag = Feature(f"p.c.{column}", codes), np.where(np.isnan(before), -1, before).astype(np.int32)
+            elif frame.group is not None and column != model.ranking:
                 named, lagged = codec.features(f"p.c.{column}", frame.group.previous(x))
                 lag = named[0], lagged[named[0].name]
-            if rows is train and column not in model.rules.sticky:
+            rules = model.rules
+            if rows is train and column not in {*rules.sticky, *rules.levels, *rules.steps, *rules.presence}:
                 variable = self._repeating(model, frame, context, x, column, ("column", column), lag, codes=codes, smooth=smooth)
             else:
                 variable = self._lagged(frame, context, x, ("column", column), lag, codes=codes, rows=rows, smooth=smooth)

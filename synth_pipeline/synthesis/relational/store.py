@@ -27,6 +27,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Bound,
     Calendar,
     Copied,
+    Levels,
     Linear,
     Numbering,
     Presence,
@@ -51,7 +52,7 @@ _CLASSES = {
         m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, CategoryCodec, NumberCodec, LinkModel,
         PersonalModel,
         Product, Linear, Base, Copied, Rules, Total, Numbering, Written,
-        Calendar, Run, Scale, Steps, Presence, Bound, KeyShapes, TablePlan, TextModel, Tree, Variable, Guide, ForeignKey,
+        Calendar, Run, Scale, Steps, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Guide, ForeignKey,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

@@ -112,6 +112,11 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
         if x is not None and column in model.rules.steps and model.rules.steps[column].absent:
             absent, held = np.array(model.rules.steps[column].absent), state.x[column]
             x = np.where(np.isnan(x), np.where(np.isin(held, absent), held, absent[0]), x)
+        if column in model.rules.levels:
+            levels, held = model.rules.levels[column], state.x[column]
+            s = state.x[levels.source]
+            x = levels.value(s, levels.level(s, held))
+            x = np.where(np.isnan(x), held, x)
         if column in model.rules.presence:
             empty, filled = decided_rows(draft, model, state, column)
             x = state.x[column] if x is None else x
@@ -156,10 +161,13 @@ def _present(
 
 def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
     base = model.rules.bases.get(column)
-    drawn = model.drawn[column]
+    drawn, levels = model.drawn[column], model.rules.levels.get(column)
     if drawn.scatter is not None and state.group is not None:
         anywhere = drawn.variable.draw(state.context.columns, state.rows, rng, scattered_strata(state.group, drawn.scatter, rng))
         return in_order(state.group, _between(anywhere, *_limits(draft, model, state, column), rng))
+    if levels is not None:
+        level = draw_lagged(drawn.variable, state, f"p.c.{column}", rng)
+        return levels.value(state.x[levels.source], level)
     if base is None:
         x = draw_repeating(drawn.variable, model.carried.get(column), state, column, f"p.c.{column}", rng, _lag_of(drawn.codec))
     else:

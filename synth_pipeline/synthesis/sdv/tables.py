@@ -234,7 +234,7 @@ def _encoded(data: TrainingData, model: TableModel, least: int) -> dict[str, np.
     for column, drawn in model.drawn.items():
         base = rules.bases.get(column)
         determines = column in rules.determined.values() and isinstance(drawn.codec, NumberCodec)
-        if column in rules.chains or determines or (base is not None and base.kind != "own"):
+        if column in rules.chains or column in rules.levels or determines or (base is not None and base.kind != "own"):
             continue
         x = drawn.codec.encode(rows.column(column))
         if base is not None:

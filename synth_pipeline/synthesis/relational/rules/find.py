@@ -15,6 +15,7 @@ from synth_pipeline.synthesis.relational.rules.children import find_rank, find_t
 from synth_pipeline.synthesis.relational.rules.copies import find_copies
 from synth_pipeline.synthesis.relational.rules.dependencies import find_determined, find_steps
 from synth_pipeline.synthesis.relational.rules.distances import find_bases, find_chains, find_shift
+from synth_pipeline.synthesis.relational.rules.levels import find_levels
 from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.presence import find_presence
 
@@ -74,4 +75,5 @@ def find_rules(
     find_bases(frame, frames, parents, owner, {c: k for c, k in numbers.items() if c not in fixed and c not in rules.chains}, rules)
     find_bounds(frame, frames, parents, [c for c in numbers if c not in rules.exact()], rules)
     find_presence(frame, frames, parents, [c for c in frame.codecs if c in candidates], [c for c in copyable if c not in frame.codecs], rules)
+    find_levels(frame, [c for c in frame.codecs if c in candidates], rules)
     return rules

@@ -150,6 +150,45 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Levels:
+    """The column takes one of a few values that depend on another column of its row.
+
+    Attributes:
+        source: that column.
+        sources: its values, ascending, in units.
+        values: for each of them the values that the column may take, ascending, in units.
+    """
+
+    source: str
+    sources: tuple[float, ...]
+    values: tuple[tuple[float, ...], ...]
+
+    @property
+    def most(self) -> int:
+        """The number of levels."""
+        return max(len(v) for v in self.values)
+
+    def table(self) -> np.ndarray:
+        """The values by source and level, the highest one again where there are fewer; float (sources, levels)."""
+        return np.array([[*v, *[v[-1]] * (self.most - len(v))] for v in self.values])
+
+    def level(self, s: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """The level of each row, or the nearest one, by source and value (n,); NaN without a source; float (n,)."""
+        known, at = self._at(s)
+        return np.where(known, np.abs(self.table()[at] - np.nan_to_num(x)[:, None]).argmin(axis=1), np.nan)
+
+    def value(self, s: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """The values of rows by source and level (n,); NaN where the source is unknown; float (n,)."""
+        known, at = self._at(s)
+        return np.where(known, self.table()[at, np.clip(np.nan_to_num(level), 0, self.most - 1).astype(np.int64)], np.nan)
+
+    def _at(self, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        sources = np.array(self.sources)
+        at = np.searchsorted(sources, s).clip(0, len(sources) - 1)
+        return sources[at] == s, at
+
+
+@dataclass(frozen=True)
 class Base:
     """The column is modelled as its distance from something that is known before.
 
@@ -219,6 +258,7 @@ class Rules:
     bases: dict[str, Base] = field(default_factory=dict)
     bounds: dict[str, tuple[Bound, ...]] = field(default_factory=dict)
     steps: dict[str, Steps] = field(default_factory=dict)
+    levels: dict[str, Levels] = field(default_factory=dict)
     presence: dict[str, Presence] = field(default_factory=dict)
     numbered: dict[str, Numbering] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)
@@ -244,6 +284,8 @@ class Rules:
         if column in self.steps:
             scale = self.steps[column].scale
             found += [scale.source, *([scale.against] if scale.against and not scale.key else [])]
+        if column in self.levels:
+            found.append(self.levels[column].source)
         if column in self.presence and not self.presence[column].key:
             found.append(self.presence[column].source)
         return found
@@ -306,6 +348,8 @@ class Rules:
                 yield f"{table}.{c} {'≤' if bound.upper else '≥'} {bound.column}{f' of its {parents[bound.key]}' if bound.key else ''}"
         for c, steps in self.steps.items():
             yield f"{table}.{c} is {steps}" + (f" ({steps.scale.against} of its {parents[steps.scale.key]})" if steps.scale.key else "")
+        for c, levels in self.levels.items():
+            yield f"{table}.{c} is one of at most {levels.most} values for each {levels.source}"
         for c, presence in self.presence.items():
             source = f"{presence.source} of its {parents[presence.key]}".removeprefix(" of ") if presence.key else presence.source
             yield f"{table}.{c} {presence.shown.format(source=source)}"
