@@ -32,7 +32,8 @@ class Column:
         identity: the server hands out the value (serial, IDENTITY, AUTO_INCREMENT, INTEGER PRIMARY KEY).
         case_sensitive: whether the column's collation tells `a` from `A` (decides what is unique).
         storage: how the values physically lie where that differs from the type, in words of the connector
-            (SQLite: the strptime format of dates kept as text; MySQL: the collation of texts).
+            (SQLite: the strptime format of dates kept as text).
+        collation: of a text, where the catalogue names one and keys have to be compared by it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Column:
     case_sensitive: bool = True
     comment: str | None = None
     storage: str | None = None
+    collation: str | None = None
 
     @property
     def is_bytes(self) -> bool:
@@ -246,6 +248,7 @@ class DatabaseSchema:
             for column in table["columns"]:
                 column.pop("type")
                 column.pop("storage")
+                column.pop("collation")
                 if column["name"] in table["primary_key"]:
                     column.pop("nullable")
         return hashlib.sha256(json.dumps(payload, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -105,7 +105,7 @@ class Dialect:
         length = column.type.length or self.longest_key + 1
         return cast.format(
             item, column.native_type or self.text_type, length=f"({length})" if length <= self.longest_key else "",
-            collation=column.storage, charset=(column.storage or "").partition("_")[0],
+            collation=column.collation, charset=(column.collation or "").partition("_")[0],
         )  # fmt: skip
 
     def relation(self, table: Table) -> str:

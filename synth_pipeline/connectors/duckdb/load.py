@@ -120,7 +120,8 @@ class DuckDBLoad:
             return [str(v) for (v,) in self._connection.execute(sql, [texts]).fetchall()]
 
         array, count = repaired(column, array, refused)
-        replaced[column.name] += count
+        if count:
+            replaced[column.name] += count
         return array
 
     def _generations(self, table: Table, stored: str, own: Sequence[ForeignKey]) -> None:

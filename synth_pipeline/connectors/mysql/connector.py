@@ -129,7 +129,7 @@ class MySQLConnector:
 
 def _shared(column: Column, other: Column, reference: str) -> str:
     """The column as it compares with another one: by its own type and collation where both have them, else as plain text."""
-    if column.type.kind == other.type.kind and (column.type.kind in _COMPARABLE or column.storage == other.storage):
+    if column.type.kind == other.type.kind and (column.type.kind in _COMPARABLE or column.collation == other.collation):
         return reference
     return f"CAST({reference} AS CHAR CHARACTER SET utf8mb4) COLLATE utf8mb4_bin"
 

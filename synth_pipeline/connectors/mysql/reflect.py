@@ -107,7 +107,9 @@ class _Reflection:
         return Column(
             row["name"], logical, native, nullable=row["nullable"] == "YES", default=fallback,
             generated=(row["expression"] or extra.lower()) if generated else None, identity="AUTO_INCREMENT" in extra,
-            case_sensitive=collation is None or not collation.endswith("_ci"), comment=row["comment"] or None, storage=collation,
+            # The members of an enum come as they are declared, however they were written.
+            case_sensitive=collation is None or not collation.endswith("_ci") or logical.kind == "enum",
+            comment=row["comment"] or None, collation=collation,
         )  # fmt: skip
 
     def _numbers(self, table: str, columns: list[Column], rows: int) -> list[Column]:

@@ -52,6 +52,8 @@ class _Translation:
         self._named = Names(source, spelling, self._default)
         self._names = self._named.places
         self._losses += self._named.losses
+        self._counted: set[tuple[str, str]] = set()
+        """Columns of numbers that a counter hands out: none is past 2^63, whatever the type."""
         self._types = self._shared_types()
         self._natives: dict[tuple[str, str], Native] = {}
         self._enums: dict[tuple[str, ...], str] = {}
@@ -102,15 +104,19 @@ class _Translation:
             if not dialect_of(self._source.dialect).typed and logical.kind == "integer" and not logical.unsigned:
                 logical = dataclasses.replace(logical, bits=64)
             found[place] = dataclasses.replace(column, type=logical)
+            if columns[root].identity and logical.unsigned:
+                self._counted.add(place)
         return found
 
     def _native(self, table: Table, column: Column) -> Native:
-        keys = [*table.keys, *(f.columns for f in table.foreign_keys), *(i.columns for i in table.indexes)]
+        kept = [i.columns for i in table.indexes if i.unique or not column.type.is_opaque]
+        keys = [*table.keys, *(f.columns for f in table.foreign_keys), *kept]
         use = Use(max((len(k) for k in keys if column.name in k), default=0))
         s = self._spelling
         if column.type.kind == "enum" and s.named_enums:
             return Native(self._enum(table, column))
-        native = s.native(column.type, use)
+        counted = (table.id, column.name) in self._counted and column.type.bits == 64
+        native = s.native(dataclasses.replace(column.type, unsigned=False) if counted else column.type, use)
         if native.loss:
             self._kept_as[(column.native_type.lower() if column.type.kind == "other" else column.type.kind, native.sql, native.loss)] += 1
         return native
@@ -221,7 +227,8 @@ class _Translation:
         if column.comment and s.comments == "clause":
             parts.append(f"COMMENT {self._spelling.literal(column.comment)}")
         made = dataclasses.replace(
-            column, native_type=spelled, nullable=nullable, default=default, generated=generated, identity=handed, storage=native.storage,
+            column, native_type=spelled, nullable=nullable, default=default, generated=generated, identity=handed,
+            storage=native.storage, collation=None,
             case_sensitive=column.case_sensitive or s.insensitive is None, comment=column.comment if s.comments else None,
         )  # fmt: skip
         if column.comment and not s.comments:
@@ -292,7 +299,11 @@ class _Translation:
         if reason and fk.declared:
             self._losses.append(f"The foreign key {shown} is not declared: {reason}. Its rows are tested.")
         actions = []
+        filled = any(not a.nullable for a, _ in columns)
         for word, action in (("DELETE", fk.on_delete), ("UPDATE", fk.on_update)):
+            if action == "SET NULL" and filled and not s.null_actions:
+                self._losses.append(f"The foreign key {shown} does nothing ON {word}: a column that is NOT NULL cannot be set to it.")
+                action = None
             actions.append(action if action in s.actions else None)
             if action and action not in (*s.actions, "RESTRICT") and not reason:
                 self._losses.append(f"The foreign key {shown} does nothing ON {word}: {action} is not there.")

@@ -59,6 +59,7 @@ class Spelling:
         now, today: the present moment and day as a default; `{0}` is the column's digits of seconds.
         sensitive, insensitive: the clauses of a text column that tells `a` from `A`, and of one that does not (None: there is none).
         actions: what a foreign key may do ON DELETE and ON UPDATE.
+        null_actions: whether SET NULL can be asked for where a column is NOT NULL.
         deferrable: the clause of a foreign key that is checked at commit; None where there is none.
         cyclic_keys, cross_schema_keys: whether tables may refer to each other mutually, and to tables of other schemas.
         partial_indexes, descending: what indexes can be.
@@ -89,6 +90,7 @@ class Spelling:
     sensitive: str = ""
     insensitive: str | None = None
     actions: frozenset[str] = frozenset({"CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT"})
+    null_actions: bool = True
     deferrable: str | None = None
     cyclic_keys: bool = True
     cross_schema_keys: bool = True

@@ -40,7 +40,9 @@ def view(sql: str, translator: Translator, relations: Mapping[str, Relation]) ->
     from sqlglot import exp
 
     tree = translator.parse(sql)
-    if not isinstance(tree, exp.Create) or tree.kind != "VIEW" or tree.args.get("properties") and tree.args["properties"].expressions:
+    properties = tree.args["properties"].expressions if tree.args.get("properties") else []
+    special = [p for p in properties if not isinstance(p, exp.AlgorithmProperty | exp.DefinerProperty | exp.SqlSecurityProperty)]
+    if not isinstance(tree, exp.Create) or tree.kind != "VIEW" or special:
         raise NotSureError("it is no plain view")
     names = [i.name for i in tree.this.expressions] if isinstance(tree.this, exp.Schema) else []
     query = tree.expression
