@@ -100,9 +100,9 @@ def new_mariadb(mariadb_server: str) -> Iterator[Callable[..., str]]:
 
     made: list[str] = []
 
-    def make(name: str = "db") -> str:
+    def make(name: str = "db", collation: str = "utf8mb4_unicode_ci") -> str:
         made.append(f"synth_test_{name}_{len(made)}_{os.urandom(4).hex()}")
-        execute(mariadb_server.format(""), [f"CREATE DATABASE `{made[-1]}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"])
+        execute(mariadb_server.format(""), [f"CREATE DATABASE `{made[-1]}` CHARACTER SET utf8mb4 COLLATE {collation}"])
         return mariadb_server.format(made[-1])
 
     yield make

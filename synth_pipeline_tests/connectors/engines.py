@@ -232,7 +232,7 @@ class MariaDB(Engine):
         self._new = new_mariadb
 
     def new(self) -> str:
-        return self._new("contract")
+        return self._new("contract", "utf8mb4_bin")
 
     def execute(self, url: str, statements: Sequence[str]) -> None:
         from synth_pipeline_tests.connectors.mysql import execute

@@ -87,18 +87,22 @@ class TableText:
     def primary_key(self) -> tuple[str, ...]:
         return next((_columns(p.words[2]) for p in self.parts if p.words[0] == "PRIMARY"), ())
 
-    @property
-    def indexes(self) -> list[Index]:
+    def _named(self, *, unique: bool) -> list[tuple[str, tuple[str, ...]]]:
         found = []
-        for p in (p for p in self.parts if p.is_index):
+        for p in (p for p in self.parts if p.is_index and (p.words[0] == "UNIQUE") == unique):
             name = next(w for w in p.words if w.startswith("`"))
-            inside = next(w for w in p.words if w.startswith("("))
-            found.append(Index(plain(name), _columns(inside), p.words[0] == "UNIQUE"))
+            found.append((plain(name), _columns(next(w for w in p.words if w.startswith("(")))))
         return found
 
     @property
+    def indexes(self) -> list[Index]:
+        """The secondary keys, and unique ones over expressions; a unique key over columns is a constraint like any other."""
+        computed = [Index(name, (), unique=True) for name, columns in self._named(unique=True) if not columns]
+        return [Index(name, columns) for name, columns in self._named(unique=False)] + computed
+
+    @property
     def unique_keys(self) -> list[UniqueKey]:
-        return [UniqueKey(i.columns, i.name) for i in self.indexes if i.unique and i.columns]
+        return [UniqueKey(columns, name) for name, columns in self._named(unique=True) if columns]
 
     def foreign_keys(self, table: str) -> list[ForeignKey]:
         """Keys whose parent lies in another database have it as `database.table`."""

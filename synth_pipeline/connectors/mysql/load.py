@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 Statement = tuple[str, str, str]
 
-AFTER = ("index", "function", "procedure", "view", "trigger")
+AFTER = ("function", "procedure", "view", "trigger")
 """Kinds of definitions that come after the rows, in their order; events, which would act at once, come last of all."""
 _NOT_YET = (ER.NO_SUCH_TABLE, ER.SP_DOES_NOT_EXIST, ER.VIEW_INVALID, ER.BAD_FIELD_ERROR)
 _SLICE_BYTES = 16 * 2**20
@@ -224,11 +224,9 @@ class MySQLLoad:
     def complete(self, schema: DatabaseSchema) -> list[str]:
         if self._made is None:
             return []
-        for place in (1, 2):  # all keys before the first foreign key
-            for table in schema.tables:
-                added = ddl.TableText(table.ddl or "").staged()[place]
-                if added:
-                    self._define(("table", table.id, f"ALTER TABLE {quoted(table.name)} {', '.join(f'ADD {part}' for part in added)}"))
+        self._alter(schema, 1)
+        self._all([s for s in schema.other_ddl if s[0] == "index"])
+        self._alter(schema, 2)  # all keys before the first foreign key
         for name, position in (v.rsplit("=", 1) for n, v in schema.settings if n == "position"):
             if any(s[:2] == ("sequence", name) for s in schema.other_ddl):
                 self._session.run(f"SELECT SETVAL({quoted(name)}, {int(position)}, 0)")
@@ -236,6 +234,13 @@ class MySQLLoad:
         if schema.tables:
             self._session.run(f"ANALYZE TABLE {', '.join(quoted(t.name) for t in schema.tables)}")
         return self._lost
+
+    def _alter(self, schema: DatabaseSchema, place: int) -> None:
+        """Adds what `TableText.staged` has put off."""
+        for table in schema.tables:
+            added = ddl.TableText(table.ddl or "").staged()[place]
+            if added:
+                self._define(("table", table.id, f"ALTER TABLE {quoted(table.name)} {', '.join(f'ADD {part}' for part in added)}"))
 
     def _all(self, pending: Sequence[Statement]) -> None:
         """Executes definitions, those again that needed a later one."""
@@ -279,11 +284,12 @@ class MySQLLoad:
         return dataclasses.replace(made, tables=tables, other_ddl=made.other_ddl + events)
 
     def _asked(self, table: Table) -> Table:
-        """The table, for a source of another family without the indexes that keys bring along here."""
+        """The table; for a source of another family with those indexes that were asked for, since keys bring more along here."""
         if "family" in dict(self._schema.settings) or table.id not in self._schema:
             return table
-        wanted = {(i.columns, i.unique) for i in self._schema.table(table.id).indexes}
-        return dataclasses.replace(table, indexes=tuple(i for i in table.indexes if (i.columns, i.unique) in wanted))
+        made = {(i.columns, False) for i in table.indexes} | {(u.columns, True) for u in table.unique_keys}
+        wanted = self._schema.table(table.id).indexes
+        return dataclasses.replace(table, indexes=tuple(i for i in wanted if (i.columns, i.unique) in made))
 
     # --- publishing ----------------------------------------------------------------------------------------------------
 
@@ -320,7 +326,7 @@ class MySQLLoad:
         settings = dict(self._made.settings)
         if not self._in_place and "collation" in settings:
             found.append(f"ALTER DATABASE {quoted(self._database)} CHARACTER SET {settings['charset']} COLLATE {settings['collation']}")
-        wanted = {place: sql for place, sql in self._executed.items() if place[0] in AFTER[1:]}  # in an order that has worked
+        wanted = {place: sql for place, sql in self._executed.items() if place[0] in AFTER}  # in an order that has worked
         wanted |= {(k, n): sql for k, n, sql in self._made.other_ddl if k == "event"}
         for kind, name, sql in before:
             if kind in ("trigger", "sequence") or self._in_place:

@@ -74,7 +74,7 @@ def _bytes(logical: LogicalType, use: Use) -> Native:
 
 
 SPELLING = Spelling(
-    MYSQL, "mysql", native, schemas=False, identity="AUTO_INCREMENT", keyed_identity=True, sensitive="COLLATE utf8mb4_bin",
-    insensitive="COLLATE utf8mb4_general_ci", now="CURRENT_TIMESTAMP({0})", today="(CURRENT_DATE)", backslashes=True,
+    MYSQL, "mysql", native, schemas=False, identity="AUTO_INCREMENT", keyed_identity=True, generated="GENERATED ALWAYS AS ({0}) VIRTUAL",
+    sensitive="COLLATE utf8mb4_bin", insensitive="COLLATE utf8mb4_general_ci", now="CURRENT_TIMESTAMP({0})", today="(CURRENT_DATE)", backslashes=True,
     actions=frozenset({"CASCADE", "SET NULL", "RESTRICT"}), null_actions=False, index_scope="table", comments="clause", name_bytes=64,
 )  # fmt: skip
