@@ -45,6 +45,12 @@ class TableBundle:
     relative to a core row), `entity` (int64: number of the root entity that the row belongs to, -1 if none) and
     `holdout` (bool: kept from the synthesizer, for the privacy figures). Where rows of two databases were joined, `part`
     (int64) tells which, and keys are compared within a part.
+
+    How to use the weights of a subset: a mean, share or quantile of a column over *all* rows takes each row `weight` times
+    (sum(w * x) / sum(w)); over the `core` rows alone each counts once, but for children of hubs, of which a part was taken.
+    Children per parent are counted of core parents along a tree key, each counting once, since only their children are
+    complete; along any other key the true numbers are in the population statistics. Sums need the number of rows of the
+    source as well: N * sum(w * x) / sum(w).
     """
 
     def __init__(self, directory: Path, manifest: Mapping[str, Any]) -> None:

@@ -137,7 +137,7 @@ def test_select_is_all_the_role_needs_and_nothing_is_written(hostile: PostgreSQL
                 schema = connector.reflect()
                 assert schema.declared_fingerprint() == hostile.reflect().declared_fingerprint()
                 assert connector.identity() == hostile.identity()
-                taken = take_subset(connector, schema, SubsetConfig(max_rows=400), BundleWriter(tmp_path / "s", schema))
+                taken = take_subset(connector, schema, SubsetConfig(max_rows=400, threads=2), BundleWriter(tmp_path / "s", schema))
                 assert 0 < taken.bundle.total_rows <= 900
         finally:
             admin.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())

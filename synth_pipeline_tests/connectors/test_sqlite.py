@@ -335,3 +335,24 @@ def test_rows_takes_a_tail_with_bound_parameters_and_batches(tmp_path: Path) -> 
         assert [b.to_pylist() for b in found] == [[{"b": "z", "a": 3}], [{"b": "y", "a": 2}]]
         assert [b.schema.names for b in snapshot.rows(table)] == [["a", "b"]]
     connector.close()
+
+
+def test_rows_of_large_tables_are_estimated_without_reading_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of dense, sparse and unevenly spread row numbers, with negative ones; what is small is counted."""
+    monkeypatch.setattr(probe, "FULL_CHECK_ROWS", 10_000)
+    spread = {
+        "dense": range(1, 60_001), "sparse": range(-(10**9), 10**9, 10**5), "clustered": [*range(30_000), *range(10**6, 10**6 + 30_000)],
+        "far": [1, 2**62], "few": [3], "empty": [],
+    }  # fmt: skip
+    path = tmp_path / "large.db"
+    with closing(sqlite3.connect(path)) as db:
+        for name, numbers in spread.items():
+            db.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, v REAL)")
+            db.executemany(f"INSERT INTO {name} VALUES (?, 0.5)", [(n,) for n in numbers])
+        db.commit()
+    with closing(connect(f"sqlite:///{path}")) as connector:
+        schema = connector.reflect()
+        for name, numbers in spread.items():
+            estimate = schema.table(name).row_estimate
+            assert estimate == pytest.approx(len(numbers), rel=0.02 if len(numbers) > 10 else 0)
+            assert connector.profile(schema.table(name)).rows == estimate

@@ -6,6 +6,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from synth_pipeline.artifacts import BundleWriter
 from synth_pipeline.catalog.schema import DatabaseSchema
 from synth_pipeline.config import SubsetConfig
@@ -47,6 +49,19 @@ def dangling(subset: Subset, schema: DatabaseSchema) -> dict[str, int]:
         lost = sum(1 for v in tuples(subset, fk.table, fk.columns) if None not in v and v not in parents)
         if lost:
             found[fk.id] = lost
+    return found
+
+
+def unneeded(subset: Subset, schema: DatabaseSchema) -> dict[str, int]:
+    """Rows by table that were neither drawn nor are referred to by any row of the bundle."""
+    found = {}
+    for table in schema.tables:
+        needed = np.array(notes(subset, table.id, "core"), dtype=bool)
+        for fk in (f for t in schema.tables for f in t.foreign_keys if f.parent == table.id):
+            used = set(tuples(subset, fk.table, fk.columns))
+            needed |= [key in used for key in tuples(subset, table.id, fk.parent_columns)]
+        if not needed.all():
+            found[table.id] = int((~needed).sum())
     return found
 
 

@@ -22,7 +22,7 @@ from synth_pipeline.connectors.sqlite.connector import SQLiteConnector
 from synth_pipeline.errors import ConfigError, DanglingReferenceError
 from synth_pipeline.subset import Subset, plan_subset, take_subset
 from synth_pipeline.subset.hashing import hash_integers, threshold
-from synth_pipeline_tests.subset.helpers import build, dangling, draw, notes, tuples
+from synth_pipeline_tests.subset.helpers import build, dangling, draw, notes, tuples, unneeded
 
 SHOP = """
 CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT NOT NULL, city TEXT);
@@ -188,6 +188,7 @@ def test_dry_run_renders_plan_and_statements_that_the_database_accepts(shop: Pat
     plan = plan_subset(connector, connector.reflect(), SubsetConfig(max_rows=1_000))
     text = plan.render()
     assert "child by" in text and "probability" in text
+    assert "of one parent" in text and "tree of customer: at most" in text
     with sqlite3.connect(shop) as connection:
         connection.create_function("text_number", 1, lambda v: 0)
         for statement in plan.statements:
@@ -232,9 +233,14 @@ def test_composite_unique_cyclic_keyless_and_several_keys(tmp_path: Path, max_ro
         house=[(i, rng.randrange(n)) for i in range(n)],
         alone=[(f"x{i % 50}", float(i % 3)) for i in range(n)],
     )  # fmt: skip
-    subset, _ = draw(path, tmp_path / "s", max_rows=max_rows)
+    subset, schema = draw(path, tmp_path / "s", max_rows=max_rows)
     assert subset.report["core"] <= max_rows
     assert subset.bundle.rows("empty_one") == 0
+    assert unneeded(subset, schema) == {}
+    with sqlite3.connect(path) as connection:
+        for table in schema.tables:
+            rows = Counter(tuples(subset, table.id, table.column_names))
+            assert rows <= Counter(connection.execute(f"SELECT * FROM {table.name}")), f"{table.id}: rows that the source does not have"
     if max_rows == 1500:
         assert all(subset.report["tables"][t]["core"] for t in ("plant", "machine", "log", "person", "house", "alone"))
 

@@ -106,8 +106,7 @@ class SQLiteConnector:
     def profile(self, table: Table, rows: int = PROFILE_ROWS) -> TableProfile:
         import pyarrow as pa
 
-        source = self.dialect.quote(table.name)
-        count = int(self._connection.execute(f"SELECT count(*) FROM {source}").fetchone()[0])
+        count = reflect.row_estimate(self._connection, table)
         tail: str = ""
         params: list[Any] = []
         if count > rows:
@@ -130,9 +129,9 @@ class SQLiteConnector:
             return f"WHERE ({key}) IN (SELECT {key} FROM ({ranked}) WHERE n * {rows} / {seen} <> (n - 1) * {rows} / {seen})", []
         if count <= _RANKED_ROWS:
             ids = [i for (i,) in self._connection.execute(f"SELECT {rowid} FROM {source} ORDER BY {rowid}")]
-            picked = [ids[k * count // rows] for k in range(rows)]
+            picked = [ids[k * len(ids) // rows] for k in range(rows)]
             return f"WHERE t.{rowid} IN (SELECT value FROM json_each(?)) ORDER BY t.{rowid}", [json.dumps(picked)]
-        low, high = self._connection.execute(f"SELECT min({rowid}), max({rowid}) FROM {source}").fetchone()
+        low, high = reflect.rowid_range(self._connection, table)
         picked = [low + k * (high - low) // rows for k in range(rows)]
         nearest = f"(SELECT min(x.{rowid}) FROM {source} x WHERE x.{rowid} >= value)"
         return f"WHERE t.{rowid} IN (SELECT {nearest} FROM json_each(?)) ORDER BY t.{rowid}", [json.dumps(picked)]

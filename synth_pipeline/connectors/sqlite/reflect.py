@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sqlite3
 from collections import defaultdict
 from typing import Any
@@ -178,8 +179,33 @@ def _spelled(table: Table, column: str) -> str | None:
 
 
 def row_estimate(connection: sqlite3.Connection, table: Table) -> int:
-    """The number of rows: counted, which reads the smallest index or the table once."""
-    return int(connection.execute(f"SELECT count(*) FROM {SQLITE.quote(table.name)}").fetchone()[0])
+    """The number of rows: counted, but of millions estimated by how densely the numbers of rows lie."""
+    rowid, quoted = rowid_name(table), SQLITE.quote(table.name)
+    if rowid is not None:
+        low, high = rowid_range(connection, table)
+        if high - low > probe.FULL_CHECK_ROWS:
+            estimate = _by_density(connection, quoted, rowid, low, high)
+            if estimate > probe.FULL_CHECK_ROWS:
+                return estimate
+    return int(connection.execute(f"SELECT count(*) FROM {quoted}").fetchone()[0])
+
+
+def rowid_range(connection: sqlite3.Connection, table: Table) -> tuple[int, int]:
+    """The least and the greatest rowid, (0, 0) of an empty table; in one SELECT list the two would read the whole table."""
+    rowid, quoted = rowid_name(table), SQLITE.quote(table.name)
+    low, high = connection.execute(f"SELECT (SELECT min({rowid}) FROM {quoted}), (SELECT max({rowid}) FROM {quoted})").fetchone()
+    return (int(low), int(high)) if low is not None else (0, 0)
+
+
+def _by_density(connection: sqlite3.Connection, quoted: str, rowid: str, low: int, high: int) -> int:
+    """Rows by the first of each of many equal intervals of the rowid."""
+    edges = [low + i * (high + 1 - low) // _SAMPLE_RUNS for i in range(_SAMPLE_RUNS + 1)]
+    first = f"SELECT {rowid} AS n FROM {quoted} WHERE {rowid} >= ? AND {rowid} < ? ORDER BY {rowid} LIMIT {_RUN_ROWS}"
+    total = 0.0
+    for start, end in itertools.pairwise(edges):
+        found, last = connection.execute(f"SELECT count(*), max(n) FROM ({first})", (start, end)).fetchone()
+        total += found if found < _RUN_ROWS else found * (end - start) / (last + 1 - start)
+    return round(total)
 
 
 def is_unique(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> bool:
@@ -195,7 +221,7 @@ def _spread(connection: sqlite3.Connection, table: Table) -> str:
     quoted, rowid = SQLITE.quote(table.name), rowid_name(table)
     if rowid is None:
         return f"SELECT * FROM {quoted} LIMIT {_SAMPLE_RUNS * _RUN_ROWS}"
-    low, high = connection.execute(f"SELECT min({rowid}), max({rowid}) FROM {quoted}").fetchone()
+    low, high = rowid_range(connection, table)
     step = max((high - low) // _SAMPLE_RUNS, 1)
     starts = ", ".join(f"({low + i * step})" for i in range(_SAMPLE_RUNS))
     names = ", ".join(f"t.{SQLITE.quote(c.name)}" for c in table.stored_columns)
