@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import resource
 import sqlite3
 import subprocess
@@ -57,9 +58,8 @@ def explained(path: Path, statements: list[str]) -> list[tuple[str, str, bool]]:
         for statement in statements:
             steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", ["[]"] * statement.count("?"))]
             big = any(f'"{n}"' in statement and size >= _BIG for n, size in sizes.items())
-            looked_up = any(s.startswith("SEARCH t") for s in steps)
-            scan = big and not looked_up and any(s.startswith("SCAN t") for s in steps)
-            found.append((statement, "; ".join(steps), scan))
+            # j is the relation of keys, g and f are groups of an aggregate
+            found.append((statement, "; ".join(steps), big and any(re.match(r"SCAN (?![jgf]\b)", s) for s in steps)))
     return found
 
 

@@ -7,7 +7,7 @@ Arms, with the same metadata, synthesizer (`relational`), seeds and numbers of s
     random, kept    random rows of every table, then SDV's drop_unknown_references; so many that as many are kept as rfs has
     random, drawn   the same, as many rows drawn as rfs has; what drop_unknown_references leaves of them
 
-    python -m benchmarks.training_data --score SCORE.py DATABASE=BUDGET … [--seeds 3] [--json FILE]
+    python -m benchmarks.training_data --score SCORE.py DATABASE=BUDGET … [--seeds 0,1,2] [--json FILE]
 
 DATABASE is a SQLite file, or `demo`. SCORE.py takes REAL.db SYNTHETIC.db --json OUT and writes the measures of `MEASURES`,
 among them SDMetrics' multi-table QualityReport.
@@ -154,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("databases", nargs="+", metavar="DATABASE=BUDGET")
     parser.add_argument("--score", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2], metavar="0,1,2")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     found: list[dict[str, Any]] = []
@@ -166,7 +166,7 @@ def main() -> None:
                 path = folder / "telecom.db"
                 demo.build(path)
             described = sp.open(f"sqlite:///{path.resolve()}").metadata()
-            for seed in range(options.seeds):
+            for seed in options.seeds:
                 for arm, taken in arms(described, path, int(budget), seed, folder):
                     kept, rows = taken.made.bundle.total_rows, dict(taken.made.population.rows)
                     if arm == "rfs":

@@ -63,18 +63,23 @@ def measure(reader: Reader, schema: DatabaseSchema, rows: dict[str, int], *, exa
         answers = reader.each((sql, ()) for sql in statements)
         for table, ((total, *filled),) in zip(schema.tables, answers, strict=False):
             rows[table.id] = int(total)
-            nulls[table.id] = {c.name: (total - n) / total if total else 0.0 for c, n in zip(table.stored_columns, filled, strict=True)}
+            counted = dict(zip(_nullable(table), filled, strict=True))
+            nulls[table.id] = {c.name: (total - counted.get(c.name, total)) / total if total else 0.0 for c in table.stored_columns}
             step.advance(note=table.id)
-        for fk, counted in zip(keys, answers, strict=True):
-            fanouts[fk.id] = _fanout(counted, fk, rows)
+        for fk, groups in zip(keys, answers, strict=True):
+            fanouts[fk.id] = _fanout(groups, fk, rows)
             step.advance(note=fk.table)
     return PopulationStats(rows, fanouts, nulls)
 
 
 def nulls_statement(reader: Reader, table: Table) -> str:
-    """One row: the table's rows, and the values that are not NULL per column."""
-    counts = "".join(f", COUNT({reader.column('t', c.name)})" for c in table.stored_columns)
+    """One row: the table's rows, and the values that are not NULL of each column that may be NULL."""
+    counts = "".join(f", COUNT({reader.column('t', c)})" for c in _nullable(table))
     return f"SELECT COUNT(*){counts} FROM {reader.aliased(table)}{reader.filter(table)}"
+
+
+def _nullable(table: Table) -> list[str]:
+    return [c.name for c in table.stored_columns if c.nullable]
 
 
 def fanout_statement(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> str:

@@ -35,7 +35,7 @@ def preview(reader: Reader, schema: DatabaseSchema, plan: SubsetPlan, *, exact: 
                 listed.append(shape.below(threshold(planned.probability)))
             elif planned.role == "child" and not planned.whole:
                 columns = next(f.columns for f in keys if f.id == planned.tree_key)
-                listed.append(shape.by_columns(columns, conditions=reader.conditions(shape.table, bound=True)))
+                listed += [shape.counts_by(columns), shape.by_columns(columns, conditions=reader.conditions(shape.table, bound=True))]
         for fk in keys:
             if fk.parent not in whole:
                 listed += [distinct_references(reader, schema, fk)] if fk.table in whole else []

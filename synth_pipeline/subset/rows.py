@@ -124,6 +124,15 @@ class Shape:
         keys, join = relation(self.reader, wanted, indexed=indexed), "JOIN" if indexed else self.reader.dialect.scan_join
         return f"SELECT k.rfs_0, {listed} FROM {self.source} {join} {keys} ON {on}{where}{tail}"
 
+    def counts_by(self, columns: Sequence[str]) -> str:
+        """The statement for how many rows that the filter lets through have each of some keys; 0 may be left out."""
+        conditions = self.reader.conditions(self.table, bound=True)
+        if not self._indexed(columns):
+            return self.by_columns(columns, head="COUNT(*)", conditions=conditions, tail=" GROUP BY k.rfs_0")
+        wanted = [self.table.column(c) for c in columns]
+        where = " AND ".join([*(f"{transport(self.reader, c, 't')} = k.rfs_{i + 1}" for i, c in enumerate(wanted)), *conditions])
+        return f"SELECT k.rfs_0, (SELECT COUNT(*) FROM {self.source} WHERE {where}) FROM {relation(self.reader, wanted, indexed=True)}"
+
     def can_climb(self, fk: ForeignKey) -> bool:
         """Whether `climb` is a statement of the dialect: columns of different types are compared by the key relation only."""
         if not fk.is_self_reference or not self.reader.dialect.recursive:

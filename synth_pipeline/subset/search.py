@@ -102,7 +102,7 @@ class Search:
             return None
         fk = next(f for f in closure.keys if f.id == fk_id)
         parents, shape = self._found[fk.parent], self._found[fk.table].shape
-        sql = shape.by_columns(fk.columns, head="COUNT(*)", conditions=self.reader.conditions(shape.table, bound=True), tail=" GROUP BY k.rfs_0")
+        sql = shape.counts_by(fk.columns)
         by_number = np.zeros(len(parents.rows), dtype=np.int64)
         by_key = parents.by_key[fk.parent_columns]
         for value, (count,) in looked_up(self.reader, sql, ordered(by_key), self.batch):

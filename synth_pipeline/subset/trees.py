@@ -161,8 +161,7 @@ class Tree:
         fanout = self.population.fanouts.get(fk.id)
         if hub is None or (fanout is not None and (not fanout.degrees or fanout.degrees[-1] <= hub)):
             return {}
-        shape = self.shapes[fk.table]
-        sql = shape.by_columns(fk.columns, head="COUNT(*)", conditions=self.reader.conditions(shape.table, bound=True), tail=" GROUP BY k.rfs_0")
+        sql = self.shapes[fk.table].counts_by(fk.columns)
         found = {value: int(degree) for value, (degree,) in looked_up(self.reader, sql, values, self.batch) if degree > hub}
         return {v: found[v] for v in values if v in found}
 
