@@ -24,6 +24,8 @@ from synth_pipeline.synthesis.parallel import Workers
 from synth_pipeline.synthesis.relational.random import Lane, stream
 from synth_pipeline.synthesis.relational.shapes import KeyShapes, in_lane
 from synth_pipeline.synthesis.relational.shards import spread
+from synth_pipeline.synthesis.relational.trees import Feature
+from synth_pipeline.synthesis.relational.variable import PRIVACY, Variable
 
 Shop = tuple[DatabaseSchema, SynthesisMetadata, FittedSynthesizer]
 CUSTOMERS, ORDERS, PRODUCTS = 400, 1_500, 300
@@ -202,3 +204,24 @@ def test_shares_add_up_below_their_limits() -> None:
     assert spread(np.array([5.0, 0.0, 1.0]), 10, np.array([2, 3, 9])).tolist() == [2, 0, 8]
     assert spread(np.array([0.0, 0.0]), 5, np.array([2, 2])).tolist() == [2, 2]
     assert spread(np.ones(7), 100, np.full(7, 100)).sum() == 100
+
+
+def test_who_fits_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trees that grow in other processes are the trees that grow here."""
+    from synth_pipeline.synthesis.relational import later
+
+    rng = np.random.Generator(np.random.PCG64(1))
+    x, columns = rng.normal(size=600), {"a": rng.integers(0, 50, 600).astype(np.uint8)}
+    growths = [
+        later.Growth(x, np.arange(600), [Feature("a")], columns, np.arange(600), PRIVACY["standard"], 0, ("t", i), smooth=True) for i in range(4)
+    ]
+    monkeypatch.setattr(later, "_WORTH_IT", 0)
+    grown: list[list[Variable]] = []
+    for workers in (Workers(), Workers(2)):
+        together = later.Later(workers)
+        grown.append([together.variable(g) for g in growths])
+        together.finish()
+    for one, other in zip(*grown, strict=True):
+        assert one.trees
+        draws = [v.draw(columns, 600, stream(0, "d")) for v in (one, other)]
+        assert np.array_equal(*draws)

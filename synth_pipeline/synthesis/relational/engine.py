@@ -41,7 +41,7 @@ class RelationalSynthesizer:
             if not isinstance(value, int) or value < 1:
                 raise ConfigError(f"The parameter {key!r} must be a whole number of at least 1, not {value!r}.")
         level = replace(PRIVACY[privacy], **params)
-        model = fit_database(data, level, seed, progress)
+        model = fit_database(data, level, seed, progress, workers)
         model.info |= {"package_version": __version__, "params": dict(params), "privacy": privacy}
         return FittedRelational(model)
 

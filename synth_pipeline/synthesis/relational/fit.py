@@ -14,11 +14,13 @@ import numpy as np
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.progress import Progress
 from synth_pipeline.synthesis.base import TrainingData
+from synth_pipeline.synthesis.parallel import Workers
 from synth_pipeline.synthesis.relational.carry import carried_rows
 from synth_pipeline.synthesis.relational.columns import make_column, named_columns
 from synth_pipeline.synthesis.relational.counts import CountModel, telling_columns
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, digitize, hashed_units
 from synth_pipeline.synthesis.relational.frame import Frame, Group, small_bins
+from synth_pipeline.synthesis.relational.later import Growth, Later
 from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_blocks, levels
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, DrawnColumn, MeanModel, TableModel, opening_context
 from synth_pipeline.synthesis.relational.random import stream
@@ -38,7 +40,7 @@ from synth_pipeline.synthesis.relational.scatter import evenness, exchangeable
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import Training, ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
-from synth_pipeline.synthesis.relational.variable import Privacy, Variable, explained, fit_variable, without_rare
+from synth_pipeline.synthesis.relational.variable import Privacy, Variable, without_rare
 
 _CHECKED = 50
 _LAGGED_ROWS = 200
@@ -47,13 +49,13 @@ _WORTH = 0.03
 """The share of variance that the sibling before must explain in addition, to be looked at."""
 
 
-def fit_database(data: TrainingData, privacy: Privacy, seed: int, progress: Progress) -> DatabaseModel:
-    """Learns a database from its training data."""
-    return _Fit(data, privacy, seed).run(progress)
+def fit_database(data: TrainingData, privacy: Privacy, seed: int, progress: Progress, workers: Workers) -> DatabaseModel:
+    """Learns a database from its training data; it is the same for any number of workers."""
+    return _Fit(data, privacy, seed, workers).run(progress)
 
 
 class _Fit:
-    def __init__(self, data: TrainingData, privacy: Privacy, seed: int) -> None:
+    def __init__(self, data: TrainingData, privacy: Privacy, seed: int, workers: Workers) -> None:
         self.data, self.schema, self.privacy, self.seed = data, data.schema, privacy, seed
         self.training = Training.of(data, seed)
         self.frames, self.roles, self.plans = self.training.frames, self.training.roles, self.training.plans
@@ -62,16 +64,19 @@ class _Fit:
         self.above: dict[str, Context] = {}
         self.contexts: dict[str, Context] = {}
         self.warnings: list[str] = []
+        self.later = Later(workers)
 
     def run(self, progress: Progress) -> DatabaseModel:
         start = time.perf_counter()
         with progress.step("fit", total=len(self.plans)) as step:
             for plan in self.plans:
                 self._table(plan)
+                self.later.finish()
                 step.advance(note=plan.table)
         for plan in self.plans:
             for fk in plan.deferred:
                 self._deferred(plan, fk)
+        self.later.finish()
         info = {
             "synthesizer": "relational", "rows": {t: f.rows for t, f in self.frames.items()},
             "seconds": round(time.perf_counter() - start, 3), "seed": self.seed, "warnings": self.warnings,
@@ -418,15 +423,11 @@ class _Fit:
         smooth: bool = False,
     ) -> Variable:
         """A variable that looks at the sibling before, where that explains what nothing else does."""
-        plain = self._variable(frame, context, x, name, codes=codes, rows=rows, smooth=smooth)
         group = frame.group
         if lag is None or group is None or (group.position > 0).sum() < _LAGGED_ROWS or group.size.max() > _LONGEST:
-            return plain
-        extended = Context()
-        extended.add([*context.features, lag[0]], {**context.columns, lag[0].name: lag[1]})
-        other = self._variable(frame, extended, x, (*name, "lag"), codes=codes, rows=rows, smooth=smooth)
-        later = float((group.position > 0).mean())
-        return other if explained(other, codes) > explained(plain, codes) + _WORTH * later else plain
+            return self._variable(frame, context, x, name, codes=codes, rows=rows, smooth=smooth)
+        margin = _WORTH * float((group.position > 0).mean())
+        return self._variable(frame, context, x, name, codes=codes, rows=rows, smooth=smooth, lag=lag, margin=margin)
 
     def _variable(
         self,
@@ -438,10 +439,15 @@ class _Fit:
         codes: int = 0,
         rows: np.ndarray | None = None,
         smooth: bool = False,
+        lag: tuple[Feature, np.ndarray] | None = None,
+        margin: float = 0.0,
     ) -> Variable:
-        rows = np.flatnonzero(frame.train) if rows is None else rows
-        rng = stream(self.seed, "fit", frame.table.id, *name)
-        return fit_variable(x, rows, context.features, context.columns, frame.entities, self.privacy, rng, codes=codes, smooth=smooth)
+        """A variable, which is empty until all of the table are fitted."""
+        rows, names = np.flatnonzero(frame.train) if rows is None else rows, (frame.table.id, *name)
+        known, columns = list(context.features), dict(context.columns)
+        return self.later.variable(
+            Growth(x, rows, known, columns, frame.entities, self.privacy, self.seed, names, codes, smooth, lag, margin)
+        )
 
     def _describe(self, model: TableModel) -> list[str]:
         parents = {fk.id: fk.parent for fk in self.schema.table(model.plan.table).foreign_keys}

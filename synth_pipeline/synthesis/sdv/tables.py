@@ -71,7 +71,7 @@ class TableSynthesizer:
     def fit(self, data: TrainingData, params: Mapping[str, Any], *, privacy: str, seed: int, workers: Workers, progress: Progress) -> FittedTables:
         class_name, options = _CLASSES[self.name]
         kwargs = checked(options, params, self.name).model_dump()
-        model = fit_database(data, PRIVACY[privacy], seed, progress)
+        model = fit_database(data, PRIVACY[privacy], seed, progress, workers)
         kept: dict[str, list[str]] = {}
         parts: dict[str, _Part] = {}
         with progress.step(f"fit {self.name}", total=len(model.tables)) as step:

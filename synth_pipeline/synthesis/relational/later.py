@@ -1,0 +1,86 @@
+"""Variables that are fitted together, by as many processes as there are, when all that they learn from is known.
+
+What a variable learns from are real rows, never what another one draws; so variables of one table wait for each other only
+to be fitted at the same time. Each has a random stream of its own: who fits it does not matter. What they are does not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from synth_pipeline.synthesis.parallel import Workers, in_order
+from synth_pipeline.synthesis.relational.random import stream
+from synth_pipeline.synthesis.relational.trees import Feature
+from synth_pipeline.synthesis.relational.variable import Privacy, Variable, explained, fit_variable
+
+_WORTH_IT = 3_000_000
+"""Rows times features from which on other processes are quicker than this one alone."""
+
+
+@dataclass
+class Growth:
+    """All that a variable is fitted from (see `fit_variable`); `names` are those of its stream.
+
+    With `lag` there is another variable, which knows that feature too and takes the place of the first one where it explains
+    at least `margin` more.
+    """
+
+    x: np.ndarray
+    rows: np.ndarray
+    features: Sequence[Feature]
+    columns: Mapping[str, np.ndarray]
+    entities: np.ndarray
+    privacy: Privacy
+    seed: int
+    names: tuple[object, ...]
+    codes: int = 0
+    smooth: bool = False
+    lag: tuple[Feature, np.ndarray] | None = None
+    margin: float = 0.0
+
+    @property
+    def size(self) -> int:
+        return len(self.rows) * (len(self.features) + 1)
+
+    def fit(self) -> Variable:
+        """The variable, or the better of both."""
+        rng = stream(self.seed, "fit", *self.names)
+        plain = fit_variable(
+            self.x, self.rows, self.features, self.columns, self.entities, self.privacy, rng, codes=self.codes, smooth=self.smooth
+        )
+        if self.lag is None:
+            return plain
+        feature, values = self.lag
+        features, columns = [*self.features, feature], {**self.columns, feature.name: values}
+        other = replace(self, features=features, columns=columns, names=(*self.names, "lag"), lag=None).fit()
+        return other if explained(other, self.codes) > explained(plain, self.codes) + self.margin else plain
+
+
+class Later:
+    """Variables that wait to be fitted."""
+
+    def __init__(self, workers: Workers) -> None:
+        # Learning stays on this machine: the rows are here.
+        self._workers = Workers(workers.count)
+        self._waiting: list[tuple[Variable, Growth]] = []
+
+    def variable(self, growth: Growth) -> Variable:
+        """A variable that is empty until `finish`."""
+        out = Variable([])
+        self._waiting.append((out, growth))
+        return out
+
+    def finish(self) -> None:
+        """Fits all that wait."""
+        growths = [growth for _, growth in self._waiting]
+        workers = self._workers if sum(g.size for g in growths) >= _WORTH_IT else Workers()
+        for (empty, _), fitted in zip(self._waiting, in_order(_fit, None, growths, workers), strict=True):
+            vars(empty).update(vars(fitted))
+        self._waiting = []
+
+
+def _fit(_: None, growth: Growth) -> Variable:
+    return growth.fit()
