@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EXACT_ROWS = 20_000
-"""Tables up to this size enter whole; of larger ones this many rows enter all but the cardinality."""
+EXACT_ROWS, FEW_ROWS = 20_000, 5_000
+"""Tables up to the first size enter whole; of larger ones so many rows enter the shapes and trends, and the second over all pairs."""
 _SDTYPES = {"number": "numerical", "date": "numerical", "category": "categorical"}
 """Dates go in as seconds: SDMetrics treats both alike, and pandas cannot hold the year 9999 that stands for "until now"."""
 PROPERTIES = ("Column Shapes", "Column Pair Trends", "Cardinality", "Intertable Trends")
@@ -63,7 +63,7 @@ def published_scores(frame: Frame, *, whole: bool = True) -> Published:
     trends = properties.ColumnPairTrends, properties.InterTableTrends
     makers = (properties.ColumnShapes, trends[0], properties.Cardinality, trends[1])
     found = {name: work.score(name, maker, limits) for name, maker in zip(PROPERTIES, makers, strict=True)}
-    all_pairs = {name: work.score(name, maker, (0.0, 0.0)) for name, maker in zip((PROPERTIES[1], PROPERTIES[3]), trends, strict=True)}
+    all_pairs = {name: work.score(name, maker, (0.0, 0.0), FEW_ROWS) for name, maker in zip((PROPERTIES[1], PROPERTIES[3]), trends, strict=True)}
     checks = (properties.DataValidity, properties.Structure, properties.RelationshipValidity)
     diagnostic = {name: work.score(name, maker) for name, maker in zip(DIAGNOSTIC, checks, strict=True) if whole or name != "Data Structure"}
     known = [v for v in found.values() if v is not None]
@@ -79,29 +79,30 @@ class _Work:
         self.failed: list[str] = []
         self.metadata, keys = _metadata(frame, tables)
         self.sides = [{t.id: _table(t, side, keys[t.id]) for t in tables} for side in ("real", "synthetic")]
-        self.sampled = self.sides if self.exact else [{t.id: _sampled(frame, t.id, s[t.id]) for t in tables} for s in self.sides]
 
-    def score(self, name: str, maker: Any, limits: tuple[float, float] | None = None) -> float | None:
-        """One property; `limits` are its thresholds of real correlation and association."""
+    def score(self, name: str, maker: Any, limits: tuple[float, float] | None = None, rows: int = EXACT_ROWS) -> float | None:
+        """One property; `limits` are its thresholds of real correlation and association, `rows` what enters of large tables."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 if name == "Intertable Trends" and not self.exact:
-                    scores = [self._between(maker, r, limits) for r in self.metadata["relationships"]]
+                    scores = [self._between(maker, r, limits, rows) for r in self.metadata["relationships"]]
                     known = [s for s, n in scores for _ in range(n) if s is not None]
                     return sum(known) / len(known) if known else None
-                real, synthetic = self.sampled if name in ("Column Shapes", "Column Pair Trends", "Intertable Trends") else self.sides
+                real, synthetic = self.sides
+                if name in ("Column Shapes", "Column Pair Trends") and not self.exact:
+                    real, synthetic = ({t: _sampled(self.frame, t, table, rows) for t, table in s.items()} for s in self.sides)
                 return _number(_limited(maker, limits).get_score(real, synthetic, self.metadata))
         except Exception as e:  # a comparison with another tool must not cost the report
             logger.warning("SDMetrics could not compute %s (%s).", name, type(e).__name__)
             self.failed.append(name)
             return None
 
-    def _between(self, maker: Any, relationship: dict[str, Any], limits: tuple[float, float] | None) -> tuple[float | None, int]:
+    def _between(self, maker: Any, relationship: dict[str, Any], limits: tuple[float, float] | None, rows: int) -> tuple[float | None, int]:
         """Intertable trends of one relationship, with the child sampled and the parent whole: (mean, pairs that count)."""
         measure = _limited(maker, limits)
         child, parent = relationship["child_table_name"], relationship["parent_table_name"]
-        real, synthetic = ({child: _sampled(self.frame, child, s[child]), parent: s[parent]} for s in self.sides)
+        real, synthetic = ({child: _sampled(self.frame, child, s[child], rows), parent: s[parent]} for s in self.sides)
         part = {"tables": {t: self.metadata["tables"][t] for t in (child, parent)}, "relationships": [relationship]}
         score = _number(measure.get_score(real, synthetic, part))
         counted = measure.details
@@ -165,7 +166,7 @@ def _table(table: TableFrame, side: str, keys: list[str]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _sampled(frame: Frame, table: str, rows: pd.DataFrame) -> pd.DataFrame:
+def _sampled(frame: Frame, table: str, data: pd.DataFrame, most: int) -> pd.DataFrame:
     import numpy as np
 
-    return rows.iloc[frame.sample(np.arange(len(rows)), EXACT_ROWS, table, "published")]
+    return data.iloc[frame.sample(np.arange(len(data)), most, table, "published")]
