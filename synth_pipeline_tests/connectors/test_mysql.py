@@ -97,6 +97,32 @@ def test_values_come_exactly_and_what_no_bundle_holds_comes_as_the_nearest(new_m
     assert third["must"] == dt.date(1, 1, 1) and third["hour"] == dt.time(23, 59, 59, 999999) and third["old"] is None and third["raw"] is None
 
 
+def test_rows_that_come_as_lines_are_the_same(new_mariadb: NewDatabase) -> None:
+    """Tables with columns of any length are read column by column, others a line at a time."""
+    url = new_mariadb("lines")
+    execute(url, [
+        "CREATE TABLE v (n INT PRIMARY KEY, u BIGINT UNSIGNED, f FLOAT, d DOUBLE, x DECIMAL(20,6), day DATE, at DATETIME(6), "
+        "instant TIMESTAMP(3) NULL, hour TIME(6), old CHAR(9) CHARACTER SET latin1, text VARCHAR(40) COLLATE utf8mb4_bin, other VARCHAR(40) COLLATE utf8mb4_unicode_ci, "
+        "mood ENUM('a,b','c\"d'), flag BOOLEAN, one BIT(9), raw VARBINARY(9), k UUID, z INT(6) ZEROFILL, long_one LONGTEXT)",
+        """INSERT INTO v VALUES (1, 18446744073709551615, 0.1, 1e-300, -0.000001, '0001-01-01', '9999-12-31 23:59:59.999999',
+            '2024-03-31 01:30:00.5', '23:59:59.999999', 'Zoë', 'a,"b"\n\r\\\\N', '🦆', 'a,b', true, 300, x'00ff2c220a',
+            'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 42, '')""",
+        "INSERT INTO v VALUES (2, 0, -1e30, 1e308, 0, '2024-02-29', '2024-02-29', '2024-02-29', '0:0', '', '', 'NULL', "
+        "'c\"d', false, 0, '', NULL, 0, '')",
+        "INSERT INTO v (n) VALUES (3)",
+    ])  # fmt: skip
+    with closing(connect(url)) as connector:
+        table = connector.reflect().table("v")
+        names = [c.name for c in table.columns if c.name != "long_one"]
+        with connector.snapshot() as snapshot:
+            (lines,), (columns,) = (list(snapshot.rows(table, wanted, tail="ORDER BY t.n")) for wanted in (names, None))
+    assert lines.equals(columns.select(names))
+    first, second, third = lines.to_pylist()
+    assert first["text"] == 'a,"b"\n\r\\N' and first["raw"] == b"\0\xff,\"\n" and first["mood"] == "a,b" and first["z"] == 42
+    assert (second["old"], second["text"], second["other"], second["raw"]) == ("", "", "NULL", b"")
+    assert all(v is None for name, v in third.items() if name != "n")
+
+
 def test_one_snapshot_for_streams_side_by_side_and_for_those_that_are_left(hostile: MySQLConnector) -> None:
     schema = hostile.reflect()
     customer, line = schema.table("customer"), schema.table("line")

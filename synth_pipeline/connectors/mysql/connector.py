@@ -152,6 +152,10 @@ class _Snapshot:
             SourceError: a flag holds another number than 0 and 1, or the server refuses.
         """
         wanted = table.stored_columns if columns is None else tuple(table.column(c) for c in columns)
+        line = values.line_expression(wanted, [f"t.{MYSQL.quote(c.name)}" for c in wanted])
+        if line is not None:
+            yield from self._lines(table, wanted, f"SELECT {line} FROM {MYSQL.relation(table)} AS t {tail}", params, batch)
+            return
         roomy = [i for i, c in enumerate(wanted) if c.type.kind in _ROOMY or (c.type.kind == "text" and (c.type.length or 2**16) > 1_000)]
         try:
             held: Rows = []
@@ -164,6 +168,19 @@ class _Snapshot:
                     held, size = [], 0
             if held:
                 yield _batch(table, wanted, held)
+        except pymysql.err.MySQLError as e:
+            raise _unreadable(f"Table {table.id!r}", e) from None
+
+    def _lines(self, table: Table, columns: Sequence[Column], sql: str, params: Sequence[Any], batch: int) -> Iterator[pa.RecordBatch]:
+        try:
+            for part in self._stream(sql, params, batch):
+                lines = [line for (line,) in part]
+                if None in lines:
+                    problem = f"A row of {table.id!r} is longer than the server's max_allowed_packet."
+                    raise SourceError(problem, "Set it to 16 MB or more there.")
+                with _flags_named(table):
+                    decoded = values.decode_lines(columns, lines)
+                yield decoded
         except pymysql.err.MySQLError as e:
             raise _unreadable(f"Table {table.id!r}", e) from None
 
@@ -226,8 +243,15 @@ def _statement(table: Table, columns: Sequence[Column], tail: str) -> str:
 
 
 def _batch(table: Table, columns: Sequence[Column], fetched: Rows) -> pa.RecordBatch:
-    try:
+    with _flags_named(table):
         return values.decode(columns, list(zip(*fetched, strict=True))[: len(columns)]) if fetched else values.empty(columns)
+
+
+@contextmanager
+def _flags_named(table: Table) -> Iterator[None]:
+    """Turns what is said of a flag with other numbers into one clear line."""
+    try:
+        yield
     except ValueError as e:
         if str(e) not in table.column_names:
             raise

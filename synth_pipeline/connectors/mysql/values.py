@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from synth_pipeline.connectors.hexadecimal import to_hex
+from synth_pipeline.connectors.hexadecimal import from_hex, to_hex
 from synth_pipeline.connectors.mysql import types
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ _SRID_BYTES = 4
 _FIRST = {"date": "0001-01-01", "datetime": "0001-01-01 00:00:00", "timestamp": "1970-01-01 00:00:01"}
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\0", "\\0"))
 NULL = "\\N"
+_SHORT = {"integer", "decimal", "float", "boolean", "date", "time", "datetime", "timestamp", "uuid", "enum"}
+_SHORT_BYTES = 1_024
+_LONGEST_LINE = 2**18
+"""A quarter of the smallest packet that servers are set to in practice."""
 
 
 def select_expression(column: Column, reference: str) -> str:
@@ -58,7 +62,8 @@ def decode(columns: Sequence[Column], fetched: Sequence[Sequence[Any]]) -> pa.Re
     return pa.RecordBatch.from_arrays(arrays, names=[c.name for c in columns])
 
 
-def _decode(column: Column, values: Sequence[Any]) -> pa.Array:
+def _decode(column: Column, values: Sequence[Any] | pa.Array) -> pa.Array:
+    """A column of what was fetched; an Arrow array where its text has been read already."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -72,13 +77,69 @@ def _decode(column: Column, values: Sequence[Any]) -> pa.Array:
         if pc.any(pc.or_(pc.less(numbers, 0), pc.greater(numbers, 1))).as_py():
             raise ValueError(column.name)
         return numbers.cast(target)
-    texts = pa.array(values, pa.string())
+    texts = values if isinstance(values, pa.Array) else pa.array(values, pa.string())
     if pa.types.is_timestamp(target) and target.tz:
         return pc.assume_timezone(texts.cast(pa.timestamp("us")), "UTC")
     if pa.types.is_time(target):  # of a day of which Arrow can read the text
         day = pc.binary_join_element_wise(pa.scalar("1970-01-01"), texts, pa.scalar(" "))
         return day.cast(pa.timestamp("us")).cast(target)
     return texts if pa.types.is_string(target) else texts.cast(target)
+
+
+def line_expression(columns: Sequence[Column], references: Sequence[str]) -> str | None:
+    """A row as one line of CSV, which costs the driver a fraction; None where a row may be longer than a server puts into one."""
+    if not columns or sum(_field_bytes(c) for c in columns) > _LONGEST_LINE:
+        return None
+    fields = [f"IFNULL({_field(c, r)}, '')" for c, r in zip(columns, references, strict=True)]
+    return f"CAST(CONCAT_WS(',', {', '.join(fields)}, '1') AS BINARY)"
+
+
+def _field_bytes(column: Column) -> int:
+    if column.type.kind in _SHORT:
+        return _SHORT_BYTES
+    bounded = column.type.kind in ("text", "binary") and column.type.length is not None
+    return 8 * (column.type.length or 0) + 2 if bounded else 2 * _LONGEST_LINE
+
+
+def _field(column: Column, reference: str) -> str:
+    if column.type.kind == "binary":
+        return f"CONCAT('\"', HEX({reference}), '\"')"
+    if column.type.kind in ("text", "enum", "uuid"):
+        return f"CONCAT('\"', REPLACE(CONVERT({reference} USING utf8mb4), '\"', '\"\"'), '\"')"
+    return select_expression(column, reference)
+
+
+def decode_lines(columns: Sequence[Column], lines: Sequence[bytes]) -> pa.RecordBatch:
+    """Lines of `line_expression` to Arrow.
+
+    Raises:
+        ValueError: as in `decode`.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as csv
+
+    from synth_pipeline.catalog.types import arrow_type
+
+    names = [str(i) for i in range(len(columns))]
+    read = {}
+    for name, column in zip(names, columns, strict=True):
+        target = arrow_type(column.type)
+        plain = pa.types.is_binary(target) or pa.types.is_time(target) or pa.types.is_timestamp(target)
+        read[name] = pa.string() if plain else pa.int64() if pa.types.is_boolean(target) else target
+    data = b"\n".join(lines)
+    table = csv.read_csv(
+        pa.BufferReader(data),
+        read_options=csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=[*names, "end"]),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
+            column_types=read, include_columns=names, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False, check_utf8=False,
+        ),
+    )  # fmt: skip
+    arrays = []
+    for name, column in zip(names, columns, strict=True):
+        array = table.column(name).combine_chunks()
+        arrays.append(from_hex(array) if column.type.kind == "binary" else _decode(column, array))
+    return pa.RecordBatch.from_arrays(arrays, names=[c.name for c in columns])
 
 
 def empty(columns: Sequence[Column]) -> pa.RecordBatch:
