@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test ui lint stress bench lock clean
+.PHONY: setup demo test test-cloud ui lint stress bench lock clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -21,6 +21,16 @@ demo: $(STAMP)          ## build the telecom source and make its synthetic copy
 
 test: $(STAMP)          ## the test suite; the runner's closing line comes last
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(ARGS)
+
+test-cloud: $(VENV)-cloud/.installed  ## BigQuery and Snowflake on emulators, which need other versions of some packages
+	$(VENV)-cloud/bin/python -m pytest -q -p no:bqemulator synth_pipeline_tests/connectors/test_bigquery.py synth_pipeline_tests/connectors/test_snowflake.py $(ARGS)
+
+# Sees the packages of the environment and puts those of the emulators before them.
+$(VENV)-cloud/.installed: $(STAMP) requirements-cloud.lock
+	$(BIN)/python -m venv $(VENV)-cloud
+	$(VENV)-cloud/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-installed -r requirements-cloud.lock
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$($(VENV)-cloud/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/environment.pth
+	@touch $@
 
 ui: $(STAMP)            ## Dagster's web pages on http://localhost:3000, with the demo as a partition
 	@test -f data/telecom.db || $(BIN)/synth-pipeline demo --build-only

@@ -103,8 +103,9 @@ class Dialect:
             return self.key_bytes.format(item) if self.key_bytes else self.key_cast.format(item, self.text_type)
         cast = dict(self.key_casts).get(column.type.kind, self.key_cast)
         length = column.type.length or self.longest_key + 1
+        native = re.split(r"\s+COLLATE\b", column.native_type, flags=re.IGNORECASE)[0]
         return cast.format(
-            item, column.native_type or self.text_type, length=f"({length})" if length <= self.longest_key else "",
+            item, native or self.text_type, length=f"({length})" if length <= self.longest_key else "",
             collation=column.collation, charset=(column.collation or "").partition("_")[0],
         )  # fmt: skip
 

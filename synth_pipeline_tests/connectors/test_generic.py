@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from synth_pipeline.connectors import connect
-from synth_pipeline.connectors.generic import keys, load, names, traits
+from synth_pipeline.connectors.generic import engines, keys, load, names, traits
 from synth_pipeline.errors import ConfigError, ExportError, MissingExtraError, UnreachableError
 from synth_pipeline_tests.connectors.contract import Contract, Engine, Source
 from synth_pipeline_tests.connectors.generic import GenericPostgreSQL, GenericSQLite
@@ -34,8 +34,8 @@ class TestExchangeOfNames(Contract):
 
     @pytest.fixture
     def engine(self, new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> Engine:
-        cautious = dataclasses.replace(traits.TRAITS["postgresql"], swap="rename", late_constraints=True)
-        monkeypatch.setitem(traits.TRAITS, "postgresql", cautious)
+        cautious = dataclasses.replace(engines.TRAITS["postgresql"], swap="rename", late_constraints=True)
+        monkeypatch.setitem(engines.TRAITS, "postgresql", cautious)
         return GenericPostgreSQL(new_database)
 
     def test_what_a_killed_export_left_is_swept(self, engine: Engine, shop: Source) -> None:
@@ -98,7 +98,7 @@ def test_what_is_missing_is_named() -> None:
 
 def test_a_driver_that_is_not_installed_is_an_error_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = traits.Traits("missing", "postgresql+nosuchdriver", "some-package", "some-extra")
-    monkeypatch.setitem(traits.TRAITS, "postgresql", missing)
+    monkeypatch.setitem(engines.TRAITS, "postgresql", missing)
     with pytest.raises(MissingExtraError, match=r"synth-pipeline\[some-extra\]"):
         connect("sqlalchemy+postgresql://u:secret@host/x")
 
@@ -108,7 +108,7 @@ def test_a_database_without_exchange_is_filled_once_and_never_replaced(tmp_path:
 
     engine = GenericSQLite(tmp_path)
     source, target = read(engine, small, tmp_path / "held"), engine.new()
-    monkeypatch.setitem(traits.TRAITS, "sqlite", dataclasses.replace(traits.TRAITS["sqlite"], swap="none"))
+    monkeypatch.setitem(engines.TRAITS, "sqlite", dataclasses.replace(engines.TRAITS["sqlite"], swap="none"))
     source.export(target)
     with pytest.raises(ExportError, match="cannot be replaced"):
         source.export(target)

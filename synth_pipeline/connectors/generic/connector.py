@@ -61,8 +61,12 @@ class GenericConnector:
         self.dialect = derived_dialect(self._engine, self.traits)
 
     def _open(self) -> sa.Connection:
-        options = {"isolation_level": self.traits.isolation} if self.traits.isolation else {}
-        return open_session(self._engine, self.traits, self.label, **options)
+        """A connection for reading, at the isolation that the traits name where the database has it."""
+        level, test = self.traits.isolation, self.traits.isolation_allowed
+        if level and test:
+            with open_session(self._engine, self.traits, self.label) as asked:
+                level = level if asked.exec_driver_sql(test).scalar() else None
+        return open_session(self._engine, self.traits, self.label, **({"isolation_level": level} if level else {}))
 
     def identity(self) -> str:
         return server_identity(self._connection, self.traits)

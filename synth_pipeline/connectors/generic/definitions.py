@@ -77,7 +77,7 @@ class Definitions:
             return None
         made = self._made(table)
         parts = [str(CreateColumn(c).compile(dialect=self._dialect)).strip() for c in made.columns]
-        if table.primary_key and not self._traits.key_after_columns:
+        if table.primary_key and not self._traits.key_after_columns and not self._traits.late_primary_key:
             parts.append(f"PRIMARY KEY ({self._listed(table.primary_key)}){self._traits.unenforced}")
         if not self._traits.late_constraints:
             parts += [f"{head}{body}" for _, head, body in self._constraints(table)]
@@ -105,18 +105,25 @@ class Definitions:
 
     def _constraints(self, table: Table) -> list[tuple[str, str, str]]:
         """Unique keys that no index makes and conditions, as (name, what names it, what it is)."""
-        by_index = {i.name for i in table.indexes}
-        found = [(u.name, f"UNIQUE ({self._listed(u.columns)}){self._traits.unenforced}") for u in table.unique_keys if u.name not in by_index]
-        found += [(c.name, f"CHECK ({c.sql})") for c in table.checks]
+        by_index, traits = {i.name for i in table.indexes}, self._traits
+        found: list[tuple[str | None, str]] = []
+        if table.primary_key and traits.late_primary_key:
+            found.append((None, f"PRIMARY KEY ({self._listed(table.primary_key)}){traits.unenforced}"))
+        if traits.unique_keys:
+            found += [(u.name, f"UNIQUE ({self._listed(u.columns)}){traits.unenforced}") for u in table.unique_keys if u.name not in by_index]
+        found += [(c.name, f"CHECK ({c.sql})") for c in table.checks if traits.checks]
         return [(name or "", f"CONSTRAINT {self.quote(name)} " if name else "", body) for name, body in found]
 
     def _reference(self, fk: ForeignKey, tables: dict[str, Table]) -> str:
         name = fk.id.removeprefix(f"{fk.table}.").split("#")[0]
         named = "" if name == unnamed(fk.columns) else f"CONSTRAINT {self.quote(name)} "
         parent = f"{self.name(tables[fk.parent])} ({self._listed(fk.parent_columns)})"
-        acts = "".join(f" ON {word} {act}" for word, act in (("DELETE", fk.on_delete), ("UPDATE", fk.on_update)) if act)
+        acts = "".join(f" ON {word} {act}" for word, act in self._actions(fk) if act)
         later = " DEFERRABLE INITIALLY DEFERRED" if fk.deferrable else ""
         return f"{named}FOREIGN KEY ({self._listed(fk.columns)}) REFERENCES {parent}{acts}{later}{self._traits.unenforced}"
+
+    def _actions(self, fk: ForeignKey) -> list[tuple[str, str | None]]:
+        return [("DELETE", fk.on_delete if self._traits.on_delete else None), ("UPDATE", fk.on_update if self._traits.on_update else None)]
 
     def late(self, tables: Sequence[Table]) -> list[Statement]:
         """What follows the rows: keys and conditions where they cannot come before, foreign keys, indexes, comments."""
@@ -128,7 +135,7 @@ class Definitions:
                     ("constraint", f"{table.id}.{name or body}", f"ALTER TABLE {self.name(table)} ADD {head}{body}")
                     for name, head, body in self._constraints(table)
                 ]  # fmt: skip
-            found += [("index", f"{table.id}.{i.name}", self._index(table, i)) for i in table.indexes]
+            found += [("index", f"{table.id}.{i.name}", self._index(table, i)) for i in table.indexes if self._traits.indexes]
             found += self._comments(table)
         for table in tables if self._traits.alter_keys else ():
             found += [("foreign_key", fk.id, f"ALTER TABLE {self.name(table)} ADD {self._reference(fk, by_id)}") for fk in table.foreign_keys]

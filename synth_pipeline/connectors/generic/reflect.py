@@ -74,7 +74,7 @@ class _Reflection:
         tables, views = [], []
         for s, names in listed.items():
             parts = {m: self._all(f"get_multi_{m}", s) for m in _PARTS}
-            tables += [self._table(s, name, {m: found.get(name) for m, found in parts.items()}) for name in names]
+            tables += [self._table(s, name, self._with_keys(s, name, {m: found.get(name) for m, found in parts.items()})) for name in names]
             views += self._views(s)
         spell = Definitions(self._connection.dialect, self._traits)
         by_id = {t.id: t for t in tables}
@@ -102,6 +102,17 @@ class _Reflection:
         own = None if schema is None else self._name(schema)
         return Table(table_id, self._name(name), columns, own, key, (*unique, *keys), foreign, checks, indexes, comment or None)
 
+    def _with_keys(self, schema: str | None, name: str, parts: dict[str, Any]) -> dict[str, Any]:
+        """The parts of a table with the keys that only the database's own interface tells."""
+        if self._traits.declared_keys is None:
+            return parts
+        primary, foreign = self._traits.declared_keys(self._connection, schema, name)
+        listed = [
+            {"name": n, "constrained_columns": own, "referred_schema": schema, "referred_table": t, "referred_columns": theirs}
+            for n, own, t, theirs in foreign
+        ]  # fmt: skip
+        return {**parts, "pk_constraint": {"constrained_columns": primary}, "foreign_keys": listed}
+
     def _names(self, names: Iterable[str]) -> tuple[str, ...]:
         return tuple(self._name(n) for n in names)
 
@@ -125,7 +136,7 @@ class _Reflection:
         elif identity is not None:
             storage = "always" if identity.get("always") else None
         return Column(
-            name, types.logical(column["type"], native), native, nullable=bool(column.get("nullable", True)) and name not in key,
+            name, types.logical(column["type"], native, self._traits), native, nullable=bool(column.get("nullable", True)) and name not in key,
             default=None if default is None or computed is not None or automatic else str(default),
             generated=_balanced(str(computed["sqltext"])) if computed is not None else None, identity=automatic,
             case_sensitive=not (collation.endswith("_ci") or "_ci_" in collation or collation == "nocase"),

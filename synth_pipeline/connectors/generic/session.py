@@ -9,11 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.pool import NullPool
 
-from synth_pipeline.connectors.generic.traits import Traits, traits_of
+from synth_pipeline.connectors.generic.engines import traits_of
 from synth_pipeline.errors import ConfigError, MissingExtraError, SynthPipelineError, UnreachableError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
+
+    from synth_pipeline.connectors.generic.traits import Traits
 
 PREFIX = "sqlalchemy"
 """The scheme `sqlalchemy+NAME` reads a database in this way even where it has a connector of its own."""
@@ -42,7 +44,10 @@ def make_engine(url: URL) -> tuple[Engine, Traits]:
     backend = url.drivername.split("+")[0]
     traits = traits_of(backend)
     try:
-        engine = sa.create_engine(url, poolclass=NullPool, **dict(traits.engine_options))
+        arguments = {**traits.engine_options, **(traits.connect(url) if traits.connect else {})}
+        if "client" in arguments.get("connect_args", {}):
+            url = url.update_query_dict({"user_supplied_client": "true"})
+        engine = sa.create_engine(url, poolclass=NullPool, **arguments)
     except exc.NoSuchModuleError:
         if traits.extra:
             raise MissingExtraError(traits.package, traits.extra, f"The connection {named}") from None

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import sqlalchemy as sa
+    from sqlalchemy.engine import URL
+
+    from synth_pipeline.catalog.schema import Table
+
+Keys = tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...], str, tuple[str, ...]], ...]]
+"""The columns of the primary key; per foreign key its name, columns, the other table and its columns."""
 Swap = Literal["transaction", "rename", "none"]
+ONE_AFTER_THE_OTHER = "Tables are exchanged one after the other: for a moment a reader may find one missing."
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -22,7 +32,11 @@ class Traits:
         dialect: fields of `Dialect` that differ from what is derived from SQLAlchemy's compiler.
         engine_options: arguments of `create_engine`.
         session: statements that every connection begins with.
+        bulk: writes a batch into a table by the database's own way; None: INSERT.
+        replace: puts a new table in the place of an old one at once, where there is a better way than two renamings.
+        connect: further arguments of `create_engine` for a URL.
         isolation: of a snapshot; None: the driver's own.
+        isolation_allowed: a SELECT that says whether the database has it; empty: it has.
         identity: a SELECT whose row says which database this is, whatever the URL; empty: host, port, database and schema.
         all_schemas: without a list of schemas all of them are read, and not only the one of the connection.
         system_schemas: those that are never read.
@@ -32,18 +46,21 @@ class Traits:
         alter_keys: foreign keys can be added to a table that exists.
         key_after_columns: the primary key stands behind the columns' parentheses.
         integer_key_is_identity: a single primary key of whole numbers is handed out by the server.
-        unenforced: what follows a key that the server does not check; its rules are then checked by SELECT.
-        unique_keys, checks, indexes, defaults, generated: whether there is such a thing.
-        on_delete: foreign keys act.
+        declared_keys: tells the keys of a table where SQLAlchemy's dialect does not.
+        enforced: the server checks keys; otherwise their rules are checked by SELECT.
+        unenforced: what follows the declaration of a key that the server does not check.
+        late_primary_key: primary keys come with the other late constraints.
+        unique_keys, checks, indexes, on_delete, on_update: whether there is such a thing.
         identity_on, identity_off: what lets keys be written into an identity column of {0}.
         next_identity: sets the next value of the column {1} of the table {0} to {2}; {3} is the column as a literal. Empty where
             the next value follows the highest by itself.
+        always_identity: the same for a column that takes no values but the server's, which it has to while rows are loaded.
         empty_is_null: the empty string is NULL.
         text_null_character: text may hold the character U+0000.
+        whole_digits: decimals of so many digits without a fraction are whole numbers, in databases that have no other type for them.
+        decimals: precision and scale of decimal types that name none.
+        instants: types that hold an instant although their name does not say so.
         max_params: bound parameters per statement.
-        key_types: the type that a column of a logical kind gets where it is part of a key, for databases whose plain text
-            type cannot be one.
-        types: by logical kind, the native type for columns that come from another family; see `types.native`.
         guarantees: what an export cannot promise, one readable line.
     """
 
@@ -54,7 +71,11 @@ class Traits:
     dialect: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     engine_options: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     session: tuple[str, ...] = ()
+    bulk: Callable[[sa.Connection, Table, pa.RecordBatch], None] | None = None
+    replace: Callable[[sa.Connection, Table, Table], None] | None = None
+    connect: Callable[[URL], dict[str, Any]] | None = None
     isolation: str | None = None
+    isolation_allowed: str = ""
     identity: str = ""
     all_schemas: bool = False
     system_schemas: tuple[str, ...] = ("information_schema",)
@@ -64,46 +85,23 @@ class Traits:
     alter_keys: bool = True
     key_after_columns: bool = False
     integer_key_is_identity: bool = False
+    declared_keys: Callable[[sa.Connection, str | None, str], Keys] | None = None
+    enforced: bool = True
     unenforced: str = ""
+    late_primary_key: bool = False
     unique_keys: bool = True
     checks: bool = True
     indexes: bool = True
-    defaults: bool = True
-    generated: bool = True
     on_delete: bool = True
+    on_update: bool = True
     identity_on: str = ""
     identity_off: str = ""
     next_identity: str = ""
+    always_identity: str = ""
     empty_is_null: bool = False
     text_null_character: bool = True
+    whole_digits: int = 0
+    decimals: Mapping[str, tuple[int, int]] = field(default_factory=lambda: _NOTHING)
+    instants: tuple[str, ...] = ()
     max_params: int = 900
-    key_types: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
-    types: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     guarantees: str = ""
-
-
-def traits_of(backend: str) -> Traits:
-    """The traits of a dialect of SQLAlchemy; cautious ones for a family that is not listed."""
-    return TRAITS.get(backend) or Traits(
-        backend, backend, guarantees="Tables are exchanged one after the other: for a moment a reader may find one missing."
-    )
-
-
-_SQLITE = Traits(
-    "sqlite", "sqlite", swap="transaction", alter_keys=False, late_constraints=False, integer_key_is_identity=True,
-    dialect={
-        "key_cast": "{0}", "key_casts": (("integer", "CAST({0} AS INTEGER)"), ("text", "CAST({0} AS TEXT)")), "binary_text": "hex({0})",
-    },
-)  # fmt: skip
-_POSTGRESQL = Traits(
-    "postgresql", "postgresql+psycopg", "psycopg", "postgresql", swap="transaction", late_constraints=False, isolation="REPEATABLE READ",
-    all_schemas=True, text_null_character=False, max_params=30_000,
-    next_identity="SELECT setval(pg_get_serial_sequence('{0}', '{3}'), {2}, false)",
-    dialect={
-        "binary_text": "upper(encode({0}, 'hex'))", "as_text": "CAST({0} AS TEXT)", "modulo": "MOD({0}, {1})",
-        "reads": (("json", "CAST({0} AS TEXT)"),),
-    },
-)  # fmt: skip
-_MYSQL = Traits("mysql", "mysql+pymysql", "pymysql", "mysql", isolation="REPEATABLE READ")
-_MARIADB = Traits("mariadb", "mariadb+pymysql", "pymysql", "mysql", isolation="REPEATABLE READ")
-TRAITS: dict[str, Traits] = {t.name: t for t in (_SQLITE, _POSTGRESQL, _MYSQL, _MARIADB)}

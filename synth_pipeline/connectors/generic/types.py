@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
     from sqlalchemy.types import TypeEngine
 
+    from synth_pipeline.connectors.generic.traits import Traits
+
 _BITS = {"TINYINT": 8, "SMALLINT": 16, "INT2": 16, "MEDIUMINT": 24, "INTEGER": 32, "INT": 32, "INT4": 32, "BIGINT": 64, "INT8": 64, "INT64": 64}
 _NAMED = {
     "GEOMETRY": "geometry", "GEOGRAPHY": "geometry", "XML": "xml", "JSONB": "json", "VARIANT": "json", "OBJECT": "json", "JSON": "json",
@@ -29,12 +31,12 @@ def spelled(kind: TypeEngine[Any], dialect: Dialect) -> str:
         return "" if isinstance(kind, sa.types.NullType) else type(kind).__name__.upper()
 
 
-def logical(kind: TypeEngine[Any], native: str) -> LogicalType:
+def logical(kind: TypeEngine[Any], native: str, traits: Traits) -> LogicalType:
     """What a reflected type means; `native` is its spelling."""
     word = re.split(r"[ (<]", native.upper(), maxsplit=1)[0]
     if isinstance(kind, sa.ARRAY) or word == "ARRAY":
         item = getattr(kind, "item_type", None)
-        return LogicalType("array", item=logical(item, str(item)) if item is not None else None)
+        return LogicalType("array", item=logical(item, str(item), traits) if item is not None else None)
     if isinstance(kind, sa.Enum) and kind.enums:
         return LogicalType("enum", values=tuple(kind.enums))
     if isinstance(kind, sa.Uuid):
@@ -51,9 +53,10 @@ def logical(kind: TypeEngine[Any], native: str) -> LogicalType:
     if isinstance(kind, sa.Float):
         return LogicalType("float", bits=32 if word in ("REAL", "BINARY_FLOAT") else 64)
     if isinstance(kind, sa.Numeric):
-        return _number(kind.precision, kind.scale, word)
+        precision, scale = traits.decimals.get(word, (None, None)) if kind.precision is None else (kind.precision, kind.scale)
+        return _number(precision, scale, word, traits.whole_digits)
     if isinstance(kind, sa.DateTime) or word in _INSTANTS or word.startswith(("TIMESTAMP", "DATETIME")):
-        zoned = bool(getattr(kind, "timezone", False)) or word in _INSTANTS or "WITH TIME ZONE" in native.upper()
+        zoned = bool(getattr(kind, "timezone", False)) or word in (*_INSTANTS, *traits.instants) or "WITH TIME ZONE" in native.upper()
         precision = getattr(kind, "precision", None)
         return LogicalType("timestamp" if zoned else "datetime", precision=precision if isinstance(precision, int) else None)
     if isinstance(kind, sa.Date):
@@ -69,12 +72,12 @@ def logical(kind: TypeEngine[Any], native: str) -> LogicalType:
     return LogicalType("other")
 
 
-def _number(precision: int | None, scale: int | None, word: str) -> LogicalType:
+def _number(precision: int | None, scale: int | None, word: str, whole_digits: int) -> LogicalType:
     if word in ("MONEY", "SMALLMONEY"):
         return LogicalType("decimal", precision=19 if word == "MONEY" else 10, scale=4)
     if precision is None:
         return LogicalType("decimal")
-    if scale in (0, None) and word == "NUMBER" and precision <= 18:  # whole numbers of databases that have no other type for them
+    if scale in (0, None) and precision <= whole_digits:
         return LogicalType("integer", bits=64)
     return LogicalType("decimal", precision=max(precision, scale or 0) - min(scale or 0, 0), scale=max(scale or 0, 0))
 
