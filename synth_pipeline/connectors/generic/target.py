@@ -12,6 +12,7 @@ from synth_pipeline.connectors.generic import names, reflect
 from synth_pipeline.connectors.generic.connector import derived_dialect, server_identity
 from synth_pipeline.connectors.generic.load import GenericLoad, execute
 from synth_pipeline.connectors.generic.session import label, make_engine, open_session, reason
+from synth_pipeline.connectors.generic.spelling import spelling
 from synth_pipeline.errors import ExportError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ _PROBE = "synth_pipeline_probe"
 class GenericTarget:
     """A database, or its schema, to be filled, replaced table by table, or added to; other tables in it are left alone."""
 
-    spelling = None
     renamed_kinds = ("constraint", "foreign_key", "index", "comment")
     shared_kinds = ("schema", "type")
 
@@ -33,6 +33,7 @@ class GenericTarget:
         self.label = label(url)
         self._engine, self.traits = make_engine(url)
         self.dialect = derived_dialect(self._engine, self.traits)
+        self.spelling = spelling(self.dialect, self._engine.dialect, self.traits) if self.traits.sqlglot else None
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:

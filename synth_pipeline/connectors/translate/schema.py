@@ -142,7 +142,7 @@ class _Translation:
             made, line = self._column(table, column, find, identity)
             columns.append(made)
             lines.append(line)
-            if column.type.kind == "enum" and s.checked_enums and column.type.values:
+            if column.type.kind == "enum" and s.checked_enums and s.checks and column.type.values:
                 checks.append(Check(f"{s.dialect.quote(column.name)} IN ({', '.join(self._spelling.literal(v) for v in column.type.values)})"))
         if not columns:
             self._losses.append(f"The table {table.id} has no columns, and gets one that stays empty.")
@@ -205,7 +205,7 @@ class _Translation:
         default = None if handed or generated else self._default_of(table, column)
         nullable = column.nullable or (column.generated is not None and generated is None and column.name not in table.primary_key)
         spelled = s.identity_key if handed and s.identity_key else native.sql
-        parts = [s.dialect.quote(column.name), spelled]
+        parts = [s.dialect.quote(column.name), spelled] if s.generated_typed or not generated else [s.dialect.quote(column.name)]
         if column.type.kind in ("text", "enum"):
             clause = s.sensitive if column.case_sensitive else s.insensitive
             if clause is None:
@@ -258,6 +258,8 @@ class _Translation:
         found = []
         for check in table.checks:
             try:
+                if not self._spelling.checks:
+                    raise NotSureError("there are none")
                 found.append(Check(self._translator.condition(check.sql, find)))
             except NotSureError as e:
                 named = f" {check.name}" if check.name else f" ({check.sql})"

@@ -51,7 +51,9 @@ class Spelling:
         identity: the clause of a column whose values the server hands out; `{sequence}` is a sequence made before.
         identity_key: the type of such a column where it must be the only primary key (SQLite: INTEGER PRIMARY KEY).
         keyed_identity: whether such a column must come first in the primary key.
+        checks: whether there are CHECKs.
         generated: the clause of a generated column.
+        generated_typed: whether its type stands before that.
         named_enums: whether an enum is a type with a name.
         checked_enums: whether an enum is a text with a CHECK.
         backslashes: whether a backslash escapes in a string.
@@ -81,6 +83,8 @@ class Spelling:
     identity_key: str = ""
     keyed_identity: bool = False
     generated: str = "GENERATED ALWAYS AS ({0}) STORED"
+    generated_typed: bool = True
+    checks: bool = True
     named_enums: bool = False
     checked_enums: bool = False
     backslashes: bool = False

@@ -15,6 +15,11 @@ TRAITS = Traits(
     system_schemas=("sys", "information_schema", "guest", *(f"db_{name}" for name in _FIXED)),
     identity="SELECT CAST(SERVERPROPERTY('ServerName') AS NVARCHAR(256)), CAST(DB_NAME() AS NVARCHAR(256)), SCHEMA_NAME()",
     identity_on="SET IDENTITY_INSERT {0} ON", identity_off="SET IDENTITY_INSERT {0} OFF", next_identity="DBCC CHECKIDENT ('{0}', RESEED, {4})",
+    sqlglot="tsql", identity_clause="IDENTITY(1,1)", generated_clause="AS ({0}) PERSISTED", generated_typed=False, boolean_literals=("1", "0"),
+    types={
+        "text": "NVARCHAR(MAX)", "binary": "VARBINARY(MAX)", "boolean": "BIT", "datetime": "DATETIME2(6)", "timestamp": "DATETIMEOFFSET(6)",
+        "time": "TIME(6)", "uuid": "UNIQUEIDENTIFIER", "xml": "XML",
+    },
     dialect={
         "as_text": "CONVERT(NVARCHAR(4000), {0}, 121)", "text_type": "VARCHAR(8000)", "binary_text": "CONVERT(VARCHAR(8000), {0}, 2)",
         "text_number": f"(CAST(SUBSTRING({_UTF8}, 1, 7) AS BIGINT) * 16 + CAST(SUBSTRING({_UTF8}, 8, 1) AS INT) / 16)",

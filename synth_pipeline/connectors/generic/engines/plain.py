@@ -3,13 +3,14 @@
 from synth_pipeline.connectors.generic.traits import ONE_AFTER_THE_OTHER, Traits
 
 SQLITE = Traits(
-    "sqlite", "sqlite", swap="transaction", alter_keys=False, late_constraints=False, integer_key_is_identity=True,
+    sqlglot="sqlite", name="sqlite", drivername="sqlite", swap="transaction", alter_keys=False, late_constraints=False, integer_key_is_identity=True,
     dialect={
         "key_cast": "{0}", "key_casts": (("integer", "CAST({0} AS INTEGER)"), ("text", "CAST({0} AS TEXT)")), "binary_text": "hex({0})",
     },
 )  # fmt: skip
 POSTGRESQL = Traits(
-    "postgresql", "postgresql+psycopg", "psycopg", "postgresql", swap="transaction", late_constraints=False, isolation="REPEATABLE READ",
+    sqlglot="postgres", name="postgresql", drivername="postgresql+psycopg", package="psycopg", extra="postgresql",
+    swap="transaction", late_constraints=False, isolation="REPEATABLE READ",
     all_schemas=True, text_null_character=False, max_params=30_000,
     next_identity="SELECT setval(pg_get_serial_sequence('{0}', '{3}'), {2}, false)",
     always_identity="ALTER TABLE {0} ALTER COLUMN {1} SET GENERATED ALWAYS",
@@ -18,5 +19,5 @@ POSTGRESQL = Traits(
         "reads": (("json", "CAST({0} AS TEXT)"),),
     },
 )  # fmt: skip
-MYSQL = Traits("mysql", "mysql+pymysql", "pymysql", "mysql", isolation="REPEATABLE READ", guarantees=ONE_AFTER_THE_OTHER)
-MARIADB = Traits("mariadb", "mariadb+pymysql", "pymysql", "mysql", isolation="REPEATABLE READ", guarantees=ONE_AFTER_THE_OTHER)
+MYSQL = Traits("mysql", "mysql+pymysql", "pymysql", "mysql", sqlglot="mysql", isolation="REPEATABLE READ", guarantees=ONE_AFTER_THE_OTHER)
+MARIADB = Traits("mariadb", "mariadb+pymysql", "pymysql", "mysql", sqlglot="mysql", isolation="REPEATABLE READ", guarantees=ONE_AFTER_THE_OTHER)

@@ -6,6 +6,8 @@ TRAITS = Traits(
     "snowflake", "snowflake", "snowflake.sqlalchemy", "snowflake", all_schemas=True, enforced=False, indexes=False, checks=False,
     identity="SELECT CURRENT_ACCOUNT(), CURRENT_DATABASE(), CURRENT_SCHEMA()", whole_digits=38, max_params=10_000,
     guarantees=ONE_AFTER_THE_OTHER,
+    sqlglot="snowflake", identity_clause="IDENTITY(1,1)", longest_text=16_777_216, longest_key_text=16_777_216,
+    types={"datetime": "TIMESTAMP_NTZ(6)", "timestamp": "TIMESTAMP_TZ(6)", "time": "TIME(6)", "json": "VARCHAR", "binary": "BINARY"},
     dialect={
         "modulo": "MOD({0}, {1})", "as_text": "CAST({0} AS VARCHAR)", "text_type": "VARCHAR", "binary_text": "HEX_ENCODE({0})",
         "text_number": "TO_NUMBER(SUBSTR(MD5({0}), 1, 15), 'XXXXXXXXXXXXXXX')",
