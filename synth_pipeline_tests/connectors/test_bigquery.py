@@ -109,7 +109,7 @@ def _with_keys(schema: DatabaseSchema) -> DatabaseSchema:
 
 
 @pytest.mark.parametrize("options", [
-    {"max_rows": 100, "seed": 3}, {"main_table": "customer", "rows": 9}, {"where": {"orders": "t.amount > 100"}, "max_rows": 90},
+    {"max_rows": 100, "seed": 3}, {"max_rows": 80, "seed": 9}, {"where": {"orders": "t.amount > 100"}, "max_rows": 90},
 ])  # fmt: skip
 def test_the_subset_of_a_seed_is_the_one_of_sqlite(client: Any, tmp_path: Path, options: dict[str, Any]) -> None:
     import sqlite3
