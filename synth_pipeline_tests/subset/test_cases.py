@@ -79,6 +79,26 @@ def test_null_tree_keys_are_a_stratum_at_the_same_rate(shop: Path, tmp_path: Pat
     assert orphans and set(orphans) == {-1}
 
 
+def test_every_row_of_a_tree_has_the_same_probability(shop: Path, tmp_path: Path) -> None:
+    """Over many seeds: roots, rows that come with them, rows without an owner and what comes with these."""
+    with sqlite3.connect(shop) as connection:
+        unowned = {i for (i,) in connection.execute('SELECT id FROM "order" WHERE customer IS NULL')}
+        sizes = {t: connection.execute(f'SELECT COUNT(*) FROM "{t}"').fetchone()[0] for t in ("customer", "order", "item")}
+        theirs = 'SELECT COUNT(*) FROM item JOIN "order" o ON o.id = item."order" WHERE o.customer IS NULL'
+        below = connection.execute(theirs).fetchone()[0]
+    drawn: Counter[str] = Counter()
+    picked: Counter[int] = Counter()
+    for seed in range(20):
+        subset, _ = draw(shop, tmp_path / str(seed), fraction=0.2, seed=seed)
+        drawn.update({t: subset.report["tables"][t]["core"] for t in sizes})
+        picked.update(i for (i,) in tuples(subset, "order", ("id",)) if i in unowned)
+        drawn["below"] += sum(i in unowned for (i,) in tuples(subset, "item", ("order",)))
+    expected = {t: n * 20 * 0.2 for t, n in sizes.items()} | {"below": below * 20 * 0.2}
+    assert all(drawn[t] == pytest.approx(n, rel=0.05) for t, n in expected.items())
+    assert picked.total() == pytest.approx(len(unowned) * 20 * 0.2, rel=0.05)
+    assert max(picked.values()) <= 12 and len(picked) > 0.95 * len(unowned)
+
+
 def test_weights_of_pulled_in_parents_restore_the_population(shop: Path, tmp_path: Path) -> None:
     """Products that many items refer to are in almost every subset; their weights say so."""
     subset, _ = draw(shop, tmp_path / "s", max_rows=900)
