@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from synth_pipeline.errors import ConfigError, SynthPipelineError, UsageError, closest
+from synth_pipeline.arguments import Parser, count, natural, positive
+from synth_pipeline.errors import ConfigError, SynthPipelineError, UsageError
 
 if TYPE_CHECKING:
     from synth_pipeline.artifacts import ArtifactStore
@@ -176,6 +177,21 @@ def _generations(options: argparse.Namespace) -> int:
     return 0
 
 
+def _expectations(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from synth_pipeline import pipeline, terminal
+
+    found = pipeline.expectations(_config(options), _store(options), options.rows, options.docs)
+    if options.json:
+        _print_json([{**asdict(r), "rule": {"kind": r.rule.kind, "table": r.rule.table, "text": r.rule.text}} for r in found])
+    else:
+        terminal.show_expectations(found)
+        if options.docs is not None:
+            _print(f"pages: {options.docs / 'index.html'}")
+    return 0 if all(r.success for r in found) else _CHECK_FAILED
+
+
 def _plan(options: argparse.Namespace, config: SourceConfig) -> int:
     """What `subset` would take, without reading rows."""
     from synth_pipeline import pipeline, stored, terminal
@@ -220,29 +236,6 @@ def _execute(options: argparse.Namespace, config: SourceConfig, first: str, last
 # --- options -----------------------------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, with the nearest word that exists; never guesses from the first letters."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{**options, "allow_abbrev": False})
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        options, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            known = [word for action in getattr(options, "parser", self)._actions for word in action.option_strings]
-            near = closest(unknown[0], known) if unknown[0].startswith("-") else ""
-            getattr(options, "parser", self).error(f"unknown argument {unknown[0]!r}. {near}".strip())
-        return options
-
-    def error(self, message: str) -> NoReturn:
-        end = "" if message.endswith((".", "?")) else "."
-        self.exit(UsageError.exit_code, f"{self.prog}: {message}{end} See `{self.prog} --help`.\n")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            raise argparse.ArgumentError(action, f"there is no {value!r}. {closest(str(value), map(str, action.choices))}")
-
-
 def _parser() -> argparse.ArgumentParser:
     from synth_pipeline import __version__
 
@@ -256,21 +249,21 @@ def _parser() -> argparse.ArgumentParser:
     stored = argparse.ArgumentParser(add_help=False)
     artifacts = given("SYNTH_PIPELINE_ARTIFACTS") or "artifacts"
     stored.add_argument("--artifacts", default=artifacts, metavar="DIR", help="folder of the artifacts, or s3://bucket/folder (artifacts)")
-    stored.add_argument("--keep", type=_count, default=given("SYNTH_PIPELINE_KEEP") or "2", metavar="N", help="versions of each stage to keep (2)")
+    stored.add_argument("--keep", type=count, default=given("SYNTH_PIPELINE_KEEP") or "2", metavar="N", help="versions of each stage to keep (2)")
     chosen = argparse.ArgumentParser(add_help=False)
-    chosen.add_argument("--seed", type=_natural, metavar="N", help="seed of subset, fit and sample")
-    chosen.add_argument("--scale", type=_positive, metavar="X", help="synthetic rows as a multiple of the source's")
+    chosen.add_argument("--seed", type=natural, metavar="N", help="seed of subset, fit and sample")
+    chosen.add_argument("--scale", type=positive, metavar="X", help="synthetic rows as a multiple of the source's")
     chosen.add_argument("--identifier", metavar="NAME", help="a name for the generation, in report and log")
     chosen.add_argument("--generation", metavar="NAME", help="report or export an earlier generation: its identifier, or how its content hash begins")
     one = argparse.ArgumentParser(add_help=False)
     one.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of one in the folder of configurations")
 
-    parser = _Parser(
+    parser = Parser(
         prog="synth-pipeline", description="Point it at a database; get a synthetic database with the same schema.",
         epilog="exit codes: 0 done, 1 a check failed, 2 bad configuration or usage, 3 a database cannot be reached",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"synth-pipeline {__version__}")
-    commands: Any = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    commands: Any = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
     def add(name: str, text: str, function: Callable[[argparse.Namespace], int], *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         sentence = f"{text[0].upper()}{text[1:]}."
@@ -294,8 +287,11 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("files", nargs="*", metavar="CONFIG", help="all of the folder if none is named")
     diff = add("diff", "compare the schema of the source with the last run", _diff, one, stored)
     diff.add_argument("--exit-code", action="store_true", help="exit with 1 where something changed")
+    expectations = add("expectations", "check the rules of the schema with Great Expectations, one suite per table", _expectations, one, stored)
+    expectations.add_argument("--rows", choices=["synthetic", "subset"], default="synthetic", help="which rows: synthetic (the rule) or subset")
+    expectations.add_argument("--docs", type=Path, metavar="DIR", help="write the pages of Great Expectations into this folder")
     generations = add("generations", "list the synthetic databases that were made of a source, newest first", _generations, one, stored)
-    generations.add_argument("--limit", type=_count, default=20, metavar="N", help="how many at most (20)")
+    generations.add_argument("--limit", type=count, default=20, metavar="N", help="how many at most (20)")
     demo = add("demo", "build the telecom demo and run it", _demo, stored, chosen)
     demo.add_argument("--build-only", action="store_true", help="only build the source")
     return parser
@@ -320,28 +316,6 @@ def _share(text: str) -> float:
         value = -1.0
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
-    return value
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 2**31:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
-    return int(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0 and up to 1000")
     return value
 
 

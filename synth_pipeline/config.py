@@ -378,11 +378,16 @@ def _contradictions(config: SourceConfig) -> Iterator[tuple[tuple[str, ...], str
         yield ("refresh", "timezone"), "`refresh.timezone` is no time zone.", "For instance: UTC or Europe/Berlin."
 
 
+def holds_password(text: str) -> bool:
+    """Whether a URL, or a text with one in it, shows a password or another secret."""
+    return _PASSWORD.search(text) is not None
+
+
 def _connection_problems(place: str, connection: Connection | ExportConfig) -> Iterator[tuple[tuple[str, ...], str, str]]:
     url, variable = connection.url, connection.url_env
     if (url is None) == (variable is None):
         yield (place,), f"`{place}` needs either `url` or `url_env`{', not both' if url else ''}.", "For instance: url: 'sqlite:///my.db'."
-    if url is not None and _PASSWORD.search(url):
+    if url is not None and holds_password(url):
         remedy = "Put the URL into an environment variable and give its name: url_env: MY_DATABASE_URL."
         yield (place, "url"), f"`{place}.url` holds a password.", remedy
     elif url is not None and "://" not in url:

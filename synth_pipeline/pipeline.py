@@ -39,12 +39,13 @@ if TYPE_CHECKING:
     from synth_pipeline.config import SourceConfig
     from synth_pipeline.integrity import IntegrityReport
     from synth_pipeline.metadata.model import SynthesisMetadata
+    from synth_pipeline.quality.expectations import ExpectationResult
     from synth_pipeline.subset import Subset
     from synth_pipeline.synthesis.base import FittedSynthesizer
 
 __all__ = [
-    "VERBS", "check", "declared", "export", "fit", "generation_facts", "infer", "plan", "reflect", "report", "require_intact", "require_target",
-    "run", "sample", "subset", "working_schema",
+    "VERBS", "check", "declared", "expectations", "export", "fit", "generation_facts", "infer", "plan", "reflect", "report",
+    "require_intact", "require_target", "run", "sample", "subset", "working_schema",
 ]  # fmt: skip
 
 VERBS = tuple(CLI_STAGES.values())
@@ -75,6 +76,22 @@ def run(
     verbs = VERBS[VERBS.index(first) : VERBS.index(last) + 1]
     with store.lock(config.name):
         return _Run(config, store, progress or Silent(), generation).go(verbs)
+
+
+def expectations(config: SourceConfig, store: ArtifactStore, rows: str = "synthetic", docs: Path | None = None) -> list[ExpectationResult]:
+    """What Great Expectations says of the rows of the newest `synthetic` tables or `subset`; its pages go into the folder `docs`.
+
+    Raises:
+        ArtifactError: an earlier stage is missing, or was made from another schema.
+    """
+    from synth_pipeline.integrity import derive_rules
+    from synth_pipeline.quality.expectations import validate
+
+    metadata = stored.load_metadata(store.open(config.name, "inferred_metadata"))
+    working = working_schema(config, stored.load_schema(store.open(config.name, "reflected_schema")), metadata)
+    stage, verb = {"synthetic": ("synthetic_tables", "sample"), "subset": ("rfs_subset", "subset")}[rows]
+    bundle = stored.load_tables(store.open(config.name, stage)).require(working, verb)
+    return validate(bundle, derive_rules(working, metadata), working, docs)
 
 
 class _Done(NamedTuple):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from synth_pipeline.artifacts import ArtifactStore, Generation
     from synth_pipeline.catalog.schema import DatabaseSchema
     from synth_pipeline.export.plan import ExportPlan
+    from synth_pipeline.quality.expectations import ExpectationResult
     from synth_pipeline.subset import SubsetPlan
     from synth_pipeline.summary import RunSummary
 
@@ -106,6 +107,19 @@ def show_generations(made: Sequence[Generation]) -> None:
         cells = (_text(g.identifier), when, str(g.seed), f"{g.scale:g}", _count(g.rows), g.content_hash[:12], "yes" if g.kept else "no")
         lines.add_row(*cells, style=None if g.kept else "dim")
     _console().print(lines)
+
+
+def show_expectations(found: Sequence[ExpectationResult]) -> None:
+    """One line per table, then one per rule that is broken."""
+    lines = _table("suite", "expectations", "met")
+    for name in dict.fromkeys(r.rule.table for r in found):
+        results = [r.success for r in found if r.rule.table == name]
+        lines.add_row(_text(name), _count(len(results)), _marked(_count(sum(results)), all(results), warn=False))
+    console = _console()
+    console.print(lines)
+    for r in found:
+        if not r.success:
+            console.print(_marked(f"{r.expectation}: {r.rule.text}{'' if r.unexpected is None else f' ({r.unexpected:,} rows)'}", False, warn=False))
 
 
 def show_plan(plan: SubsetPlan) -> None:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -107,3 +108,19 @@ def new_mariadb(mariadb_server: str) -> Iterator[Callable[..., str]]:
 
     yield make
     execute(mariadb_server.format(""), ["SET foreign_key_checks = 0", *(f"DROP DATABASE IF EXISTS `{name}`" for name in made)])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if executable is None:
+        pytest.skip("there is no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync"]  # fmt: skip
+    with sync_playwright() as p:
+        opened = p.chromium.launch(executable_path=executable, args=flags)
+        yield opened
+        opened.close()

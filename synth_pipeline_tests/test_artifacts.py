@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from synth_pipeline import pipeline
 from synth_pipeline.artifacts import ArtifactStore
 from synth_pipeline.artifacts.folder import MANIFEST
 from synth_pipeline.artifacts.objects import ObjectStore
+from synth_pipeline.config import load_config
 from synth_pipeline.errors import ArtifactError, UsageError
+from synth_pipeline_tests.orchestration.conftest import Place
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +208,20 @@ def test_a_bucket_that_is_not_there_is_one_clear_line(s3: str, monkeypatch: pyte
     with pytest.raises(ArtifactError, match="could not be written to s3://nobody") as caught:
         _publish(ArtifactStore(root), "x")
     assert "s3-secret" not in str(caught.value) and "\n" not in caught.value.problem
+
+
+def test_machines_that_share_nothing_but_a_bucket_go_on_from_each_other(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One learns, another one draws and exports; a folder gives the same bytes."""
+    place = Place(tmp_path)
+    place.add("shop", rows=60)
+    config, root = load_config("shop", place.settings.configs), bucket(s3, monkeypatch)
+    pipeline.run(config, _elsewhere(root, monkeypatch, tmp_path), last="fit")
+    other = _elsewhere(root, monkeypatch, tmp_path)
+    pipeline.run(config, other, first="sample", last="sample")
+    third = _elsewhere(root, monkeypatch, tmp_path)
+    assert pipeline.run(config, third, first="export").target
+    alone = ArtifactStore(tmp_path / "alone")
+    pipeline.run(config, alone, last="sample")
+    (here,), (there,) = alone.generations("shop"), third.generations("shop")
+    assert here.content_hash == there.content_hash
+    assert "s3-secret" not in "".join(p.read_text(errors="replace") for p in tmp_path.rglob("*") if p.is_file())

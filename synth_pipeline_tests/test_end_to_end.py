@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sqlite3
 import subprocess
@@ -64,6 +65,19 @@ def test_an_unedited_file_is_enough_for_any_database(shared_data: Path, tmp_path
                 assert target.execute(f'SELECT 1 FROM "{table}" WHERE {known} GROUP BY {listed} HAVING count(*) > 1').fetchone() is None
         for (view,) in source.execute("SELECT name FROM sqlite_master WHERE type = 'view'").fetchall():
             target.execute(f'SELECT * FROM "{view}" LIMIT 5').fetchall()
+    if name == "chinook":
+        great_expectations_agrees(tmp_path, name)
+
+
+def great_expectations_agrees(folder: Path, name: str) -> None:
+    """A suite for every table, met by the real rows and by the synthetic ones."""
+    for rows in ("subset", "synthetic"):
+        command = [sys.executable, "-m", "synth_pipeline", "expectations", name, "--rows", rows, "--json"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        found = json.loads(done.stdout)
+        assert done.returncode == 0 and all(r["success"] for r in found), [r for r in found if not r["success"]]
+        assert len({r["rule"]["table"] for r in found}) == 11
+        assert {r["rule"]["kind"] for r in found} >= {"schema_conformance", "not_null", "unique_keys", "referential_integrity"}
 
 
 def test_a_seed_gives_the_same_tables_again_and_another_seed_others(shared_data: Path, tmp_path: Path) -> None:

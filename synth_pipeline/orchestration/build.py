@@ -41,7 +41,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
         jobs=[job],
         schedules=[build_refresh_schedule(names, job, schedules)],
         sensors=[
-            build_schema_sensor(names, job, sensors),
+            build_schema_sensor(names, job, sensors, interval=chosen.watch_seconds),
             build_freshness_sensor(names, sensors),
             build_failure_sensor(sensors, chosen.ui_url),
         ],
@@ -50,5 +50,5 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
             "artifacts": artifacts,
             "artifact_io_manager": ArtifactIOManager(artifacts=artifacts),
         },
-        executor=executor(chosen.executor),
+        executor=executor(chosen.executor, chosen.executor_config),
     )

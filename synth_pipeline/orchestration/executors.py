@@ -1,22 +1,24 @@
 """Where the steps of a run execute: one name, set by SYNTH_PIPELINE_EXECUTOR, from one laptop to a cluster.
 
-All executors but the first two come from packages of their own, imported only when chosen. How they are configured in
-detail belongs to the run configuration (Launchpad) and to the files in docker/.
+All executors but the first two come from packages of their own, imported only when chosen. Where their cluster is, and what
+else they need, is said for a deployment by SYNTH_PIPELINE_EXECUTOR_CONFIG, or for one run in the Launchpad.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any, cast
 
 import dagster as dg
+from dagster._config import process_config  # not public: what a launch does with a run's configuration, done here at once
 
 from synth_pipeline.errors import ConfigError, MissingExtraError, closest
 
 EXECUTORS: dict[str, tuple[str, str]] = {
     "in_process": ("dagster", "in_process_executor"),
     "multiprocess": ("dagster", "multiprocess_executor"),
-    "dask": ("dagster_dask", "dask_executor"),
+    "dask": ("synth_pipeline.orchestration.dask_executor", "dask_executor"),
     "celery": ("dagster_celery", "celery_executor"),
     "celery_k8s": ("dagster_celery_k8s", "celery_k8s_job_executor"),
     "celery_docker": ("dagster_celery_docker", "celery_docker_executor"),
@@ -30,11 +32,11 @@ PRELOAD = ("dagster", "synth_pipeline.pipeline", "pandas", "pyarrow.parquet", "s
 """Imported once by the fork server of the multiprocess executor, so that each step starts in a fraction of a second."""
 
 
-def executor(name: str) -> dg.ExecutorDefinition:
-    """The executor of that name.
+def executor(name: str, config: Mapping[str, Any] | None = None) -> dg.ExecutorDefinition:
+    """The executor of that name, with the given fields of its configuration set for all runs.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is none of that name, or it does not take the configuration.
         MissingExtraError: its package is not installed.
     """
     if name not in EXECUTORS:
@@ -43,11 +45,21 @@ def executor(name: str) -> dg.ExecutorDefinition:
     try:
         found = cast("dg.ExecutorDefinition", getattr(importlib.import_module(module), attribute))
     except ImportError as e:
-        raise MissingExtraError(module.replace("_", "-"), name.replace("_", "-"), f"The executor {name!r}") from e
-    if name != "multiprocess":
+        package = "distributed" if name == "dask" else module.replace("_", "-")
+        raise MissingExtraError(package, name.replace("_", "-"), f"The executor {name!r}") from e
+    if name == "multiprocess":
+        limit = {"max_concurrent": dg.Field(dg.Noneable(int), default_value=None, description="Steps at once; the number of cores by default.")}
+        found = found.configured(_preloaded, name="multiprocess", config_schema=limit)
+    if not config:
         return found
-    limit = {"max_concurrent": dg.Field(dg.Noneable(int), default_value=None, description="Steps at once; the number of cores by default.")}
-    return found.configured(_preloaded, name="multiprocess", config_schema=limit)
+    checked = process_config(found.config_schema.config_type, dict(config))
+    if not checked.success:
+        # Messages of Dagster repeat values, which may be secret; the paths of the fields do not.
+        wrong = sorted({".".join(e.stack.levels) or "it" for e in checked.errors or ()})
+        raise ConfigError(
+            f"The executor {name!r} does not take its configuration: see {', '.join(wrong)}.", "Correct SYNTH_PIPELINE_EXECUTOR_CONFIG."
+        )
+    return found.configured(dict(config), name=found.name)
 
 
 def _preloaded(config: dict[str, Any]) -> dict[str, Any]:

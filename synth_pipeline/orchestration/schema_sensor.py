@@ -23,7 +23,6 @@ from synth_pipeline.orchestration.sweep import Sweeper
 
 ATTEMPTS = 2
 BUDGET = 40.0
-INTERVAL = 300
 REQUEST_TAG = "synth_pipeline/schema_request"
 
 _UNDER_WAY = (
@@ -108,12 +107,14 @@ def rotated(names: Sequence[str], start: str | None) -> list[str]:
     return [*names[at:], *names[:at]]
 
 
-def build_schema_sensor(names: list[str], job: Any, status: dg.DefaultSensorStatus, *, budget: float = BUDGET) -> dg.SensorDefinition:
-    """The sensor over the given sources."""
+def build_schema_sensor(
+    names: list[str], job: Any, status: dg.DefaultSensorStatus, *, interval: int = 300, budget: float = BUDGET
+) -> dg.SensorDefinition:
+    """The sensor over the given sources; `interval` is the least time between two sweeps, in seconds, `budget` that of one sweep."""
     sweeper: dict[str, Sweeper[tuple[Any, str | None]]] = {}
 
     @dg.sensor(
-        name="schema_changes", job=job, minimum_interval_seconds=INTERVAL, default_status=status,
+        name="schema_changes", job=job, minimum_interval_seconds=interval, default_status=status,
         description="Reads the catalogue of every source and refreshes those whose schema is no longer the one they were refreshed from.",
     )  # fmt: skip
     def schema_changes(context: dg.SensorEvaluationContext, sources: Sources) -> dg.SensorResult:

