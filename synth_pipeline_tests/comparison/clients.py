@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import signal
 import sqlite3
+import warnings
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+
+from synth_pipeline import cli
 
 DDL = """
 CREATE TABLE region (code TEXT COLLATE NOCASE PRIMARY KEY, title TEXT NOT NULL);
@@ -45,3 +52,18 @@ def build(path: Path, seed: int, *, clients: int = 300, same_case: bool = False)
         connection.executemany("INSERT INTO visit VALUES (?, ?, ?, ?, ?, ?)", visits)
         connection.commit()
     return f"sqlite:///{path}"
+
+
+def called(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    """A command of the command line in this process: its exit code, and what it printed."""
+    said, handler = io.StringIO(), signal.getsignal(signal.SIGTERM)
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.MonkeyPatch.context() as patch:
+        for name, value in (env or {}).items():
+            patch.setenv(name, value)
+        with warnings.catch_warnings():
+            try:
+                code = cli.main([*arguments, "--quiet"])
+            except SystemExit as e:
+                code = int(e.code or 0)
+    signal.signal(signal.SIGTERM, handler)
+    return code, said.getvalue()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -20,12 +16,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from synth_pipeline import cli
 from synth_pipeline.comparison.aligned import converted_values
 from synth_pipeline.config import ColumnConfig
 from synth_pipeline.errors import ConfigError
 from synth_pipeline.metadata.sdv import from_json
-from synth_pipeline_tests.comparison.clients import DDL, build
+from synth_pipeline_tests.comparison.clients import DDL, build, called
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +39,8 @@ def in_a_process(folder: Path, *arguments: str, env: dict[str, str] | None = Non
 
 def report(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, dict[str, Any], str]:
     """The same without the seconds that a process needs to start."""
-    said, handler = io.StringIO(), signal.getsignal(signal.SIGTERM)
-    with contextlib.chdir(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.MonkeyPatch.context() as patch:
-        for name, value in (env or {}).items():
-            patch.setenv(name, value)
-        with warnings.catch_warnings():
-            try:
-                code = cli.main(["report", *arguments, "--quiet"])
-            except SystemExit as e:
-                code = int(e.code or 0)
-    signal.signal(signal.SIGTERM, handler)
-    return code, figures_in(folder), said.getvalue()
+    code, said = called(folder, "report", *arguments, env=env)
+    return code, figures_in(folder), said
 
 
 def figures_in(folder: Path) -> dict[str, Any]:

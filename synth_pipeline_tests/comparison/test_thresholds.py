@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from synth_pipeline_tests.comparison.clients import build
+from synth_pipeline_tests.comparison.clients import build, called
 
 
 def synth_pipeline(folder: Path, *arguments: str) -> tuple[int, str]:
@@ -31,12 +31,12 @@ def test_missed_thresholds_are_exit_code_1_where_their_severity_is_error(tmp_pat
         ("{quality_min: 1.0, severity: error}", 1), ("{quality_min: 1.0, severity: warn}", 0), ("{quality_min: 0.01, severity: error}", 0),
     ):  # fmt: skip
         file.write_text(f"{source}checks: {checks}\n")
-        code, said = synth_pipeline(tmp_path, "report", "crm")
+        code, said = called(tmp_path, "report", "crm")
         assert code == expected, said
         assert ("is below quality_min 1" in said) is ("1.0" in checks)
 
 
 @pytest.mark.parametrize("value", ["1.5", "x", "-0.1"])
 def test_thresholds_on_the_command_line_are_shares(tmp_path: Path, value: str) -> None:
-    code, said = synth_pipeline(tmp_path, "report", "--quality-min", value)
+    code, said = called(tmp_path, "report", "--quality-min", value)
     assert code == 2 and "is no number from 0 to 1" in said
