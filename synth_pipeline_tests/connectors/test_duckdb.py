@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from synth_pipeline.artifacts import BundleWriter, TableBundle
+from synth_pipeline.config import SubsetConfig
 from synth_pipeline.connectors import connect
 from synth_pipeline.errors import ConfigError, ExportError, SourceError, UnreachableError
+from synth_pipeline.subset import take_subset
 from synth_pipeline_tests.connectors.contract import Source, read
 from synth_pipeline_tests.connectors.engines import DuckDB, required
 
@@ -76,6 +78,25 @@ def test_one_schema_only_and_one_that_is_not_there(hostile: Source) -> None:
         assert {t.schema for t in connector.reflect().tables} == {"Sales Ops"}
     with closing(connect(hostile.url, ["Sales"])) as connector, pytest.raises(ConfigError, match="Sales Ops"):
         connector.reflect()
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("chinook", {"max_rows": 3_000}), ("northwind", {"main_table": "orders", "rows": 100}), ("employees_small", {"max_rows": 2_000, "seed": 5}),
+])  # fmt: skip
+def test_the_subset_of_a_real_database_is_the_one_of_sqlite(
+    engine: DuckDB, shared_data: Path, tmp_path: Path, name: str, options: dict[str, object]
+) -> None:
+    url = f"sqlite:///{shared_data}/{name}.db"
+    copy = engine.new()
+    read(engine, url, tmp_path / "whole").export(copy)
+    found = []
+    for place, source in enumerate((url, copy)):
+        with closing(connect(source)) as connector:
+            schema = connector.reflect()
+            taken = take_subset(connector, schema, SubsetConfig(**options), BundleWriter(tmp_path / str(place), schema))  # type: ignore[arg-type]
+            found.append({t: taken.bundle.read(t).to_pylist() for t in schema.table_ids})
+    assert found[0] == found[1]
+    assert sum(map(len, found[0].values())) > 0
 
 
 def test_values_that_a_type_does_not_take_are_replaced(engine: DuckDB, tmp_path: Path) -> None:

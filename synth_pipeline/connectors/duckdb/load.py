@@ -49,12 +49,10 @@ class DuckDBLoad:
             for kind, name, sql in schema.other_ddl:
                 if kind == wanted and (kind, name) not in present:
                     self._make(kind, name, sql)
-        for level in schema.levels():
-            for name in level:
-                table = schema.table(name)
-                if table.ddl is None:
-                    raise ExportError(f"Table {table.id!r} has no DuckDB definition.", "Reflect the source again.")
-                self._make("table", table.id, table.ddl)
+        for table in _parents_first(schema):
+            if table.ddl is None:
+                raise ExportError(f"Table {table.id!r} has no DuckDB definition.", "Reflect the source again.")
+            self._make("table", table.id, table.ddl)
         return []
 
     def _make(self, kind: str, name: str, sql: str) -> None:
@@ -242,3 +240,18 @@ class DuckDBLoad:
 
     def publish(self) -> None:
         self._publish()
+
+
+def _parents_first(schema: DatabaseSchema) -> list[Table]:
+    """The tables in the catalogue's order, but for parents that come later; those of a DuckDB source never do."""
+    made: dict[str, Table] = {}
+
+    def make(table: Table) -> None:
+        for fk in table.foreign_keys:
+            if fk.declared and not fk.is_self_reference and fk.parent not in made:
+                make(schema.table(fk.parent))
+        made.setdefault(table.id, table)
+
+    for table in schema.tables:
+        make(table)
+    return list(made.values())

@@ -117,6 +117,8 @@ class _Translation:
             return Native(self._enum(table, column))
         counted = (table.id, column.name) in self._counted and column.type.bits == 64
         native = s.native(dataclasses.replace(column.type, unsigned=False) if counted else column.type, use)
+        if column.storage == "literal":
+            self._kept_as[("mixed values", native.sql, "each is written as a literal of the source")] += 1
         if native.loss:
             self._kept_as[(column.native_type.lower() if column.type.kind == "other" else column.type.kind, native.sql, native.loss)] += 1
         return native
