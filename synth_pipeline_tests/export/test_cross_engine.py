@@ -190,3 +190,11 @@ def test_numbers_and_moments_keep_their_digits(engines: Engines, tmp_path: Path)
         for a, b in zip(left, right, strict=True):
             for c in kept:
                 assert a[c] == b[c] or isinstance(a[c], float) and math.isnan(a[c]) and math.isnan(b[c]), (name, c, a[c], b[c])
+
+
+def test_a_database_of_any_family_becomes_a_folder_of_files(engines: Engines, tmp_path: Path) -> None:
+    engine = engines("duckdb")
+    source = read(engine, hostile("duckdb", engine, tmp_path), tmp_path / "source")
+    result = source.export(f"files:///{tmp_path}/folder")
+    assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["Sales Ops_item.parquet", "Sales Ops_order.parquet", "person.parquet"]
+    assert result.total_rows == source.bundle.total_rows and any("declare no keys" in loss for loss in result.losses)

@@ -157,7 +157,7 @@ class _Load:
         try:
             for batch in batches:
                 try:
-                    writer.write(batch)
+                    writer.write(_filled(batch, schema))
                 except pa.ArrowInvalid as e:
                     raise ExportError(f"A value of {table.id!r} does not fit its column's type in the file.", "Sample again.") from e
                 yield batch
@@ -186,6 +186,16 @@ class _Load:
         for file, _ in self._planned.values():
             local.sync(file.path)
         self._publish()
+
+
+def _filled(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with NULL in the columns that it lacks."""
+    import pyarrow as pa
+
+    for field in schema:
+        if field.name not in batch.schema.names:
+            batch = batch.append_column(field.name, pa.nulls(batch.num_rows, field.type))
+    return batch
 
 
 def _planned(schema: DatabaseSchema, staging: Path, format_: str | None) -> dict[str, tuple[TableFile, bool]]:
