@@ -189,8 +189,9 @@ def _headline(m: Measured, broken: int, score: float | None, ceiling: float | No
         alike = f"the rows are {'close to' if gap <= 8 else 'unlike'} the source, {gap:.0f} points below what real rows reach"
     apart = max(m.detection, key=lambda d: d.auc - max(0.5, d.ceiling or 0.5), default=None)
     if apart is not None and apart.auc - max(0.5, apart.ceiling or 0.5) > 0.2:
-        alike += f", though a classifier still tells {apart.table} apart"
-    leak = "little could be measured of privacy" if level in (None, LEVELS[1]) else "no leak was measured"
+        alike += f"; a classifier still tells {apart.table} apart"
+    unmeasured = level is None or all(p.reason.startswith("no leak seen") for p in m.privacy if p.level == LEVELS[1])
+    leak = "no leak was measured" if level not in (None, LEVELS[1]) else f"privacy {'could hardly be measured' if unmeasured else 'wants a look'}"
     return f"Every rule of the schema holds, {leak}, and {alike}."
 
 
