@@ -90,7 +90,7 @@ class GenericLoad:
         if self._traits.alter_keys:
             inspector = sa.inspect(self._connection)
             for table in tables:
-                for key in inspector.get_foreign_keys(table.name, schema=table.schema):
+                for key in inspector.get_foreign_keys(quoted_name(table.name, True), schema=table.schema):
                     if key["name"]:
                         sql = f"ALTER TABLE {self._dialect.qualified(table)} DROP CONSTRAINT {self._dialect.quote(str(key['name']))}"
                         self._make("table", table.id, sql)
