@@ -114,7 +114,7 @@ def _with_keys(schema: DatabaseSchema) -> DatabaseSchema:
 def test_the_subset_of_a_seed_is_the_one_of_sqlite(client: Any, tmp_path: Path, options: dict[str, Any]) -> None:
     import sqlite3
 
-    name = f"shop_{len(options)}_{next(iter(options))}"
+    name = f"shop_{options['max_rows']}"
     url = _dataset(client, name, *_shop(name))
     with closing(sqlite3.connect(tmp_path / "shop.db")) as db:
         for sql in _shop("main"):
