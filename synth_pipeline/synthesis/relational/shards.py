@@ -221,10 +221,23 @@ def _quotas(
             if table not in layout.shared:
                 rows[table] = _quota(model, layout, item, planned[table], rows, children, slices, count)
         if count == 1 or all(
-            (r <= _most(model, t, rows, count)).all() and (t in layout.anchors or r.sum() >= planned[t]) for t, r in rows.items()
+            (r <= _most(model, t, rows, count)).all()
+            and (_paired(model, t, layout.anchors[t], rows, children[t][0], slices) if t in layout.anchors else r.sum() >= planned[t])
+            for t, r in rows.items()
         ):
             return rows
     return None
+
+
+def _paired(
+    model: DatabaseModel, table: str, anchor: ForeignKey, rows: Mapping[str, np.ndarray], children: np.ndarray, slices: Mapping[str, np.ndarray]
+) -> bool:
+    """Whether every shared parent finds as many different partners in its shard as a key of pairs asks for."""
+    for other in _keys(model.tables[table].plan):
+        pair = {*anchor.columns, *other.columns} in [set(key) for key in model.schema.table(table).keys]
+        if pair and other.parent in rows and (children > rows[other.parent][slices[anchor.parent]]).any():
+            return False
+    return True
 
 
 def _quota(
