@@ -160,7 +160,8 @@ def _fresh_values(
     model: TableModel, state: State, table: Table, key: tuple[str, ...], own: list[str], rows: np.ndarray, rng: np.random.Generator
 ) -> None:
     """Gives rows values that nobody has in one column of the key: numbers beyond the last one, texts of the same shapes."""
-    for column in sorted(own, key=lambda c: not pa.types.is_integer(state.arrays[c].type)):
+    bound = {c for check in table.checks for c in named_columns(check.sql, own)}
+    for column in sorted(set(own) - bound, key=lambda c: (not pa.types.is_integer(state.arrays[c].type), c)):
         kind, old = table.column(column).type, state.arrays[column]
         fresh: pa.Array
         if pa.types.is_integer(old.type):
