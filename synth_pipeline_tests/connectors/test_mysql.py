@@ -102,7 +102,8 @@ def test_rows_that_come_as_lines_are_the_same(new_mariadb: NewDatabase) -> None:
     url = new_mariadb("lines")
     execute(url, [
         "CREATE TABLE v (n INT PRIMARY KEY, u BIGINT UNSIGNED, f FLOAT, d DOUBLE, x DECIMAL(20,6), day DATE, at DATETIME(6), "
-        "instant TIMESTAMP(3) NULL, hour TIME(6), old CHAR(9) CHARACTER SET latin1, text VARCHAR(40) COLLATE utf8mb4_bin, other VARCHAR(40) COLLATE utf8mb4_unicode_ci, "
+        "instant TIMESTAMP(3) NULL, hour TIME(6), old CHAR(9) CHARACTER SET latin1, "
+        "text VARCHAR(40) COLLATE utf8mb4_bin, other VARCHAR(40) COLLATE utf8mb4_unicode_ci, "
         "mood ENUM('a,b','c\"d'), flag BOOLEAN, one BIT(9), raw VARBINARY(9), k UUID, z INT(6) ZEROFILL, long_one LONGTEXT)",
         """INSERT INTO v VALUES (1, 18446744073709551615, 0.1, 1e-300, -0.000001, '0001-01-01', '9999-12-31 23:59:59.999999',
             '2024-03-31 01:30:00.5', '23:59:59.999999', 'Zoë', 'a,"b"\n\r\\\\N', '🦆', 'a,b', true, 300, x'00ff2c220a',

@@ -301,7 +301,7 @@ class MySQLLoad:
             return
         if not swap.has_database(self._session, self._database):
             self._session.run(f"CREATE DATABASE {quoted(self._database)}")
-        incoming = swap.tables_of(self._session, self._staging)
+        incoming = [t.name for t in self._made.tables] + [n for k, n, _ in self._made.other_ddl if k == "sequence"]
         there, before = swap.tables_of(self._session, self._database), self._present()
         outgoing = [t for t in there if t in self._dropped or not self._in_place]
         incoming = [t for t in incoming if t not in there or t in outgoing]

@@ -21,7 +21,8 @@ from synth_pipeline.connectors.mysql.session import MODE, Session, is_lost, quot
 FULL_CHECK_ROWS = 1_000_000
 STAGING, DISCARDED = "synth_staging_", "synth_discarded_"
 """What the databases are called in which an export builds, and which a replacing one has put aside."""
-_BASE_TABLES = ("BASE TABLE", "SYSTEM VERSIONED")
+_BASE_TABLES = ("BASE TABLE", "SYSTEM VERSIONED", None)
+"""Kinds of tables; the last of one that another session is altering just now."""
 _WITHOUT_SNAPSHOTS = ("MyISAM", "Aria", "MEMORY", "CSV", "ARCHIVE", "MRG_MyISAM", "FEDERATED", "CONNECT")
 _CONTEXT = ("sql_mode", "character_set_client", "collation_connection", "time_zone")
 
