@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from synth_pipeline.catalog.schema import Check, Column, DatabaseSchema, ForeignKey, Index, Table, UniqueKey
 from synth_pipeline.catalog.types import LogicalType
 from synth_pipeline.connectors.dialects import dialect_of
-from synth_pipeline.connectors.translate.expressions import SQLGLOT, NotSureError, Translator, resolver
+from synth_pipeline.connectors.translate.expressions import NotSureError, Translator, resolver
 from synth_pipeline.connectors.translate.names import Names
 from synth_pipeline.connectors.translate.spelling import Native, Spelling, Use
-from synth_pipeline.connectors.translate.views import Relation, view
+from synth_pipeline.connectors.translate.views import Relation, view, view_name
 
 if TYPE_CHECKING:
     from synth_pipeline.connectors.translate.expressions import Resolver
@@ -385,7 +385,7 @@ class _Translation:
                 continue
             try:
                 query, columns = view(sql, self._translator, relations)
-                own, plain = _parts(sql, self._source.dialect)
+                own, plain = view_name(sql, self._translator)
                 place = (own if s.schemas and own not in (None, self._default) else s.default_schema, plain)
                 self._named.fits(plain, f"the view {name}")
                 if self._named.is_taken(place):
@@ -397,13 +397,3 @@ class _Translation:
             except NotSureError as e:
                 self._losses.append(f"The view {name} is left out: {e}.")
         return found
-
-
-def _parts(sql: str, dialect: str) -> tuple[str | None, str]:
-    """Schema and name of the view that a statement makes."""
-    import sqlglot
-    from sqlglot import exp
-
-    tree = sqlglot.parse_one(sql, read=SQLGLOT.get(dialect, dialect))
-    named = tree.find(exp.Table)
-    return (named.db or None, named.name) if named is not None else (None, "")

@@ -51,6 +51,14 @@ def view(sql: str, translator: Translator, relations: Mapping[str, Relation]) ->
     return _Query(query, translator, relations).converted(names)
 
 
+def view_name(sql: str, translator: Translator) -> tuple[str | None, str]:
+    """Schema and name of the view that a statement makes."""
+    from sqlglot import exp
+
+    named = translator.parse(sql).find(exp.Table)
+    return (named.db or None, named.name) if named is not None else (None, "")
+
+
 def _flat(node: Any) -> tuple[Any, list[Any]]:
     """The first table and the joins of `((a JOIN b) JOIN c)`, which means the same without parentheses."""
     from sqlglot import exp
