@@ -113,6 +113,8 @@ class _Fit(ColumnLearner):
         model = LinkModel(most=1 if one_child(frame.table, fk) else None)
         model.path = find_path(self.frames, frame, fk, known)
         if model.path is not None:
+            lost = frame.parents[model.path[0]] < 0
+            model.astray = bool(lost.any() and (frame.parents[fk.id][lost] >= 0).mean() > 0.5)
             return model
         index, parent = frame.parents[fk.id], self.frames[fk.parent]
         train = np.flatnonzero(frame.train)

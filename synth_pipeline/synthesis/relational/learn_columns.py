@@ -53,8 +53,10 @@ class ColumnLearner(Learner):
             self.own[plan.table].add(features, columns)
         keys = [fk for fk in parents if len(fk.columns) == 1]
         alone = [c for c in roles.made if c in roles.unique]
+        fixed = {c for key in frame.table.keys for c in key} | {c for check in frame.table.checks for c in named_columns(check.sql, model.order)}
+        movable = rules.alone(model.order) - fixed
         for column in alone:
-            numbering = find_numbering(frame, keys, column) if roles.kinds[column] == "surrogate" else None
+            numbering = find_numbering(frame, keys, column, movable) if roles.kinds[column] == "surrogate" else None
             if numbering is not None:
                 rules.numbered[column] = numbering
         for column in alone:

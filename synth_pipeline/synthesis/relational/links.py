@@ -32,6 +32,7 @@ class LinkModel:
     Attributes:
         absent: draws NaN for rows without a parent; None where every row has one.
         path: two foreign keys (of this table, then of its parent) that lead to the same row; the key is then not drawn.
+        astray: whether rows that lack the first key of the path have a parent all the same.
         block: draws the block of the parent; None where there is only one block.
         tree: gives a parent its block by its features; None where blocks are ranks of the degree (few parents).
         blocks: number of blocks.
@@ -40,6 +41,7 @@ class LinkModel:
 
     absent: Variable | None = None
     path: tuple[str, str] | None = None
+    astray: bool = False
     block: Variable | None = None
     tree: Tree | None = None
     blocks: int = 1
@@ -68,8 +70,8 @@ def find_path(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: 
             above = frames[via.parent].parents.get(then.id)
             if above is None or then.parent != fk.parent or then.parent_columns != fk.parent_columns or not len(above):
                 continue
-            meets = np.where(middle >= 0, above[np.maximum(middle, 0)], -1)
-            if np.array_equal(meets, index):
+            led = middle >= 0  # a payment without a rental still has a customer
+            if (index[led] >= 0).sum() >= _SUPPORT and np.array_equal(above[middle[led]], index[led]):
                 return via.id, then.id
     return None
 

@@ -25,6 +25,13 @@ def number_keys(draft: Draft, model: TableModel, state: State) -> None:
         place = np.empty(state.rows, dtype=np.int64)
         place[order] = np.arange(state.rows)
         state.arrays[column] = keys.take(pc.sort_indices(keys)).take(pa.array(place))
+        for other in numbering.rising:
+            codec, x = model.codec(other), np.empty(state.rows)
+            x[order] = np.sort(state.x[other])
+            state.x[other], state.arrays[other] = x, state.arrays[other].take(pc.sort_indices(state.arrays[other])).take(pa.array(place))
+            features = codec.features(f"c.{other}", x)[1]
+            state.context.columns.update(features)
+            state.own.columns.update(features)
     for column, written in model.rules.written.items():
         if fits(written, draft.shard.total.get(table.id, state.rows), table.column(column).type.length):
             state.arrays[column] = _write(draft, model, state, written)

@@ -65,7 +65,13 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
         via, then = link.path
         middle = state.parents[via]
         above = draft.parent_index(draft.foreign_key(model, via).parent, then)
-        return np.where(middle >= 0, above[np.maximum(middle, 0)], -1)
+        index = np.where(middle >= 0, above[np.maximum(middle, 0)] if len(above) else -1, -1)
+        lost, able = np.flatnonzero(middle < 0), np.flatnonzero(draft.referable(fk))
+        if len(lost) and len(able) and (link.astray or not draft.schema.nullable(fk)):
+            anywhere = index.copy()
+            anywhere[lost] = able[rng.integers(0, len(able), len(lost))]
+            index[lost] = agree(draft, model, state, fk, anywhere, rng)[lost]
+        return index
     rows = np.arange(state.rows)
     if link.absent is not None:
         rows = np.flatnonzero(np.isfinite(link.absent.draw(state.context.columns, state.rows, rng)))

@@ -17,6 +17,7 @@ _LOCAL = 0.3
 _LOCATED = 0.8
 """The same where the mean of a group's values is known before they are drawn."""
 _FEW_GROUPS = 3
+_EXCHANGES = 40
 
 
 def evenness(group: Group, x: np.ndarray, *, located: bool) -> float | None:
@@ -61,9 +62,48 @@ def scattered_strata(group: Group, even: float, rng: np.random.Generator) -> np.
 
 def in_order(group: Group, x: np.ndarray) -> np.ndarray:
     """The values of each group in ascending order, by the places of its members; NaN last."""
-    owner = np.empty(len(x), dtype=np.int64)
+    out = np.empty(len(x))
+    out[group.order] = x[np.lexsort((x, _owners(group)))]
+    return out
+
+
+def kept_apart(group: Group, x: np.ndarray, least: float, rng: np.random.Generator) -> np.ndarray:
+    """The values exchanged between groups until siblings lie at least so far apart, as far as exchanges reach; in order.
+
+    A film is not lent again before it is back. No exchange makes the two groups worse; the values of all stay the same.
+    """
+    owner = _owners(group)
+    for _ in range(_EXCHANGES):
+        rows, close = _too_close(owner, x, least)
+        if not len(rows):
+            break
+        one = rng.permutation(rows)
+        two = rng.integers(0, len(x), len(one))
+        # Each group takes part once, so that what an exchange does to it can be told.
+        _, first = np.unique(np.r_[owner[one], owner[two]], return_index=True)
+        alone = np.zeros(2 * len(one), dtype=bool)
+        alone[first] = True
+        one, two = one[(pairs := alone[: len(one)] & alone[len(one) :])], two[pairs]
+        tried = x.copy()
+        tried[one], tried[two] = x[two], x[one]
+        after = _too_close(owner, tried, least)[1]
+        good = after[owner[one]] + after[owner[two]] <= close[owner[one]] + close[owner[two]]
+        x = x.copy()
+        x[one[good]], x[two[good]] = tried[one[good]], tried[two[good]]
+    return in_order(group, x)
+
+
+def _owners(group: Group) -> np.ndarray:
+    """A number per group, int64 (n,)."""
+    owner = np.empty(len(group.order), dtype=np.int64)
     _, starts, sizes = group.edges()
     owner[group.order] = np.repeat(np.arange(len(starts)), sizes)
-    out = np.empty(len(x))
-    out[group.order] = x[np.lexsort((x, owner))]
-    return out
+    return owner
+
+
+def _too_close(owner: np.ndarray, x: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that come too soon after a sibling, and how many of them each group has."""
+    order = np.lexsort((x, owner))
+    near = (np.diff(x[order]) < least) & (np.diff(owner[order]) == 0)
+    rows = order[1:][near]
+    return rows, np.bincount(owner[rows], minlength=int(owner.max(initial=-1)) + 1)

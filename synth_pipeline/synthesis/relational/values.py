@@ -16,7 +16,7 @@ from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Base, Rules, date_of, day_of, is_calendar, months_of
-from synth_pipeline.synthesis.relational.scatter import in_order, scattered_strata
+from synth_pipeline.synthesis.relational.scatter import kept_apart, scattered_strata
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged, draw_repeating
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Variable
@@ -164,7 +164,8 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
     drawn, levels = model.drawn[column], model.rules.levels.get(column)
     if drawn.scatter is not None and state.group is not None:
         anywhere = drawn.variable.draw(state.context.columns, state.rows, rng, scattered_strata(state.group, drawn.scatter, rng))
-        return in_order(state.group, _between(anywhere, *_limits(draft, model, state, column), rng))
+        anywhere = _between(anywhere, *_limits(draft, model, state, column), rng)
+        return kept_apart(state.group, anywhere, base.least if base is not None else 0.0, rng)
     if levels is not None:
         level = draw_lagged(drawn.variable, state, f"p.c.{column}", rng)
         return levels.value(state.x[levels.source], level)

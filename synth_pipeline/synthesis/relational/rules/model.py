@@ -221,10 +221,12 @@ class Numbering:
         by: what the order follows, the first level first: ("column", its name) or ("key", the foreign key's id); nothing:
             no order shows.
         noise: how far keys stray from it, as a share of the rows (standard deviation); 0 where they never do.
+        rising: columns that never fall along the whole key.
     """
 
     by: tuple[tuple[str, str], ...]
     noise: float = 0.0
+    rising: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -268,6 +270,11 @@ class Rules:
         fixed = {c for c, b in self.bases.items() if b.shift is not None}
         stepped = {c for c, s in self.steps.items() if len(s.absent) < 2}
         return {*self.copied, *self.determined, *self.arithmetic, *self.totals, *self.ranks, *fixed, *stepped}
+
+    def alone(self, drawn: Collection[str]) -> set[str]:
+        """The columns among those drawn that no rule ties to another value."""
+        tied = {*self.exact(), *self.bases, *self.chains, *self.bounds, *self.steps, *self.presence, *self.levels, *self.sticky}
+        return set(drawn) - tied - {o for c in drawn for o in self.operands(c)}
 
     def operands(self, column: str) -> list[str]:
         """The columns of the same row that must be known before the column is."""
@@ -357,6 +364,7 @@ class Rules:
             if n.by:
                 order = ", then ".join(name if kind == "column" else f"its {parents[name]}" for kind, name in n.by)
                 yield f"{table}.{c} counts {'roughly ' if n.noise else ''}in the order of {order}"
+            yield from (f"{table}.{r} never falls along {c}" for r in n.rising)
         for c, w in self.written.items():
             text = "".join(v if k == "text" else "9" * max(1, int(v)) if k == "count" else f"<{k} of {v}>" for k, v in w.parts)
             yield f"{table}.{c} = {text}, counted in the order of {w.key}{', from the start for each date' if w.restarts else ''}"
