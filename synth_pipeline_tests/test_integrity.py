@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -170,7 +169,7 @@ def test_a_missing_or_mistyped_column_breaks_conformance(tmp_path: Path) -> None
     assert report.of("not_null")[0].skipped == "the column b is missing"
 
 
-def test_a_quarter_of_a_million_rows_take_less_than_three_seconds(tmp_path: Path) -> None:
+def test_tables_read_a_part_at_a_time_are_judged_as_a_whole(tmp_path: Path) -> None:
     rng, n = np.random.default_rng(0), 77_000
     schema = shop()
     day = dt.datetime(2020, 1, 1)
@@ -186,6 +185,5 @@ def test_a_quarter_of_a_million_rows_take_less_than_three_seconds(tmp_path: Path
     with BundleWriter(tmp_path, schema) as writer:
         for name, rows in tables.items():
             writer.write(name, rows)
-    start = time.monotonic()
     report = evaluate(TableBundle.open(tmp_path), derive_rules(schema), schema)
-    assert report.passed and time.monotonic() - start < 3
+    assert report.passed
