@@ -186,7 +186,7 @@ def _ask(port: int, query: str, **variables: object) -> dict[str, Any]:
     return found["data"]  # type: ignore[no-any-return]
 
 
-def until(check: Any, seconds: float, what: str) -> Any:
+def until(check: Any, seconds: float, what: str, pause: float = 0.5) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -194,7 +194,7 @@ def until(check: Any, seconds: float, what: str) -> Any:
                 return found
         except (urllib.error.URLError, ConnectionError, OSError):
             pass
-        time.sleep(0.5)
+        time.sleep(pause)
     raise AssertionError(f"{what} took longer than {seconds} s")
 
 

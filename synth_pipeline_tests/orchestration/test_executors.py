@@ -147,7 +147,7 @@ def test_multiprocess_and_dask_make_the_same_bytes_and_a_killed_worker_loses_not
     workers = {p.pid: p for p in (deployment.start(name, *worker, name) for name in ("one", "two"))}
     run = deployment.run()
     versions = deployment.place.root / "dask" / "shop" / ".versions"
-    staging = until(lambda: next(versions.glob(".staging-*-fitted_synthesizer-*"), None), 120, "the fit")
+    staging = until(lambda: next(versions.glob(".staging-*-fitted_synthesizer-*"), None), 120, "the fit", pause=0.002)  # it is short
     victim = int(staging.name.split("-fitted_synthesizer")[0].rpartition("-")[2])
     os.kill(victim, signal.SIGKILL)
     assert victim in workers and workers[victim].wait(10) == -signal.SIGKILL
