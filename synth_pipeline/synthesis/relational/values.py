@@ -79,11 +79,7 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
     if column in rules.determined:
         known, image = model.maps[column]
         source = state.x[rules.determined[column]]
-        asked = np.where(np.isnan(source), np.inf, source)
-        low, high = np.searchsorted(known, asked, "left"), np.searchsorted(known, asked, "right")
-        # What a missing source stands for may be one of several.
-        any_of = stream(draft.seed, model.plan.table, "determined", column).random(state.rows) * np.maximum(high - low, 1)
-        at = (low + any_of.astype(np.int64)).clip(0, max(0, len(known) - 1))
+        at = np.searchsorted(known, np.where(np.isnan(source), np.inf, source)).clip(0, max(0, len(known) - 1))
         return image[at] if len(known) else np.full(state.rows, np.nan)
     if column in rules.steps:
         steps = rules.steps[column]
