@@ -42,8 +42,10 @@ class ColumnLearner(Learner):
                 self._sticky(model, frame, context, column)
             if column in rules.determined:
                 source = frame.x[rules.determined[column]]
-                unique, first = np.unique(np.where(np.isnan(source), np.inf, source), return_index=True)
-                model.maps[column] = (unique, frame.x[column][first])
+                known, first = np.unique(source[np.isfinite(source)], return_index=True)
+                image, missing = frame.x[column][np.isfinite(source)][first], frame.x[column][np.isnan(source)]
+                missing = missing if len(np.unique(missing)) > 1 else missing[:1]
+                model.maps[column] = (np.r_[known, np.full(len(missing), np.inf)], np.r_[image, missing])
             elif column not in exact:
                 self._drawn(model, frame, context, column)
             if column in rules.totals or column in rules.copied:

@@ -120,7 +120,7 @@ class TableModel:
         drawn, made, exact: columns by name; `exact` ones have a codec but no variable.
         sticky: for a column that mostly repeats its parent's, whether it does (1) or not (0).
         carried: for a lookup or column that repeats the sibling before beyond chance, whether it does (1) or not (0).
-        maps: for a column that another one determines, (the source's values, its values).
+        maps: for a column that another one determines, (the source's values, its values); inf, perhaps repeated, for a missing one.
         means: by (foreign key id, child column).
         checks: for each CHECK the drawn columns that it names and combinations of their values in the training data.
         ranking: column that puts siblings in order.

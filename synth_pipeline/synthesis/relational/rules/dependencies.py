@@ -20,6 +20,8 @@ _SCALE_VALUES = 20
 """Fewest values of a scale: what has fewer is a code."""
 _SMALLEST = 10
 """Fewest rows of a step, and of the rows with or without a value."""
+_SELDOM = 0.2
+"""The share of the rows that may lack the smaller part of a place."""
 _REPEATED = 5
 """How often each value of a number must occur on average for it to be a code that stands for something."""
 _TIMES = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1)
@@ -44,15 +46,21 @@ def find_determined(frame: Frame, candidates: Sequence[str], places: Mapping[str
         surprise = 1 - float((share**2).sum())
         best: tuple[int, tuple[bool, int], str] | None = None
         for source in candidates:
-            if source == target or source in rules.determined or target in rules.determined.values() or sizes[source] < sizes[target]:
+            if source == target or source in rules.determined or sizes[source] < sizes[target]:
                 continue
             if sizes[source] == sizes[target] and rank[source] > rank[target]:
                 continue
             geography = source in places and target in places and places[source] <= places[target]
+            # Places are told step by step: the postal code says the city, which says the country.
+            if target in rules.determined.values() and not (geography and sizes[source] > sizes[target]):
+                continue
             if not geography and not _proves(frame, source, codes[source], sizes[source], surprise):
                 continue
-            pairs = np.unique(codes[source].astype(np.int64) * sizes[target] + codes[target])
-            if len(pairs) == sizes[source] and (best is None or (sizes[source], rank[source]) < best[:2]):
+            # A place without its smaller part (no postal code) is a place all the same; it says nothing of the others.
+            missing = np.isnan(frame.x[source])
+            known = ~missing if geography and missing.mean() <= _SELDOM else np.ones(frame.rows, dtype=bool)
+            pairs = np.unique(codes[source][known].astype(np.int64) * sizes[target] + codes[target][known])
+            if len(pairs) == len(np.unique(codes[source][known])) and (best is None or (sizes[source], rank[source]) < best[:2]):
                 best = (sizes[source], rank[source], source)
         if best is not None:
             rules.determined[target] = best[2]
