@@ -82,10 +82,12 @@ class Sampler(Draft):
         nulls = wanted if not able.any() and self.schema.nullable(fk) else nulls
         counts = np.zeros(parent.rows, dtype=np.int64)
         counts[able] = parent.counts[fk.id][able]
-        # What a calendar says is not bent for the sake of a few rows.
-        bound = owner and self.shard.count == 1 and self.model.tables[fk.parent].counts[fk.id].run is not None
-        if not bound or abs(int(counts.sum()) - (wanted - nulls)) > _FREE * wanted:
-            counts[able] = impose_total(counts[able], wanted - nulls, rng, most)
+        total = wanted - nulls
+        if owner and self.shard.count == 1 and self.model.tables[fk.parent].counts[fk.id].run is not None:
+            # What a calendar says is not bent for the sake of a few rows.
+            free = int(_FREE * wanted)
+            total = min(max(int(counts.sum()), total - free), total + free)
+        counts[able] = impose_total(counts[able], total, rng, most)
         return counts, nulls
 
     def _most_children(self, model: TableModel, fk: ForeignKey) -> int | None:

@@ -79,7 +79,11 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
     if column in rules.determined:
         known, image = model.maps[column]
         source = state.x[rules.determined[column]]
-        at = np.searchsorted(known, np.where(np.isnan(source), np.inf, source)).clip(0, max(0, len(known) - 1))
+        asked = np.where(np.isnan(source), np.inf, source)
+        low, high = np.searchsorted(known, asked, "left"), np.searchsorted(known, asked, "right")
+        # What a missing source stands for may be one of several.
+        any_of = stream(draft.seed, model.plan.table, "determined", column).random(state.rows) * np.maximum(high - low, 1)
+        at = (low + any_of.astype(np.int64)).clip(0, max(0, len(known) - 1))
         return image[at] if len(known) else np.full(state.rows, np.nan)
     if column in rules.steps:
         steps = rules.steps[column]
@@ -202,6 +206,9 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
         distance = np.clip(x, base.least, base.most)
         start = _base(draft, model, state, base, column)
         value = _within(drawn.codec, start, start + distance, rng)
+        if draft.schema.table(model.plan.table).column(column).nullable:
+            # What would have to lie beyond the range of the column, as its start does, has not happened yet.
+            value = np.where((base.least >= 0) & (value < start) | (base.most <= 0) & (value > start), np.nan, value)
     name = f"d.{column}"
     feature, values = [Feature(name)], {name: digitize(distance, drawn.edges if drawn.edges is not None else np.empty(0))}
     state.offer(feature, values)
