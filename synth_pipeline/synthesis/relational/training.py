@@ -101,7 +101,8 @@ class Training:
         if plan.owner is not None and owner is not None:
             above = self.frames[plan.owner.parent].entities
             entities = np.where(owner >= 0, above[np.maximum(owner, 0)] if len(above) else 0, len(above) + np.arange(frame.rows))
-            if len(np.unique(entities)) >= _FEW_ENTITIES:
+            # Rows without an owner are entities of their own and do not make the owners more.
+            if len(np.unique(entities[owner >= 0])) >= _FEW_ENTITIES:
                 frame.entities = entities
         self.roles[plan.table] = roles = assign_roles(frame, self.data.schema, meta)
         for column in roles.drawn:
