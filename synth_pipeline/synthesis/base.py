@@ -66,7 +66,7 @@ class FittedSynthesizer(Protocol):
     """A fitted synthesizer; a directory on disk."""
 
     info: dict[str, Any]
-    """Versions, seconds, rows, parameters, `rules` found (a list of readable lines), `warnings`; JSON values only."""
+    """Versions, seconds, `rows` learnt from, `population`, parameters, `rules` found (readable lines), `warnings`; JSON values only."""
     schema_fingerprint: str
 
     def sample(self, request: SampleRequest, writer: BundleWriter, progress: Progress) -> None:

@@ -128,7 +128,7 @@ def test_every_rule_of_the_schema_holds_over_all_shards(shop: Shop, alone: Table
 @pytest.mark.parametrize("shard_rows", [200, 1_000, 10**9])
 def test_row_counts_are_what_was_asked_for(scale: float, shard_rows: int, shop: Shop, tmp_path: Path) -> None:
     bundle = drawn(shop, tmp_path / "out", scale=scale, shard_rows=shard_rows)
-    rows = shop[2].info["rows"]
+    rows = shop[2].info["population"]
     for table, real in rows.items():
         assert bundle.rows(table) == (real if table == "till" else round(real * scale)), table
 

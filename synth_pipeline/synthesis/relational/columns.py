@@ -181,16 +181,17 @@ def make_column(frame: Frame, column: str, roles: Roles, meta: TableMetadata, ab
     sdtype = about.sdtype if about.sdtype not in _PLAIN else "id"
     if not pa.types.is_string(values.type):
         sdtype = "id"
-    return MadeColumn(PersonalModel.fit(texts, sdtype, about.locale, limit, _relatives(column, meta, roles), rng), absent, unique)
+    also = _texts(frame.protected(column).drop_null())
+    return MadeColumn(PersonalModel.fit(texts, sdtype, about.locale, limit, _relatives(column, meta, roles), rng, also), absent, unique)
 
 
-def pseudonyms(dictionary: pa.Array, about: ColumnMetadata, column: Column, rng: np.random.Generator) -> pa.Array:
-    """Another name for each value of a dictionary, all different and none of them in it."""
+def pseudonyms(dictionary: pa.Array, also: Collection[str], about: ColumnMetadata, column: Column, rng: np.random.Generator) -> pa.Array:
+    """Another name for each value of a dictionary, all different and none of them in it or in `also`."""
     real = [str(v) for v in dictionary.to_pylist()]
     if about.sdtype in _PLAIN:
-        made = TextModel.fit(real, column.type.length).generate(len(real), rng, real, unique=True)
+        made = TextModel.fit(real, column.type.length).generate(len(real), rng, {*real, *also}, unique=True)
     else:
-        made = PersonalModel.fit(real, about.sdtype, about.locale, column.type.length, {}, rng).generate(len(real), {}, rng, unique=True)
+        made = PersonalModel.fit(real, about.sdtype, about.locale, column.type.length, {}, rng, also).generate(len(real), {}, rng, unique=True)
     return pa.array(made, type=dictionary.type)
 
 

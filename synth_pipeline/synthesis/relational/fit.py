@@ -49,7 +49,7 @@ class _Fit(ColumnLearner):
                 self._deferred(plan, fk)
         self.later.finish()
         info = {
-            "synthesizer": "relational", "rows": {t: f.rows for t, f in self.frames.items()},
+            "synthesizer": "relational", "rows": {t: f.rows for t, f in self.frames.items()}, "population": dict(self.data.population.rows),
             "seconds": round(time.perf_counter() - start, 3), "seed": self.seed, "warnings": self.warnings,
             "rules": [line for m in self.models.values() for line in self._describe(m)],
             "reference_tables": sorted(t for t, m in self.models.items() if m.reference is not None),
@@ -113,8 +113,8 @@ class _Fit(ColumnLearner):
         model = LinkModel(most=1 if one_child(frame.table, fk) else None)
         model.path = find_path(self.frames, frame, fk, known)
         if model.path is not None:
-            lost = frame.parents[model.path[0]] < 0
-            model.astray = bool(lost.any() and (frame.parents[fk.id][lost] >= 0).mean() > 0.5)
+            without = (frame.parents[model.path[0]] < 0) & ~frame.lost
+            model.astray = bool(without.any() and (frame.parents[fk.id][without] >= 0).mean() > 0.5)
             return model
         index, parent = frame.parents[fk.id], self.frames[fk.parent]
         train = np.flatnonzero(frame.train)

@@ -1,7 +1,7 @@
 """The training tables in memory: parents of rows, groups of siblings, and encoded columns.
 
-A `Frame` holds one table; frames are what rules, counts, links and columns are fitted on. Nothing here is random, and
-nothing of a frame is kept in the fitted synthesizer.
+A `Frame` holds the rows of one table that are seen; frames are what rules, counts, links and columns are fitted on.
+Nothing here is random, and nothing of a frame is kept in the fitted synthesizer. What is seen is decided in `training`.
 """
 
 from __future__ import annotations
@@ -131,9 +131,13 @@ class Frame:
     Attributes:
         table: its definition.
         data: its rows.
-        train: rows to learn values from (drawn, not held out).
-        counted: rows whose children are complete, to learn counts from.
+        train: rows to learn values from (drawn, and all of their parents are seen).
+        counted: those of them whose children are drawn with them, to learn counts from.
+        unseen: the rows that are left out. Nothing is learnt from them; their personal values must not come out either.
         parents: for each foreign key id the row of the parent, -1 for none.
+        lost: rows that refer to a row that is left out; `parents` has -1 for it.
+        cut: for each foreign key id of a child table the rows some of whose children are left out.
+        gaps: rows some of whose siblings are left out.
         entities: root entity of each row.
         group: siblings under the owner; None for a root.
         codecs, x: codec and encoded values of each modelled column.
@@ -145,7 +149,11 @@ class Frame:
     data: pa.Table
     train: np.ndarray
     counted: np.ndarray
+    unseen: pa.Table | None = None
     parents: dict[str, np.ndarray] = field(default_factory=dict)
+    lost: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
+    cut: dict[str, np.ndarray] = field(default_factory=dict)
+    gaps: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
     entities: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     group: Group | None = None
     codecs: dict[str, Codec] = field(default_factory=dict)
@@ -153,9 +161,21 @@ class Frame:
     late: set[str] = field(default_factory=set)
     reference: bool = False
 
+    def __post_init__(self) -> None:
+        self.lost, self.gaps = (a if len(a) else np.zeros(self.rows, dtype=bool) for a in (self.lost, self.gaps))
+
     @property
     def rows(self) -> int:
         return int(self.data.num_rows)
+
+    @property
+    def missing(self) -> int:
+        """How many rows are left out."""
+        return 0 if self.unseen is None else int(self.unseen.num_rows)
+
+    def protected(self, column: str) -> pa.ChunkedArray:
+        """The values of the rows that are left out, which must not come out where they are personal."""
+        return self.data.column(column).slice(0, 0) if self.unseen is None else self.unseen.column(column)
 
 
 def parents_of(child: pa.Table, fk: ForeignKey, parent: pa.Table) -> np.ndarray:

@@ -182,7 +182,8 @@ class ColumnLearner(Learner):
         """Hashes of personal values that are drawn between donors (a latitude), so that none of them comes out."""
         if not self.data.metadata.column(frame.table.id, column).pii or not isinstance(frame.codecs[column], NumberCodec):
             return None
-        return np.unique(hashed_units(frame.x[column][np.isfinite(frame.x[column])]))
+        x = np.r_[frame.x[column], frame.codecs[column].encode(frame.protected(column))]
+        return np.unique(hashed_units(x[np.isfinite(x)]))
 
     def _base_values(self, frame: Frame, base: Base, column: str) -> np.ndarray:
         """The base of each row in units of the column; real rows."""

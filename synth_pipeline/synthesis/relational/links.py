@@ -70,7 +70,8 @@ def find_path(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: 
             above = frames[via.parent].parents.get(then.id)
             if above is None or then.parent != fk.parent or then.parent_columns != fk.parent_columns or not len(above):
                 continue
-            led = middle >= 0  # a payment without a rental still has a customer
+            led = (middle >= 0) & ~frame.lost  # a payment without a rental still has a customer
+            led[led] = ~frames[via.parent].lost[middle[led]]
             if (index[led] >= 0).sum() >= _SUPPORT and np.array_equal(above[middle[led]], index[led]):
                 return via.id, then.id
     return None

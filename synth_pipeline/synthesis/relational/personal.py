@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -54,14 +55,22 @@ class PersonalModel:
 
     @classmethod
     def fit(
-        cls, values: Sequence[str], sdtype: str, locale: str | None, limit: int | None, relatives: Mapping[str, str], rng: np.random.Generator
+        cls,
+        values: Sequence[str],
+        sdtype: str,
+        locale: str | None,
+        limit: int | None,
+        relatives: Mapping[str, str],
+        rng: np.random.Generator,
+        also: Collection[str] = (),
     ) -> PersonalModel:
+        """Learns the form of `values`; none of them, and none of `also`, will come out."""
         letters = [v for v in values if any(c.isalpha() for c in v)]
         style = "upper" if letters and all(v.isupper() for v in letters) else "lower" if letters and all(v.islower() for v in letters) else "asis"
         sample = [values[i] for i in rng.integers(0, len(values), min(500, len(values)))] if len(values) else []
         shapes = [shape_of(v) for v in sample] if sdtype in _SHAPED or not _made(sdtype) else []
         numbered = 2 * sum(any(c.isdigit() for c in v) for v in sample) >= len(sample)
-        avoid = frozenset(value_hash(v) for v in values)
+        avoid = frozenset(value_hash(v) for v in chain(values, also))
         return cls(sdtype, locale or "en_US", style, shapes, limit, avoid, dict(relatives), numbered)
 
     def generate(

@@ -1,7 +1,13 @@
-"""The training data made ready: frames, the plan, the part of every column, siblings in order, encoded values."""
+"""The training data made ready: frames, the plan, the part of every column, siblings in order, encoded values.
+
+Rows that are held out are not in the frames at all, nor are rows under an owner that is held out: they would be siblings
+without a parent. A row that refers to a held-out one by another key stays, among its siblings, but no value is learnt from
+it. So a foreign key leads to a row that is seen, to nothing, or to a row that is left out (`Frame.lost`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,49 +49,79 @@ class Training:
     degrees: dict[str, list[ForeignKey]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, data: TrainingData, seed: int) -> Training:
-        """Reads the bundle and prepares all tables."""
+    def read(cls, data: TrainingData) -> Training:
+        """Reads the bundle: the rows that are seen, how they hang together, and the plan; no column is encoded."""
         training = cls(data)
         training._load()
+        return training
+
+    @classmethod
+    def of(cls, data: TrainingData, seed: int) -> Training:
+        """Reads the bundle and prepares all tables."""
+        training = cls.read(data)
         for plan in training.plans:
             training._encode(plan, seed)
         return training
 
     def _load(self) -> None:
         schema = self.data.schema
+        rows, core, seen = {}, {}, {}
         for table in schema.tables:
-            rows = self.data.bundle.read(table.id)
-            notes = self.data.bundle.annotations(table.id)
-            core = _flag(notes, "core", rows.num_rows, True)
-            held = _flag(notes, "holdout", rows.num_rows, False)
-            counted = core & ~held
-            train = counted if counted.any() else ~held if (~held).any() else np.ones(rows.num_rows, dtype=bool)
-            self.frames[table.id] = Frame(table, rows, train, counted)
-        distinct, absent = {}, {}
-        for fk in (k for t in schema.tables for k in usable_keys(schema, t)):
-            frame = self.frames[fk.table]
-            frame.parents[fk.id] = index = parents_of(frame.data, fk, self.frames[fk.parent].data)
-            distinct[fk.id] = len(np.unique(index[index >= 0]))
-            absent[fk.id] = float((index < 0).mean()) if len(index) else 0.0
-        self.reference = self._reference_tables()
-        for table_id in self.reference:
-            self.frames[table_id].reference = True
-        self.plans = plan_tables(schema, {t: f.rows for t, f in self.frames.items()}, distinct, absent, self.reference)
+            rows[table.id] = self.data.bundle.read(table.id)
+            notes, count = self.data.bundle.annotations(table.id), rows[table.id].num_rows
+            core[table.id] = _flag(notes, "core", count, True)
+            held = _flag(notes, "holdout", count, False)
+            # What is held out as a whole is learnt all the same: the table must be made.
+            seen[table.id] = np.ones(count, dtype=bool) if held.all() else ~held
+        keys = [k for t in schema.tables for k in usable_keys(schema, t)]
+        parents = {fk.id: parents_of(rows[fk.table], fk, rows[fk.parent]) for fk in keys}
+        self.reference = self._reference_tables({t: int(s.sum()) for t, s in seen.items()})
+        self.plans = self._plan(seen, parents)
         for plan in self.plans:
+            if plan.owner is not None:
+                under = seen[plan.table] & ~_among(~seen[plan.owner.parent], parents[plan.owner.id])
+                seen[plan.table] = under if under.any() else seen[plan.table]
             # Lookups and copied tables need no counts: their rows are what they are.
             for fk in (*([plan.owner] if plan.owner else []), *plan.links, *plan.deferred):
                 if fk.parent not in self.reference:
                     self.degrees.setdefault(fk.parent, []).append(fk)
+        for table in schema.tables:
+            kept = seen[table.id]
+            lost = np.zeros(len(kept), dtype=bool)
+            for fk in usable_keys(schema, table):
+                lost |= _among(~seen[fk.parent], parents[fk.id])
+            counted = core[table.id][kept]
+            train = next((m for m in (counted & ~lost[kept], counted) if m.any()), np.ones(len(counted), dtype=bool))
+            frame = self.frames[table.id] = Frame(
+                table, _rows(rows[table.id], kept), train, counted, unseen=_rows(rows[table.id], ~kept), lost=lost[kept],
+                reference=table.id in self.reference,
+            )  # fmt: skip
+            for fk in usable_keys(schema, table):
+                index, above = parents[fk.id], seen[fk.parent]
+                frame.parents[fk.id] = np.where(_among(above, index), (np.cumsum(above) - 1)[index], -1)[kept] if len(above) else index[kept]
+        for fk in keys:
+            index, cut = parents[fk.id], np.zeros(len(seen[fk.parent]), dtype=bool)
+            cut[index[~seen[fk.table] & (index >= 0)]] = True
+            self.frames[fk.parent].cut[fk.id] = cut[seen[fk.parent]]
 
-    def _reference_tables(self) -> set[str]:
+    def _plan(self, seen: Mapping[str, np.ndarray], parents: Mapping[str, np.ndarray]) -> list[TablePlan]:
+        """The plan by the rows that are not held out."""
+        distinct, absent = {}, {}
+        for fk in (k for t in self.data.schema.tables for k in usable_keys(self.data.schema, t)):
+            index = parents[fk.id][seen[fk.table]]
+            distinct[fk.id] = len(np.unique(index[index >= 0]))
+            absent[fk.id] = float((index < 0).mean()) if len(index) else 0.0
+        return plan_tables(self.data.schema, {t: int(s.sum()) for t, s in seen.items()}, distinct, absent, self.reference)
+
+    def _reference_tables(self, count: Mapping[str, int]) -> set[str]:
         """Tables that are copied: those asked for, and small ones that describe other rows rather than somebody."""
         schema, population = self.data.schema, self.data.population
         found = set(self.data.preserve)
         for table in schema.tables:
-            rows = self.frames[table.id].rows
+            rows = count[table.id]
             whole = rows == population.rows.get(table.id, 0)
             outward = [fk for fk in table.foreign_keys if fk.parent in schema]
-            used = sum(self.frames[fk.table].rows for fk in schema.children[table.id])
+            used = sum(count[fk.table] for fk in schema.children[table.id])
             personal = any(c.pii for c in self.data.metadata.tables[table.id].columns.values())
             # A list of names is a reference; a hundred products with their prices are data.
             own = len({c.name for c in table.columns} - {c for key in table.keys for c in key})
@@ -99,6 +135,7 @@ class Training:
         owner = None if plan.owner is None else frame.parents[plan.owner.id]
         frame.entities = np.arange(frame.rows)
         if plan.owner is not None and owner is not None:
+            frame.gaps = _among(self.frames[plan.owner.parent].cut[plan.owner.id], owner)
             above = self.frames[plan.owner.parent].entities
             entities = np.where(owner >= 0, above[np.maximum(owner, 0)] if len(above) else 0, len(above) + np.arange(frame.rows))
             # Rows without an owner are entities of their own and do not make the owners more.
@@ -111,7 +148,8 @@ class Training:
             frame.codecs[column] = codec
             frame.x[column] = codec.encode(frame.data.column(column))
             if column in roles.masked and isinstance(codec, CategoryCodec):
-                codec.dictionary = pseudonyms(codec.dictionary, about, frame.table.column(column), stream(seed, plan.table, "names", column))
+                also = {str(v) for v in frame.protected(column).drop_null().to_pylist()}
+                codec.dictionary = pseudonyms(codec.dictionary, also, about, frame.table.column(column), stream(seed, plan.table, "names", column))
         if owner is not None:
             frame.group = Group.of(owner, np.arange(frame.rows))
             ranking = ranking_column(frame)
@@ -133,6 +171,15 @@ def ranking_column(frame: Frame) -> str | None:
             if (x[order][1:] != x[order][:-1])[same].mean() > 0.3:
                 return column
     return None
+
+
+def _among(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Whether each parent, -1 for none, is one of `rows` (bool, a flag per parent); bool (n,)."""
+    return (index >= 0) & rows[index] if len(rows) else np.zeros(len(index), dtype=bool)
+
+
+def _rows(rows: pa.Table, wanted: np.ndarray) -> pa.Table:
+    return rows if wanted.all() else rows.filter(pa.array(wanted))
 
 
 def _flag(notes: pa.Table | None, name: str, rows: int, default: bool) -> np.ndarray:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from synth_pipeline import __version__
 from synth_pipeline.artifacts import BundleWriter, read_json, write_json
@@ -30,12 +31,13 @@ from synth_pipeline.synthesis.relational import store
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.engine import FittedRelational
 from synth_pipeline.synthesis.relational.fit import fit_database
+from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel
 from synth_pipeline.synthesis.relational.random import stream
+from synth_pipeline.synthesis.relational.training import Training
 from synth_pipeline.synthesis.relational.variable import PRIVACY, Variable
 from synth_pipeline.synthesis.sdv.params import CopulaParams, CTGANParams, checked
 from synth_pipeline.synthesis.sdv.runtime import controlled, sdv_module
-from synth_pipeline.synthesis.sdv.training import training_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,11 +74,13 @@ class TableSynthesizer:
         class_name, options = _CLASSES[self.name]
         kwargs = checked(options, params, self.name).model_dump()
         model = fit_database(data, PRIVACY[privacy], seed, progress, workers)
+        frames = Training.read(data).frames
         kept: dict[str, list[str]] = {}
         parts: dict[str, _Part] = {}
         with progress.step(f"fit {self.name}", total=len(model.tables)) as step:
             for table, part in model.tables.items():
-                made = None if part.reference is not None else self._table(data, part, class_name, kwargs, PRIVACY[privacy].min_category, seed)
+                least = PRIVACY[privacy].min_category
+                made = None if part.reference is not None else self._table(frames[table], part, class_name, kwargs, least, seed)
                 if isinstance(made, _Part):
                     parts[table] = made
                 elif made is not None:
@@ -89,22 +93,22 @@ class TableSynthesizer:
         }  # fmt: skip
         return FittedTables(self.name, model, parts)
 
-    def _table(self, data: TrainingData, model: TableModel, class_name: str, kwargs: dict[str, Any], least: int, seed: int) -> _Part | str:
+    def _table(self, frame: Frame, model: TableModel, class_name: str, kwargs: dict[str, Any], least: int, seed: int) -> _Part | str:
         """The SDV model of a table, or why there is none."""
         table = model.plan.table
-        encoded = _encoded(data, model, least)
+        encoded = _encoded(frame, model, least)
         if not encoded:
             return "no column is left for SDV"
         if len(next(iter(encoded.values()))) < _FEWEST_ROWS:
             return f"fewer than {_FEWEST_ROWS} rows to learn from"
-        frame = _frame(encoded, model)
+        shown = _frame(encoded, model)
         sdtypes = {f"c{i}": {"sdtype": "categorical" if _is_category(model, c) else "numerical"} for i, c in enumerate(encoded)}
         try:
             sdv = sdv_module("single_table")
             with controlled(_number(seed, table, "fit")):
                 metadata = sdv_module("metadata").Metadata.load_from_dict({"METADATA_SPEC_VERSION": "V2", "tables": {"t": {"columns": sdtypes}}})
                 synthesizer = getattr(sdv, class_name)(metadata, **kwargs)
-                synthesizer.fit({"t": frame})
+                synthesizer.fit({"t": shown})
                 synthesizer.sample(1)
         except Exception as e:  # whatever SDV raises on odd data; its messages repeat values
             logger.info("SDV could not fit %s: %s", table, type(e).__name__)
@@ -224,13 +228,13 @@ class _Drawn(Variable):
         return self._draw.column(self._name, rows) if rows else np.empty(0)
 
 
-def _encoded(data: TrainingData, model: TableModel, least: int) -> dict[str, np.ndarray]:
+def _encoded(frame: Frame, model: TableModel, least: int) -> dict[str, np.ndarray]:
     """The columns that SDV models, as the engine draws them: values, or distances from another column of the row."""
-    table, rules = model.plan.table, model.rules
+    rules = model.rules
     columns: dict[str, np.ndarray] = {}
     if not model.drawn:
         return columns
-    rows = data.bundle.read(table).filter(training_rows(data.bundle, table))
+    rows = frame.data.filter(pa.array(frame.train))
     for column, drawn in model.drawn.items():
         base = rules.bases.get(column)
         determines = column in rules.determined.values() and isinstance(drawn.codec, NumberCodec)

@@ -62,7 +62,7 @@ def find_calendar(frame: Frame, owner: ForeignKey, above: Frame, column: str) ->
     if group is None or not isinstance(codec, NumberCodec) or not is_calendar(codec):
         return None
     x = frame.x[column]
-    later = group.position > 0
+    later = (group.position > 0) & ~frame.gaps
     if later.sum() < 2 * SUPPORT or np.isnan(x).any() or not pa.types.is_date(codec.type) and (x % _DAY).any():
         return None
     steps = (months_of(codec, x) - months_of(codec, group.previous(x)))[later]
@@ -134,7 +134,7 @@ def find_run(frame: Frame, owner: ForeignKey, above: Frame, column: str) -> Run 
     codec = frame.codecs[column]
     assert isinstance(codec, NumberCodec) and frame.group is not None
     count = np.bincount(frame.group.index, minlength=above.rows)
-    rows = np.flatnonzero(above.counted & np.isfinite(above.x[base.first.column]))
+    rows = np.flatnonzero(above.counted & ~above.cut[owner.id] & np.isfinite(above.x[base.first.column]))
     found: list[tuple[float, int, Run]] = []
     ends = [c for c, k in above.codecs.items() if c != base.first.column and c not in above.late and is_calendar(k)]
     for place, (end, before) in enumerate([("", False), *((e, b) for e in ends for b in (False, True))]):

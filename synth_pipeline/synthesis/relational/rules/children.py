@@ -26,7 +26,8 @@ def find_rank(frame: Frame, column: str) -> float | None:
         return None
     starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
     place = np.arange(len(x)) - np.repeat(starts, np.diff(np.r_[starts, len(x)]))
-    return first if np.array_equal(x[ordered], place + first) else None
+    whole = ~frame.gaps[ordered]
+    return first if whole.sum() >= SUPPORT and np.array_equal(x[ordered][whole], (place + first)[whole]) else None
 
 
 def find_total(frame: Frame, frames: Mapping[str, Frame], children: list[ForeignKey], column: str, codec: NumberCodec) -> Total | None:
@@ -37,7 +38,7 @@ def find_total(frame: Frame, frames: Mapping[str, Frame], children: list[Foreign
         child = frames[fk.table]
         index = child.parents[fk.id]
         known = np.unique(index[index >= 0])
-        known = known[np.isfinite(x[known]) & frame.counted[known]]
+        known = known[np.isfinite(x[known]) & frame.counted[known] & ~frame.cut[fk.id][known]]
         if len(known) < SUPPORT or len(np.unique(x[known])) < 5:
             continue
         numbers = [c for c, k in child.codecs.items() if isinstance(k, NumberCodec) and not pa.types.is_temporal(k.type)]

@@ -24,7 +24,7 @@ def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[Foreign
     for fk in parents:
         index = frame.parents[fk.id]
         rows = np.flatnonzero(index >= 0)
-        if len(rows) < SUPPORT or len(rows) < 0.9 * frame.rows or pa.types.is_binary(mine.type):
+        if len(rows) < SUPPORT or len(rows) < 0.9 * (~frame.lost).sum() or pa.types.is_binary(mine.type):
             continue
         above = frames[fk.parent]
         for name in above.data.column_names:
@@ -43,7 +43,7 @@ def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[Foreign
     if not found:
         return
     share, _, copy = max(found, key=lambda f: f[:2])
-    always = share == 1.0 and (len(np.flatnonzero(frame.parents[copy.key] >= 0)) == frame.rows or mine.null_count > 0)
+    always = share == 1.0 and (((frame.parents[copy.key] >= 0) | frame.lost).all() or mine.null_count > 0)
     (rules.copied if always else rules.sticky)[column] = copy
 
 

@@ -120,7 +120,8 @@ def _steps(frame: Frame, scale: Scale, s: np.ndarray, column: str) -> Steps | No
     x = frame.x[column]
     missing = np.isnan(frame.x[scale.source])
     known = np.flatnonzero(np.isfinite(s))
-    if len(known) < SUPPORT or not np.array_equal(np.isfinite(s), ~missing):
+    judged = ~frame.lost if scale.key else np.ones(frame.rows, dtype=bool)
+    if len(known) < SUPPORT or not np.array_equal(np.isfinite(s)[judged], ~missing[judged]):
         return None
     order = known[np.lexsort((x[known], s[known]))]
     change = np.flatnonzero(x[order][1:] != x[order][:-1])

@@ -37,7 +37,7 @@ def find_chains(frame: Frame, numbers: Mapping[str, NumberCodec], rules: Rules) 
             if other == column or other in rules.chains or codec.unit != kind.unit or not codec.comparable(kind):
                 continue
             after = group.following(frame.x[other])
-            rows = np.isfinite(after)
+            rows = np.isfinite(after) & ~frame.gaps
             if rows.sum() >= SUPPORT and np.array_equal(after[rows], frame.x[column][rows]) and len(np.unique(after[rows])) > 5:
                 rules.chains[column] = other
                 break
@@ -66,7 +66,7 @@ def find_bases(
             for other, kind in above.codecs.items():
                 if isinstance(kind, NumberCodec) and other not in above.late and kind.comparable(codec) and pa.types.is_temporal(codec.type):
                     value = np.where(index >= 0, above.x[other][np.maximum(index, 0)], np.nan) if above.rows else np.full(len(x), np.nan)
-                    options += _distance(x, value * (kind.unit / codec.unit), Base("parent", other, fk.id), codec)
+                    options += _distance(np.where(frame.lost, np.nan, x), value * (kind.unit / codec.unit), Base("parent", other, fk.id), codec)
         best = min(options, key=lambda o: o[0], default=None)
         chosen = best[1] if best is not None else None
         if frame.group is not None and (frame.group.position > 0).sum() >= 2 * SUPPORT and (chosen is None or chosen.kind == "parent"):

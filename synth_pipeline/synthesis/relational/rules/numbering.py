@@ -143,8 +143,11 @@ def find_written(frame: Frame, column: str, numbers: Mapping[str, Numbering]) ->
             place = np.lexsort((np.asarray(frame.data.column(key).cast(pa.float64()).to_numpy()), within))
             starts = np.flatnonzero(np.r_[True, np.diff(within[place]) != 0])
             sizes = np.diff(np.r_[starts, frame.rows])
-            first = float(number[place][0])
-            if np.array_equal(number[place], first + np.arange(frame.rows) - np.repeat(starts, sizes)):
+            first = float(number[place][starts].min())
+            skipped = number[place] - (first + np.arange(frame.rows) - np.repeat(starts, sizes))
+            rises = (np.diff(skipped, prepend=0.0) >= 0) | np.isin(np.arange(frame.rows), starts)
+            # Rows that are left out have numbers, too; there are no other gaps.
+            if rises.all() and (skipped >= 0).all() and skipped[starts + sizes - 1].sum() <= frame.missing:
                 merged = tuple(("text", v) if k == "same" else (k, v) for k, v in parts)
                 return Written(merged, key, int(first), restarts=len(starts) > 1)
     return None

@@ -53,8 +53,12 @@ def _decided(
     frame: Frame, rule: Presence, codes: np.ndarray, s: np.ndarray, codec: Codec | None, empty: np.ndarray
 ) -> tuple[bool, bool, float, Presence] | None:
     """What a column says of whether another is empty: whether always, whether by being empty itself, its support, the rule."""
+    entities = frame.entities
+    if rule.key and frame.lost.any():
+        seen = ~frame.lost
+        codes, s, empty, entities = np.unique(codes[seen], return_inverse=True)[1], s[seen], empty[seen], entities[seen]
     # A root entity counts once for each value of the column: what it does again and again is its habit.
-    _, once = np.unique(codes.astype(np.int64) * (int(frame.entities.max(initial=0)) + 1) + frame.entities, return_index=True)
+    _, once = np.unique(codes.astype(np.int64) * (int(entities.max(initial=0)) + 1) + entities, return_index=True)
     size, share = int(codes.max(initial=0)) + 1, float(empty.mean())
     count = np.bincount(codes[once], minlength=size)
     some, none = np.bincount(codes[empty], minlength=size) == 0, np.bincount(codes[~empty], minlength=size) == 0
