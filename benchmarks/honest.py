@@ -66,7 +66,8 @@ def line(name: str, runs: Sequence[dict[str, Any]]) -> str:
     table = max(nearest, key=lambda t: nearest[t], default="")
     nearer = f"{nearest[table]:>8.3f} {table[:20]:<20}" if table else f"{'–':>8} {'':<20}"
     replayed = np.mean([r["replayed"] or 0.0 for r in runs])
-    return f"{name[:18]:<18}" + "".join(gaps) + nearer + f"{replayed:>9.4f}" + "".join(f"{np.mean([r[k] for r in runs]):>8.1f}" for k in ("fit", "sample"))
+    seconds = [f"{np.mean([r[k] for r in runs]):>8.1f}" for k in ("fit", "sample")]
+    return f"{name[:18]:<18}" + "".join(gaps) + nearer + f"{replayed:>9.4f}" + "".join(seconds)
 
 
 def heading(name: str = "database") -> str:

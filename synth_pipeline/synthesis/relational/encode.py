@@ -17,6 +17,9 @@ from synth_pipeline.synthesis.relational.trees import MAX_BINS, Feature
 _EXACT = 2.0**53
 _LATTICE_VALUES = 10
 _DAY = 86_400_000_000
+_NEVER_ROWS = 10
+_NEVER_YEARS, _NEVER_SPANS = 30, 2
+"""How far a date that stands for none lies from all others: in years, and in their range."""
 
 
 @dataclass
@@ -31,6 +34,8 @@ class NumberCodec:
         edges: bin edges of the feature.
         parts: calendar parts that vary (`month`, `day`, `weekday`, `hour`).
         text: strptime format of dates that are kept as text, or `number` for numbers that are.
+        never: the date, in units, that stands for a missing one where NULL does not (9999-12-31 as the end of what goes on);
+            it is NaN to all that learns and draws.
     """
 
     type: pa.DataType
@@ -42,6 +47,7 @@ class NumberCodec:
     edges: np.ndarray = field(default_factory=lambda: np.empty(0))
     parts: tuple[str, ...] = ()
     text: str | None = None
+    never: float | None = None
 
     @classmethod
     def fit_text(cls, values: pa.ChunkedArray, text: str) -> NumberCodec | None:
@@ -68,6 +74,9 @@ class NumberCodec:
         x = x[np.isfinite(x)]
         if len(x) and np.abs(x).max() >= _EXACT:
             return None
+        if pa.types.is_temporal(kind) and not values.null_count:
+            codec.never = _never(x, kind)
+            x = x[x != codec.never]
         if len(x):
             codec.low, codec.high = float(x.min()), float(x.max())
             if digits is not None:
@@ -106,7 +115,7 @@ class NumberCodec:
         elif pa.types.is_decimal(kind):
             values = values.cast(pa.float64())
         x = to_numpy(values.cast(pa.float64(), safe=False))
-        x = np.where(np.isfinite(x), x, np.nan)
+        x = np.where(np.isfinite(x) & (x != self.never), x, np.nan)
         return np.round(x * 10.0**self.digits) if self.digits else x
 
     def decode(self, x: np.ndarray) -> pa.Array:
@@ -121,6 +130,8 @@ class NumberCodec:
 
     def exact(self, x: np.ndarray, null: np.ndarray) -> pa.Array:
         """Values from whole units, without moving them."""
+        if self.never is not None:
+            x, null = np.where(null, self.never, x), np.zeros(len(x), dtype=bool)
         if self.text is not None:
             return _written(np.where(null, 0, x), null, self.text, self.digits or 0)
         kind = self.type
@@ -300,6 +311,20 @@ def _decimals(whole: np.ndarray, null: np.ndarray, kind: pa.Decimal128Type) -> p
     buffer[:, 1:] = (whole >> 63)[:, None]
     valid = pa.array(~null).buffers()[1] if null.any() else None
     return pa.Array.from_buffers(kind, len(whole), [valid, pa.py_buffer(buffer.tobytes())])
+
+
+def _never(x: np.ndarray, kind: pa.DataType) -> float | None:
+    """The date that stands for a missing one: far off from all others, which lie together, and frequent; None for no such date."""
+    if pa.types.is_time(kind) or not len(x):
+        return None
+    year = 365.25 * (1 if pa.types.is_date(kind) else _DAY)
+    for end in (float(x.max()), float(x.min())):
+        others = x[x != end]
+        if len(x) - len(others) >= _NEVER_ROWS and len(others) >= _NEVER_ROWS:
+            away = np.abs(others - end).min()
+            if away > _NEVER_YEARS * year and away > _NEVER_SPANS * np.ptp(others):
+                return end
+    return None
 
 
 def _calendar_parts(kind: pa.DataType, x: np.ndarray) -> tuple[str, ...]:

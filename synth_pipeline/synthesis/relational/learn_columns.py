@@ -21,6 +21,8 @@ from synth_pipeline.synthesis.relational.variable import without_rare
 
 _CHECKED = 50
 """Combinations of values that are kept for a CHECK."""
+_TIGHTER = 0.5
+"""Siblings are told from the last one back where these lie so much closer together than the first ones do."""
 
 
 class ColumnLearner(Learner):
@@ -135,25 +137,31 @@ class ColumnLearner(Learner):
                 variable = self._variable(frame, Context(features, context.columns), x, ("column", column), rows=train, smooth=True)
                 model.drawn[column] = DrawnColumn(codec, variable, scatter=even, avoid=self._avoid(frame, column))
                 return
-        first = span = day = None
+        first = span = day = last = None
+        chained = column in model.rules.chains and frame.group is not None
         if base.kind == "previous" and frame.group is not None:
             opening = train[frame.group.position[train] == 0]
             start = scaled(x) - scaled(self._base_values(frame, base.first, column)) if base.first is not None else scaled(x)
-            first = self._variable(frame, context, start, ("first", column), rows=opening, smooth=True)
             if base.calendar is not None and not base.calendar.day:
                 day = self._variable(frame, context, frame.group.highest(day_of(codec, x)), ("day", column), rows=opening)
             if not in_months and _irregular(frame.group, distance):
                 longer = opening[frame.group.size[opening] > 1]
                 span = self._variable(frame, context, frame.group.last(x) - x, ("span", column), rows=longer, smooth=True)
+            elif not in_months and base.least >= 0 and _spread(frame.group.last(x)[opening]) < _TIGHTER * _spread(start[opening]):
+                last = self._variable(frame, context, frame.group.last(x), ("last", column), rows=opening, smooth=True)
+            if last is None:
+                first = self._variable(frame, context, start, ("first", column), rows=opening, smooth=True)
             train = train[frame.group.position[train] > 0]
-        elif frame.table.column(column).nullable is False:
+        elif not frame.table.column(column).nullable and codec.never is None:
             train = train[np.isfinite(distance[train])]
+        if chained and frame.group is not None:
+            train = train[frame.group.position[train] == frame.group.size[train] - 1]
         edges = bin_edges(distance)
         lag = None
-        if frame.group is not None:
+        if frame.group is not None and not chained:
             lag = Feature(f"p.d.{column}"), digitize(frame.group.previous(distance), edges)
         variable = self._lagged(frame, context, distance, ("column", column), lag, rows=train, smooth=True)
-        model.drawn[column] = DrawnColumn(codec, variable, first, day, span, edges=edges, avoid=self._avoid(frame, column))
+        model.drawn[column] = DrawnColumn(codec, variable, first, day, span, last, edges=edges, avoid=self._avoid(frame, column))
         name = f"d.{column}"
         feature, values = [Feature(name)], {name: digitize(distance, edges)}
         context.add(feature, values)
@@ -200,6 +208,12 @@ class ColumnLearner(Learner):
         other = above.codecs[base.column]
         assert isinstance(other, NumberCodec)
         return np.where(index >= 0, above.x[base.column][np.maximum(index, 0)], np.nan) * (other.unit / codec.unit)
+
+
+def _spread(x: np.ndarray) -> float:
+    """The distance between the quartiles."""
+    known = x[np.isfinite(x)]
+    return float(np.subtract(*np.quantile(known, [0.75, 0.25]))) if len(known) else 0.0
 
 
 def _irregular(group: Group, steps: np.ndarray) -> bool:

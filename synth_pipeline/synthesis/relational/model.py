@@ -82,6 +82,7 @@ class DrawnColumn:
         first: for a column with the base `previous`: the variable of the first sibling.
         day: for such a column that follows a calendar of its own: the day of the month.
         span: for such a column whose steps are irregular: the distance from the first to the last sibling.
+        last: for such a column whose last siblings are more alike than the first ones (what goes on until today): the last one.
         scatter: for a column whose siblings lie anywhere and are put in order afterwards: how evenly they do.
         edges: bins of the distance, as a feature of what comes later.
         avoid: hashes of values in units that must not come out, ascending; None where any value may.
@@ -92,6 +93,7 @@ class DrawnColumn:
     first: Variable | None = None
     day: Variable | None = None
     span: Variable | None = None
+    last: Variable | None = None
     scatter: float | None = None
     edges: np.ndarray | None = None
     avoid: np.ndarray | None = None

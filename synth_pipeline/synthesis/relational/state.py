@@ -12,6 +12,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.keys import parent_rows
 from synth_pipeline.synthesis.relational.carry import sources
+from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, TableModel
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
@@ -134,6 +135,11 @@ class Draft:
 
     def foreign_key(self, model: TableModel, fk_id: str) -> ForeignKey:
         return next(fk for fk in self.foreign_keys(model) if fk.id == fk_id)
+
+    def may_lack(self, model: TableModel, column: str) -> bool:
+        """Whether a drawn column may be without a value: NULL, or the date that stands for it."""
+        codec = model.codec(column)
+        return self.schema.table(model.plan.table).column(column).nullable or isinstance(codec, NumberCodec) and codec.never is not None
 
     def value(self, table: str, column: str, state: State | None = None) -> pa.Array:
         """A column of a table, following foreign keys to where the value is made."""

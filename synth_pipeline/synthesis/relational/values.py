@@ -43,7 +43,7 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         x = _between(x, *_limits(draft, model, state, column), rng)
     if column in rules.presence:
         x = _present(x, *decided_rows(draft, model, state, column), draft, model, column, rng)
-    if not draft.schema.table(table).column(column).nullable and np.isnan(x).any():
+    if np.isnan(x).any() and not draft.may_lack(model, column):
         x = np.where(np.isnan(x), _any_value(draft, model, column, len(x), rng), x)
     state.arrays[column] = _decoded(codec, x, exact=_as_made(rules, column))
     avoid = model.drawn[column].avoid if column in model.drawn else None
@@ -110,9 +110,10 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
         if column in model.rules.totals:
             continue
         codec, x = model.codec(column), computed(draft, model, state, column)
-        if x is None and column in model.rules.chains and state.group is not None:
-            after = state.group.following(state.x[model.rules.chains[column]])
-            x = np.where(np.isfinite(after), after, state.ends[column])
+        if x is None and column in model.rules.chains:
+            x = _continued(model, state, column, state.ends[column])
+            if (base := model.rules.bases.get(column)) is not None:
+                x = np.where(np.isnan(x), x, np.maximum(x, _base(draft, model, state, base, column) + base.least))
         if x is not None and column in model.rules.steps and model.rules.steps[column].absent:
             absent, held = np.array(model.rules.steps[column].absent), state.x[column]
             x = np.where(np.isnan(x), np.where(np.isin(held, absent), held, absent[0]), x)
@@ -132,7 +133,7 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
         if column in model.rules.copied:
             state.x[column] = x
             continue
-        if not draft.schema.table(model.plan.table).column(column).nullable:
+        if not draft.may_lack(model, column):
             x = np.where(np.isnan(x), state.x[column], x)
         state.arrays[column], state.x[column] = _decoded(codec, x, exact=True), x
     for column in model.rules.copied:
@@ -178,24 +179,27 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
     else:
         edges = drawn.edges if drawn.edges is not None else np.empty(0)
         x = draw_lagged(drawn.variable, state, f"p.d.{column}", rng, lambda v: digitize(v, edges))
-    if column in model.rules.chains and state.group is not None:
-        state.ends[column] = x
-        after = state.group.following(state.x[model.rules.chains[column]])
-        return np.where(np.isfinite(after), after, x)
     if base is None:
-        return x
+        return _continued(model, state, column, x)
     if base.calendar is not None and state.group is not None:
         distance = np.where(state.group.position > 0, x, np.nan)
         value = _dated(draft, model, state, base, column, x, rng)
     elif base.kind == "previous" and state.group is not None:
-        first = _of_first(drawn.first, state, rng) if drawn.first is not None else x
-        if base.first is not None:
-            start = _base(draft, model, state, base.first, column)
-            first = np.where(np.isfinite(start), start + np.clip(first, base.first.least, base.first.most), np.nan)
-        first = _between(_within(drawn.codec, first, first, rng), *_limits(draft, model, state, column), rng)
-        value = state.group.accumulate(first, np.clip(np.nan_to_num(x), base.least, base.most))
-        if drawn.span is not None:
-            value = state.group.stretch(value, _of_first(drawn.span, state, rng))
+        steps = np.clip(np.nan_to_num(x), base.least, base.most)
+        start = _base(draft, model, state, base.first, column) if base.first is not None else None
+        if drawn.last is not None:
+            lowest = np.fmax(drawn.codec.low if isinstance(drawn.codec, NumberCodec) else -np.inf, _limits(draft, model, state, column)[0])
+            if start is not None and base.first is not None:
+                lowest = np.fmax(lowest, start + base.first.least)
+            first = value = _backwards(state.group, _of_first(drawn.last, state, rng), steps, lowest)
+        else:
+            first = _of_first(drawn.first, state, rng) if drawn.first is not None else x
+            if start is not None and base.first is not None:
+                first = np.where(np.isfinite(start), start + np.clip(first, base.first.least, base.first.most), np.nan)
+            first = _between(_within(drawn.codec, first, first, rng), *_limits(draft, model, state, column), rng)
+            value = state.group.accumulate(first, steps)
+            if drawn.span is not None:
+                value = state.group.stretch(value, _of_first(drawn.span, state, rng))
         if isinstance(drawn.codec, NumberCodec) and base.least >= 0:
             # What would end after the last value of the source, or of the owner's time, is drawn together until it does not.
             high = np.minimum(drawn.codec.high, np.nan_to_num(_limits(draft, model, state, column)[1], nan=np.inf))
@@ -206,13 +210,33 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
         distance = np.clip(x, base.least, base.most)
         start = _base(draft, model, state, base, column)
         value = _within(drawn.codec, start, start + distance, rng)
-        if draft.schema.table(model.plan.table).column(column).nullable:
+        if draft.may_lack(model, column):
             # What would have to lie beyond the range of the column, as its start does, has not happened yet.
             value = np.where((base.least >= 0) & (value < start) | (base.most <= 0) & (value > start), np.nan, value)
+    if column in model.rules.chains:
+        value = _continued(model, state, column, value)
+        distance = value - _base(draft, model, state, base, column)
     name = f"d.{column}"
     feature, values = [Feature(name)], {name: digitize(distance, drawn.edges if drawn.edges is not None else np.empty(0))}
     state.offer(feature, values)
     return value
+
+
+def _continued(model: TableModel, state: State, column: str, x: np.ndarray) -> np.ndarray:
+    """The values of the siblings after, where the column continues with them; `x`, which is kept, for the last ones."""
+    if column not in model.rules.chains or state.group is None:
+        return x
+    state.ends[column] = x
+    after = state.group.following(state.x[model.rules.chains[column]])
+    return np.where(np.isfinite(after), after, x)
+
+
+def _backwards(group: Group, last: np.ndarray, steps: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """Siblings from the last one back, `steps` apart; closer together where the first one would lie below the lowest value."""
+    first = last - group.last(group.accumulate(np.zeros(len(last)), steps))
+    room = last - lowest
+    value = group.accumulate(np.where(first < lowest, lowest, first), steps)
+    return group.stretch(value, np.where((first < lowest) & (room > 0), room, np.nan))
 
 
 def _of_first(variable: Variable, state: State, rng: np.random.Generator) -> np.ndarray:

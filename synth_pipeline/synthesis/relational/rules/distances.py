@@ -40,6 +40,10 @@ def find_chains(frame: Frame, numbers: Mapping[str, NumberCodec], rules: Rules) 
             rows = np.isfinite(after) & ~frame.gaps
             if rows.sum() >= SUPPORT and np.array_equal(after[rows], frame.x[column][rows]) and len(np.unique(after[rows])) > 5:
                 rules.chains[column] = other
+                length = frame.x[column] - frame.x[other]
+                length = length[np.isfinite(length)]
+                if length.min() >= 0:
+                    rules.bases[column] = Base("own", other, least=float(length.min()), most=float(length.max()))
                 break
 
 
