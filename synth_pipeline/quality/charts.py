@@ -130,14 +130,15 @@ def heat_map(names: Sequence[str], cells: dict[tuple[str, str], tuple[float, str
     return f'<div class="heatbox" style="max-width:{width:.0f}px">{_svg(width, height, title, body, "chart heatmap")}</div>'
 
 
-def ring(share: float | None, ceiling: float | None, text: str) -> str:
-    """A score as a ring, with a mark where real data lie."""
+def ring(share: float | None, ceiling: float | None, text: str, mood: str) -> str:
+    """A score as a ring, with a mark where real data lie; `mood` is its class: good, fair, poor, none."""
     radius, centre = 50, 60
     length = 2 * 3.14159265 * radius
     value = 0.0 if share is None else max(0.0, min(1.0, share))
     body = f'<circle class="ring-back" cx="{centre}" cy="{centre}" r="{radius}"/>'
     dashes = f"{length * value:.1f} {length:.1f}"
-    body += f'<circle class="ring" cx="{centre}" cy="{centre}" r="{radius}" stroke-dasharray="{dashes}" transform="rotate(-90 {centre} {centre})"/>'
+    place = f'cx="{centre}" cy="{centre}" r="{radius}" transform="rotate(-90 {centre} {centre})"'
+    body += f'<circle class="ring {mood}" {place} stroke-dasharray="{dashes}"/>'
     if ceiling is not None:
         angle = 360 * max(0.0, min(0.999, ceiling)) - 90
         ends = f'x1="{centre + radius - 9}" x2="{centre + radius + 9}" y1="{centre}" y2="{centre}"'

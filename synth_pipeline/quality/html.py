@@ -89,7 +89,8 @@ def _auc_state(auc: float | None, ceiling: float | None) -> str:
 def _quality_ring(figures: Mapping[str, Any]) -> str:
     quality = figures["verdict"]["quality"]
     score, ceiling = quality["score"], quality["ceiling"]
-    return ring(None if score is None else score / 100, None if ceiling is None else ceiling / 100, "–" if score is None else f"{score:.0f}")
+    share, real = (None if s is None else s / 100 for s in (score, ceiling))
+    return ring(share, real, "–" if score is None else f"{score:.0f}", state(share, real))
 
 
 def _disclosure(figures: Mapping[str, Any]) -> list[dict[str, Any]]:

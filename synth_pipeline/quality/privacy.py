@@ -45,7 +45,8 @@ class TablePrivacy:
         nearer: share of synthetic rows nearer to a training row than to a held-out row (0.5 is ideal), with its 95 % interval.
         replayed: synthetic rows with a personal value that fewer than ten real rows hold; `replayed_columns` says where.
         texts_replayed: share of synthetic free texts that equal a training row's text which fewer than ten rows hold;
-            `texts_expected` the same for held-out rows, or, without these, for real rows among the other real rows.
+            `texts_expected` the same for held-out rows, or, without these, for real rows among the other real rows;
+            `texts_columns` says where, and how often.
         rare, rare_kept: real categories with fewer than ten rows, and how many of them the synthetic rows hold.
         unique_combinations: share of synthetic rows whose combination of categories exactly one training row has;
             `unique_expected` the same for held-out rows.
@@ -67,6 +68,7 @@ class TablePrivacy:
     personal_columns: int = 0
     texts_replayed: float | None = None
     texts_expected: float | None = None
+    texts_columns: dict[str, int] = field(default_factory=dict)
     rare: int = 0
     rare_kept: int = 0
     unique_combinations: float | None = None
@@ -129,7 +131,9 @@ def _level(t: TablePrivacy, mechanisms: str) -> tuple[str | None, str]:
     if guessed := _guessed(t, 0.03):
         return LEVELS[1], guessed
     if (t.texts_replayed or 0.0) - (t.texts_expected or 0.0) > 0.1:
-        return LEVELS[1], f"{t.texts_replayed:.0%} of the free texts repeat a rare real text, {t.texts_expected or 0:.0%} of held-out ones do"
+        where = ", ".join(sorted(t.texts_columns, key=lambda c: -t.texts_columns[c])[:3])
+        real = f"{t.texts_expected or 0:.0%} of real ones do"
+        return LEVELS[1], f"{t.texts_replayed:.0%} of the texts ({where}) repeat one that few real rows have; {real}"
     if mechanisms == "none":
         return LEVELS[2], "no leak measured; the synthesizer's protections were off"
     if mechanisms == "unknown":
@@ -196,6 +200,8 @@ def _texts(table: TableFrame, real: TableBundle, synthetic: TableBundle, figures
         if found is None:
             continue
         repeated += (found.sum(), len(made) - made.null_count)
+        if found.any():
+            figures.texts_columns[column] = int(found.sum())
         if table.holdout.sum() >= FEWEST_ROWS:
             unseen = values.filter(held)
             again = _equal_to_rare(training, unseen, personal=False)

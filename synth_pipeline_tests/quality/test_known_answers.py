@@ -79,6 +79,17 @@ def test_real_against_itself_scores_at_least_the_ceiling(real: TableBundle) -> N
     assert report.privacy["level"] == "At risk" and first_areas(report)[0] == "privacy"
 
 
+def test_texts_of_single_real_rows_are_named_with_their_column(tmp_path: Path) -> None:
+    """Every place has a name of its own; the synthetic rows deal the real ones out anew."""
+    real, made = shop.make(1), shop.make(2)
+    real.customer["town"] = np.array([f"Upper Mill {i}" for i in range(len(real.customer["town"]))], dtype=object)
+    made.customer["town"] = np.random.default_rng(5).permutation(real.customer["town"])[: len(made.customer["town"])]
+    report = shop.report_on(shop.write(real, tmp_path / "real", holdout=0.35), shop.write(made, tmp_path / "made"))
+    assert report.privacy["level"] == "Normal" and 'class="big t-fair">Normal' in report.html
+    first = next(f["text"] for f in report.figures["verdict"]["first"] if f["area"] == "privacy")
+    assert first.startswith("customer: ") and "of the texts (town) repeat one that few real rows have; 0% of real ones do" in first
+
+
 def test_independent_columns_are_caught_by_trends_between_columns(real: TableBundle, honest: QualityReport, tmp_path: Path) -> None:
     def change(s: Shop, rng: np.random.Generator) -> None:
         for name in ("amount", "tax", "channel"):

@@ -57,6 +57,7 @@ def test_the_page_is_self_contained_and_small(saved: Path) -> None:
     addresses = set(re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(\w+:[^"')\s>]+)""", html))
     assert addresses <= {"data:,"}, addresses
     assert "orders.tax follows orders.amount" in html
+    assert 'class="big t-poor">At risk' in html and 'class="big t-good">Excellent' in html and "As good as real rows" in html
     assert "few rows in <b>" not in html and "few rows in &lt;b&gt;customer" in html
 
 
