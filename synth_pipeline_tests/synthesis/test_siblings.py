@@ -7,7 +7,7 @@ import pytest
 
 from synth_pipeline.synthesis.relational.carry import carried_rows, sources
 from synth_pipeline.synthesis.relational.frame import Group
-from synth_pipeline.synthesis.relational.guide import fit_guide, normal_scores
+from synth_pipeline.synthesis.relational.guide import Terms, normal_scores
 from synth_pipeline.synthesis.relational.random import spread_along, stratified, stream
 from synth_pipeline.synthesis.relational.scatter import evenness, in_order, kept_apart, scattered_strata
 from synth_pipeline.synthesis.relational.trees import Feature
@@ -77,7 +77,8 @@ def test_noise_has_no_linear_terms_and_a_category_is_judged_by_others() -> None:
     rng, n = stream(0, "noise"), 400
     columns = {f"f{i}": rng.integers(1, 60, n).astype(np.uint8) for i in range(20)} | {"c": rng.integers(0, 150, n).astype(np.int32)}
     features = [*(Feature(f"f{i}") for i in range(20)), Feature("c", 150)]
-    assert fit_guide(rng.normal(size=n), np.arange(n), features, columns, np.arange(n), rng) is None
+    terms = Terms(rng.normal(size=n), np.arange(n), features, columns, np.arange(n), rng)
+    assert terms.fit([f.name for f in features]) is None
 
 
 def test_normal_scores_share_the_middle_of_equal_values() -> None:

@@ -41,8 +41,9 @@ def test_leaves_hold_enough_rows_and_entities_and_only_the_donors_half(data: tup
     columns, y, entities = data
     half = entities % 2 == 0
     features = [Feature("a"), Feature("noise"), Feature("k", 30)]
+    donors = np.flatnonzero(~half)
     tree = grow(
-        features, columns, y[:, None], np.flatnonzero(half), np.flatnonzero(~half), y,
+        features, columns, y[:, None], np.flatnonzero(half), donors[np.argsort(y[donors])],
         entities=entities, min_rows=30, min_entities=10, rng=stream(0, "t"),
     )  # fmt: skip
     assert {"a", "k"} <= set(tree.names)

@@ -35,13 +35,16 @@ class RelationalSynthesizer:
     ) -> FittedRelational:
         from dataclasses import replace
 
+        from threadpoolctl import threadpool_limits
+
         for key, value in params.items():
             if key not in _PARAMS:
                 raise ConfigError(f"The relational synthesizer has no parameter {key!r}.", closest(key, _PARAMS))
             if not isinstance(value, int) or value < 1:
                 raise ConfigError(f"The parameter {key!r} must be a whole number of at least 1, not {value!r}.")
         level = replace(PRIVACY[privacy], **params)
-        model = fit_database(data, level, seed, progress, workers)
+        with threadpool_limits(1, user_api="blas"):  # many small products: threads would wait longer than they work
+            model = fit_database(data, level, seed, progress, workers)
         model.info |= {"package_version": __version__, "params": dict(params), "privacy": privacy}
         return FittedRelational(model)
 

@@ -7,14 +7,14 @@ to be fitted at the same time. Each has a random stream of its own: who fits it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from synth_pipeline.synthesis.parallel import Workers, in_order
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.trees import Feature
-from synth_pipeline.synthesis.relational.variable import Privacy, Variable, explained, fit_variable
+from synth_pipeline.synthesis.relational.variable import Privacy, Variable, fit_variable
 
 _WORTH_IT = 3_000_000
 """Rows times features from which on other processes are quicker than this one alone."""
@@ -24,8 +24,7 @@ _WORTH_IT = 3_000_000
 class Growth:
     """All that a variable is fitted from (see `fit_variable`); `names` are those of its stream.
 
-    With `lag` there is another variable, which knows that feature too and takes the place of the first one where it explains
-    at least `margin` more.
+    `lag` is a feature with its values that is used where it explains at least `margin` more.
     """
 
     x: np.ndarray
@@ -46,17 +45,13 @@ class Growth:
         return len(self.rows) * (len(self.features) + 1)
 
     def fit(self) -> Variable:
-        """The variable, or the better of both."""
-        rng = stream(self.seed, "fit", *self.names)
-        plain = fit_variable(
-            self.x, self.rows, self.features, self.columns, self.entities, self.privacy, rng, codes=self.codes, smooth=self.smooth
-        )
-        if self.lag is None:
-            return plain
-        feature, values = self.lag
-        features, columns = [*self.features, feature], {**self.columns, feature.name: values}
-        other = replace(self, features=features, columns=columns, names=(*self.names, "lag"), lag=None).fit()
-        return other if explained(other, self.codes) > explained(plain, self.codes) + self.margin else plain
+        """The variable."""
+        extra = self.lag[0] if self.lag is not None else None
+        columns = {**self.columns, self.lag[0].name: self.lag[1]} if self.lag is not None else self.columns
+        return fit_variable(
+            self.x, self.rows, self.features, columns, self.entities, self.privacy, stream(self.seed, "fit", *self.names),
+            codes=self.codes, smooth=self.smooth, extra=extra, margin=self.margin,
+        )  # fmt: skip
 
 
 class Later:

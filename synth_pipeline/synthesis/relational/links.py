@@ -115,7 +115,7 @@ def fit_blocks(
         return None, np.zeros(parents, dtype=np.int64), 1
     entities = np.arange(parents)
     tree = grow(
-        parent_features, parent_columns, outputs, used, used, np.zeros(parents),
+        parent_features, parent_columns, outputs, used, used,
         entities=entities, min_rows=max(5, len(used) // 200), min_entities=5, rng=rng, max_leaves=_MOST_BLOCKS,
     )  # fmt: skip
     block = tree.route({n: parent_columns[n] for n in tree.names}, parents).astype(np.int64)

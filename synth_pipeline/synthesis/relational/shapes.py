@@ -18,12 +18,15 @@ import numpy as np
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
 
 _CLASSES = {"9": "0123456789", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "a": "abcdefghijklmnopqrstuvwxyz"}
+_SHAPE = str.maketrans({c: kind for kind, members in _CLASSES.items() for c in members})
 _ENOUGH = 20
 _MOST_SHAPES = 40
 
 
 def shape_of(value: str) -> str:
     """The shape of a value: digits as 9, letters as A or a, other characters as they are."""
+    if value.isascii():
+        return value.translate(_SHAPE)
     return "".join("9" if c.isdigit() else "A" if c.isupper() else "a" if c.isalpha() else c for c in value)
 
 

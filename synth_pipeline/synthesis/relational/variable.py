@@ -7,19 +7,22 @@ numbers within a leaf, and between neighbouring donors where the values are cont
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from synth_pipeline.synthesis.relational.encode import bin_edges, digitize, outputs_of
-from synth_pipeline.synthesis.relational.guide import NAME, Guide, fit_guide, grid_of
+from synth_pipeline.synthesis.relational.guide import NAME, Guide, Terms, grid_of
 from synth_pipeline.synthesis.relational.random import spread_along, stratified
-from synth_pipeline.synthesis.relational.trees import Feature, Tree, grow
+from synth_pipeline.synthesis.relational.trees import Feature, Tree, grow, growing_rows
 
 _SMALL = 200
 _WORTH = 0.02
 """What a linear part must explain beyond a tree alone."""
-_REHEARSALS = 8
+_MANY = 5_000
+"""Rows from which on one tree is enough to tell which kind of variable is better."""
+_REHEARSED, _REHEARSALS = 40_000, 8
+"""Draws that tell the distribution of predictions and residuals together: about so many, and at most so many per row."""
 _SHARED = 0.4
 """Numbers with fewer distinct values than this share of the rows say nothing about a single row."""
 
@@ -127,9 +130,7 @@ class Variable:
         return between(pool, quantile, reach, starts[leaf], sizes[leaf])
 
 
-def between(
-    values: np.ndarray, quantile: np.ndarray, reach: float, start: np.ndarray | int = 0, size: np.ndarray | int | None = None
-) -> np.ndarray:
+def between(values: np.ndarray, quantile: np.ndarray, reach: float, start: np.ndarray | int = 0, size: np.ndarray | int | None = None) -> np.ndarray:
     """Quantiles of ranges of `values`, each ascending; two neighbours up to `reach` apart are interpolated.
 
     Args:
@@ -157,24 +158,31 @@ def explained(variable: Variable, codes: int) -> float:
         return 1 - (1 - variable.guide.share) * (1 - explained(Variable(variable.trees), 0))
     within = whole = 0.0
     for tree in variable.trees:
-        score = _scores(tree.donors, codes)
-        whole += float(((score - score.mean(axis=0)) ** 2).sum()) if len(score) else 0.0
-        for start, size in zip(tree.start, tree.size, strict=True):
-            if size > 1:
-                part = score[start : start + size]
-                within += float(((part - part.mean(axis=0)) ** 2).sum()) * size / (size - 1)
+        leaf = np.repeat(np.arange(len(tree.size)), tree.size)
+        spread = np.zeros(len(tree.size))
+        for score in _scores(tree.donors, codes):
+            whole += float(score @ score)
+            sums, squares = (np.bincount(leaf, s, minlength=len(spread)) for s in (score, score**2))
+            spread += squares - sums**2 / np.maximum(tree.size, 1)
+        within += float((spread * tree.size / np.maximum(tree.size - 1, 1))[tree.size > 1].sum())
     return 1 - within / whole if whole > 0 else 0.0
 
 
-def _scores(x: np.ndarray, codes: int) -> np.ndarray:
-    """Indicators of the commonest categories, or ranks; float (n, d)."""
+def _scores(x: np.ndarray, codes: int) -> list[np.ndarray]:
+    """Indicators of the commonest categories, or ranks, around their means; each float (n,)."""
     if codes:
-        known = x[np.isfinite(x)].astype(np.int64)
-        common = np.argsort(-np.bincount(known, minlength=1), kind="stable")[:12]
-        return np.asarray(x[:, None] == common, dtype=float)
-    unique, inverse = np.unique(np.where(np.isnan(x), np.inf, x), return_inverse=True)
-    middle = np.cumsum(np.bincount(inverse)) if len(unique) else np.empty(0)
-    return middle[inverse][:, None].astype(float)
+        scores = [(x == c).astype(float) for c in _common(x)]
+    else:
+        _, inverse, count = np.unique(np.where(np.isnan(x), np.inf, x), return_inverse=True, return_counts=True)
+        scores = [np.cumsum(count)[inverse].astype(float)]
+    return [score - score.mean() for score in scores] if len(x) else []
+
+
+def _common(x: np.ndarray) -> list[int]:
+    """The commonest categories, at most 12."""
+    count = np.bincount(x[np.isfinite(x)].astype(np.int64), minlength=1)
+    found: list[int] = np.argsort(-count, kind="stable")[: min(12, (count > 0).sum())].tolist()
+    return found
 
 
 def fit_variable(
@@ -189,6 +197,8 @@ def fit_variable(
     codes: int = 0,
     smooth: bool = False,
     max_leaves: int = 4096,
+    extra: Feature | None = None,
+    margin: float = 0.0,
 ) -> Variable:
     """Fits a variable.
 
@@ -203,41 +213,140 @@ def fit_variable(
         codes: number of categories, where `x` are codes.
         smooth: whether values between two donors are possible.
         max_leaves: most leaves per tree.
+        extra: a feature that is used only where it explains `margin` more.
+        margin: a share of the variance.
     """
-    reach = _reach(x[rows]) if smooth else 0.0
-    least = privacy.min_rows if len(rows) >= _SMALL else min(privacy.min_rows, max(10, len(rows) // 8))
-    root_entities = len(np.unique(entities[rows])) if len(rows) else 0
-    halves = [(rows, rows)]
-    if privacy.honest and len(rows) >= _SMALL and root_entities >= 4 * privacy.min_entities:
-        # Whole root entities change sides together; the hash does not depend on their number.
-        side = (entities[rows].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40)) % np.uint64(2) == 0
-        halves = [(rows[side], rows[~side]), (rows[~side], rows[side])]
+    fitter = _Fitter(x, rows, columns, entities, privacy, rng, codes, smooth, max_leaves, [*features, *([extra] if extra else [])])
+    found = fitter.best(features)
+    if extra is not None and fitter.promise(found, columns[extra.name]) >= margin / 2:
+        other = fitter.best([*features, extra])
+        if explained(other.variable, codes) > explained(found.variable, codes) + margin:
+            found = other
+    return fitter.complete(found)
 
-    def trees(x: np.ndarray, features: Sequence[Feature], columns: Mapping[str, np.ndarray], codes: int) -> list[Tree]:
-        order = np.where(np.isnan(x), np.inf, x)
-        outputs = outputs_of(x, codes, rng) if len(rows) else np.zeros((len(x), 1))
-        return [
-            grow(
-                features, columns, outputs, structure, donors, order,
-                entities=entities, min_rows=least, min_entities=min(privacy.min_entities, max(1, root_entities // 4)), rng=rng, max_leaves=max_leaves,
-            ).with_values(x)
-            for structure, donors in halves
-        ]  # fmt: skip
 
-    plain = Variable(trees(x, features, columns, codes), reach)
-    found = fit_guide(x, rows, features, columns, entities, rng) if codes == 0 else None
-    if found is None:
-        return plain
-    guide, predicted, residual = found
-    guide.edges = bin_edges(predicted[rows])
-    guided = Variable(trees(residual, [*features, Feature(NAME)], {**columns, NAME: digitize(predicted, guide.edges)}, 0), reach, guide)
-    if explained(guided, 0) < explained(plain, 0) + _WORTH:
-        return plain
-    context = {n: columns[n][rows] for n in guided.features} | {NAME: digitize(predicted[rows], guide.edges)}
-    drawn = [predicted[rows] + guided._pick(context, len(rows), rng, np.inf) for _ in range(_REHEARSALS)]
-    scores = np.concatenate(drawn)
-    guide.grid = grid_of(scores[np.isfinite(scores)])
-    return guided
+@dataclass
+class _Candidate:
+    """What a variable may be like: with a linear part or without, with some features or others.
+
+    Attributes:
+        variable: with as many trees as there are yet.
+        x: the values of its donors, float (n,).
+        outputs: what its trees explain, float (n, d).
+        donors: row numbers for each tree, in the order of their values.
+        features: the context; `columns` has the values.
+        columns: the context's values.
+        predicted: by the linear part.
+        first: the row numbers of the donors of the first tree, leaf by leaf.
+    """
+
+    variable: Variable
+    x: np.ndarray
+    outputs: np.ndarray
+    donors: Sequence[np.ndarray]
+    features: Sequence[Feature]
+    columns: Mapping[str, np.ndarray]
+    predicted: np.ndarray | None = None
+    first: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+
+class _Fitter:
+    """Grows candidates on the same rows and compares them, by one tree each where rows are many; the best one gets its other tree."""
+
+    def __init__(
+        self, x: np.ndarray, rows: np.ndarray, columns: Mapping[str, np.ndarray], entities: np.ndarray, privacy: Privacy,
+        rng: np.random.Generator, codes: int, smooth: bool, max_leaves: int, features: Sequence[Feature],
+    ) -> None:  # fmt: skip
+        self._x, self._rows, self._columns, self._entities = x, rows, columns, entities
+        self._rng, self._codes, self._max_leaves = rng, codes, max_leaves
+        self._reach = _reach(x[rows]) if smooth else 0.0
+        self._min_rows = privacy.min_rows if len(rows) >= _SMALL else min(privacy.min_rows, max(10, len(rows) // 8))
+        root_entities = len(np.unique(entities[rows])) if len(rows) else 0
+        self._min_entities = min(privacy.min_entities, max(1, root_entities // 4))
+        halves = [(rows, rows)]
+        if privacy.honest and len(rows) >= _SMALL and root_entities >= 4 * privacy.min_entities:
+            # Whole root entities change sides together; the hash does not depend on their number.
+            side = (entities[rows].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40)) % np.uint64(2) == 0
+            halves = [(rows[side], rows[~side]), (rows[~side], rows[side])]
+        self._structures = [growing_rows(structure, rng) for structure, _ in halves]
+        self._donors = [donors for _, donors in halves]
+        self._judges = 1 if len(rows) >= _MANY else len(halves)
+        self._plain = x, self._outputs_of(x, codes), self._in_order(x)
+        self._terms = Terms(x, rows, features, columns, entities, rng) if codes == 0 else None
+
+    def best(self, features: Sequence[Feature]) -> _Candidate:
+        """The better one with these features: with a linear part, or without."""
+        plain = _Candidate(Variable([], self._reach), *self._plain, features, self._columns)
+        self._grow(plain, self._judges)
+        found = self._terms.fit({f.name for f in features}) if self._terms is not None else None
+        if found is None or found[0].share < _WORTH:
+            return plain
+        guide, predicted, residual = found
+        guide.edges = bin_edges(predicted[self._rows])
+        bins = digitize(predicted, guide.edges)
+        if self.promise(plain, bins) < _WORTH / 2:
+            return plain
+        variable, outputs, donors = Variable([], self._reach, guide), self._outputs_of(residual, 0), self._in_order(residual)
+        guided = _Candidate(variable, residual, outputs, donors, [*features, Feature(NAME)], {**self._columns, NAME: bins}, predicted)
+        self._grow(guided, self._judges)
+        return guided if explained(variable, 0) >= explained(plain.variable, 0) + _WORTH else plain
+
+    def promise(self, candidate: _Candidate, values: np.ndarray) -> float:
+        """About how much more of the variance a feature (n,) would explain: what it says within the leaves of the first tree."""
+        tree, values = candidate.variable.trees[0], values[candidate.first]
+        if not len(values):
+            return 0.0
+        leaf = np.repeat(np.arange(len(tree.size)), tree.size)
+
+        def around(x: np.ndarray) -> np.ndarray:
+            return np.asarray(x - (np.bincount(leaf, x, minlength=len(tree.size)) / np.maximum(tree.size, 1))[leaf])
+
+        groups = np.unique(values, return_inverse=True)[1]
+        count = np.bincount(groups)
+        # Its own effect, and that of its distance from what is usual in the leaf: leaves may differ in it, too.
+        whole = own = within = 0.0
+        for score, category in zip(_scores(tree.donors, self._codes), _common(tree.donors) if self._codes else [None], strict=True):
+            whole += float(score @ score)
+            rest = around(score)
+            own += float((np.bincount(groups, rest) ** 2 / count).sum() - rest @ rest * len(count) / len(rest))
+            told = around((values if category is None else values == category).astype(float))
+            terms = np.stack([told, np.abs(told) - np.abs(told).mean()]) if category is None else told[None]
+            within += float((terms @ rest) @ np.linalg.lstsq(terms @ terms.T, terms @ rest)[0])
+        left = 1 - candidate.variable.guide.share if candidate.variable.guide is not None else 1.0
+        return left * max(own, within) / whole if whole > 0 else 0.0
+
+    def complete(self, candidate: _Candidate) -> Variable:
+        """The candidate with all trees, and with the distribution that its linear part and its residuals have together."""
+        self._grow(candidate, len(self._donors))
+        variable, predicted = candidate.variable, candidate.predicted
+        if variable.guide is not None and predicted is not None:
+            rows = self._rows
+            context = {n: candidate.columns[n][rows] for t in variable.trees for n in t.names}
+            draws = int(np.clip(_REHEARSED // max(1, len(rows)), 1, _REHEARSALS))
+            scores = np.concatenate([predicted[rows] + variable._pick(context, len(rows), self._rng, np.inf) for _ in range(draws)])
+            variable.guide.grid = grid_of(scores[np.isfinite(scores)])
+        return variable
+
+    def _outputs_of(self, x: np.ndarray, codes: int) -> np.ndarray:
+        """What trees explain of the rows to learn from; float (n, d)."""
+        of_rows = outputs_of(x[self._rows], codes, self._rng) if len(self._rows) else np.zeros((0, 1))
+        outputs = np.zeros((len(x), of_rows.shape[1]))
+        outputs[self._rows] = of_rows
+        return outputs
+
+    def _grow(self, candidate: _Candidate, trees: int) -> None:
+        """Adds trees to a candidate until it has so many."""
+        for i in range(len(candidate.variable.trees), trees):
+            tree = grow(
+                candidate.features, candidate.columns, candidate.outputs, self._structures[i], candidate.donors[i],
+                entities=self._entities, min_rows=self._min_rows, min_entities=self._min_entities, rng=self._rng, max_leaves=self._max_leaves,
+            )  # fmt: skip
+            candidate.first = candidate.first if i else tree.donors
+            candidate.variable.trees.append(tree.with_values(candidate.x))
+
+    def _in_order(self, x: np.ndarray) -> list[np.ndarray]:
+        """The donors of each tree in the order of their values."""
+        return [donors[np.argsort(x[donors])] for donors in self._donors]
 
 
 def _reach(x: np.ndarray) -> float:

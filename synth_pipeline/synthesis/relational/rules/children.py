@@ -20,9 +20,11 @@ def find_rank(frame: Frame, column: str) -> float | None:
     if group is None or np.isnan(x).any() or len(x) < SUPPORT or (group.size > 1).mean() < 0.3:
         return None
     first = float(x.min())
+    if first not in (0.0, 1.0) or np.count_nonzero(x == first) != np.count_nonzero(group.position == 0):
+        return None
     ordered = np.lexsort((x, group.index))
     owners = group.index[ordered]
-    if (owners < 0).any() or first not in (0.0, 1.0):
+    if (owners < 0).any():
         return None
     starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
     place = np.arange(len(x)) - np.repeat(starts, np.diff(np.r_[starts, len(x)]))
@@ -37,21 +39,27 @@ def find_total(frame: Frame, frames: Mapping[str, Frame], children: list[Foreign
     for fk in children:
         child = frames[fk.table]
         index = child.parents[fk.id]
-        known = np.unique(index[index >= 0])
+        inside = np.flatnonzero(index >= 0)
+        known = np.flatnonzero(np.bincount(index[inside], minlength=frame.rows))
         known = known[np.isfinite(x[known]) & frame.counted[known] & ~frame.cut[fk.id][known]]
         if len(known) < SUPPORT or len(np.unique(x[known])) < 5:
             continue
         numbers = [c for c, k in child.codecs.items() if isinstance(k, NumberCodec) and not pa.types.is_temporal(k.type)]
         options: list[tuple[str, ...]] = [(), *((c,) for c in numbers), *((a, b) for i, a in enumerate(numbers) for b in numbers[:i])]
-        inside = index >= 0
         if (np.bincount(index[inside]) > 1).sum() < SUPPORT:
             continue  # one child each: it is the child that copies
+        # A few rows refute most sums.
+        few = known[: 2 * SUPPORT]
+        theirs = inside[np.isin(index[inside], few)]
         for factors in options:
-            value = np.ones(child.rows)
-            for name in factors:
-                other = child.codecs[name]
-                value = value * np.nan_to_num(child.x[name]) * (other.unit if isinstance(other, NumberCodec) else 1.0)
-            total = np.bincount(index[inside], value[inside], minlength=frame.rows)
-            if np.abs(total[known] - x[known]).max() <= tolerance:
+            for parents, rows in ((few, theirs), (known, inside)):
+                value = np.ones(len(rows))
+                for name in factors:
+                    other = child.codecs[name]
+                    value = value * np.nan_to_num(child.x[name][rows]) * (other.unit if isinstance(other, NumberCodec) else 1.0)
+                total = np.bincount(index[rows], value, minlength=frame.rows)
+                if np.abs(total[parents] - x[parents]).max() > tolerance:
+                    break
+            else:
                 return Total(fk.id, factors)
     return None

@@ -51,7 +51,8 @@ def find_numbering(frame: Frame, parents: Collection[ForeignKey], column: str, m
         if count < _DIFFERENT:
             break
         levels.append(best)
-        tied = np.unique(np.stack([tied, options.pop(best)]), axis=1, return_inverse=True)[1].ravel()
+        x = options.pop(best)
+        tied = np.unique(tied * (int(x.max()) + 1) + x, return_inverse=True)[1]
         if tied.max() + 1 == frame.rows:
             break
     if levels:
@@ -110,13 +111,14 @@ def find_written(frame: Frame, column: str, numbers: Mapping[str, Numbering]) ->
     values = frame.data.column(column)
     if values.null_count or frame.rows < 2 * SUPPORT or not pa.types.is_string(values.type):
         return None
-    texts = values.to_pylist()
-    shape = [p for p in re.split(r"(\d+)", texts[0]) if p]
-    pattern = re.compile("".join(r"(\d+)" if p.isdigit() else re.escape(p) for p in shape))
-    matches = [pattern.fullmatch(t) for t in texts]
-    if not all(matches) or not pattern.groups or sum(p.isdigit() for p in shape) > 4:
+    shape = [p for p in re.split(r"(\d+)", values[0].as_py()) if p]
+    if not 1 <= sum(p.isdigit() for p in shape) <= 4:
         return None
-    runs = [pa.array(list(g)) for g in zip(*(m.groups() for m in matches if m), strict=True)]
+    pattern = "".join(rf"(?P<p{i}>\d+)" if p.isdigit() else re.escape(p) for i, p in enumerate(shape))
+    found = pc.extract_regex(values.combine_chunks(), pattern=rf"\A{pattern}\z")
+    if found.null_count:
+        return None
+    runs = found.flatten()
     parts: list[tuple[str, str]] = []
     counted: list[int] = []
     for piece in shape:
@@ -162,7 +164,8 @@ def _dated(frame: Frame, run: pa.Array) -> tuple[str, str] | None:
         assert isinstance(codec, NumberCodec)
         dates = codec.exact(frame.x[name], np.zeros(frame.rows, dtype=bool))
         for form in DATE_FORMS if codec.text is None else ():
-            if pc.strftime(dates.cast(pa.timestamp("s")), format=form).equals(run):
+            # A few rows refute most of them.
+            if all(pc.strftime(dates.cast(pa.timestamp("s"))[:rows], format=form).equals(run[:rows]) for rows in (SUPPORT, frame.rows)):
                 return form, name
     return None
 
