@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -29,9 +29,9 @@ HOSTILE = Path(__file__).resolve().parents[1] / "connectors" / "hostile.sql"
 NewDatabase = Callable[..., str]
 
 
-def bundle_of(url: str, directory: Path) -> tuple[DatabaseSchema, TableBundle, str]:
-    """Every row of a database, its schema and its identity."""
-    with closing(connect(url)) as connector:
+def bundle_of(url: str, directory: Path, schemas: Sequence[str] = ()) -> tuple[DatabaseSchema, TableBundle, str]:
+    """Every row of a database, or of some schemas of it, its schema and its identity."""
+    with closing(connect(url, schemas)) as connector:
         schema = connector.reflect()
         with BundleWriter(directory, schema) as writer, connector.snapshot() as snapshot:
             for table in schema.tables:
