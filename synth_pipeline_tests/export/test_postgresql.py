@@ -316,7 +316,8 @@ def test_extensions_move_with_their_schema_and_an_owner_without_further_rights_i
             for i in range(2):
                 assert exported(plain, owner, tmp_path / f"d{i}").same_schema
         finally:
-            admin.execute(f'ALTER DATABASE "{name}" OWNER TO postgres; REASSIGN OWNED BY {role} TO postgres; DROP ROLE {role}'.encode())
+            for sql in (f'ALTER DATABASE "{name}" OWNER TO postgres', f"REASSIGN OWNED BY {role} TO postgres", f"DROP ROLE {role}"):
+                admin.execute(sql.encode())
 
 
 def test_made_up_text_for_types_with_a_grammar_is_replaced_before_it_is_loaded(new_database: NewDatabase, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ def _own(catalog: str, oid: str) -> str:
 
 _RELATION = f"c.relnamespace = ANY(%(schemas)s) AND {_own('pg_class', 'c.oid')}"
 _TABLE = f"c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {_RELATION}"
+# Newer minor releases stamp every column with a version of its definition, which is the server's own and not for a copy.
+_OPTIONS = "ARRAY(SELECT o::text FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg_attver=%%')"
 
 QUERIES = {
     "schemas": """
@@ -50,7 +52,7 @@ QUERIES = {
             format_type(a.atttypid, a.atttypmod) AS native, a.attnotnull AS not_null, a.attislocal AS local, a.attidentity AS identity,
             a.attgenerated AS generated, pg_get_expr(d.adbin, d.adrelid) AS expression, col_description(a.attrelid, a.attnum) AS comment,
             CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END AS storage, nullif(a.attcompression, '') AS compression,
-            a.attstattarget AS statistics, a.attoptions::text[] AS options, coalesce(l.collisdeterministic, true) AS case_sensitive,
+            a.attstattarget AS statistics, {_OPTIONS} AS options, coalesce(l.collisdeterministic, true) AS case_sensitive,
             CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN quote_ident(ln.nspname) || '.' || quote_ident(l.collname) END AS collation
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
             LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
