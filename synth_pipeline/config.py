@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from synth_pipeline.errors import ConfigError, closest
 
@@ -124,12 +124,21 @@ class ChecksConfig(_Model):
 
 
 class ExportConfig(_Model):
-    """Where the synthetic database goes: `create` refuses an existing one, `replace` swaps it atomically, `append` adds."""
+    """Where the synthetic database goes: `create` refuses an existing one, `replace` swaps it atomically, `append` adds.
+
+    `schemas`: the source's schema to that of the target; a name alone is for a source with one schema.
+    """
 
     url: str | None = None
     url_env: str | None = None
     mode: Literal["create", "append", "replace"] = "replace"
     prefix: str = ""
+    schemas: dict[str, str] = {}
+
+    @field_validator("schemas", mode="before")
+    @classmethod
+    def _one_schema(cls, given: object) -> object:
+        return {"": given} if isinstance(given, str) else given
 
 
 class RefreshConfig(_Model):
@@ -358,6 +367,10 @@ def _contradictions(config: SourceConfig) -> Iterator[tuple[tuple[str, ...], str
     for place, connection in (("source", config.source), ("export", config.export)):
         if connection is not None:
             yield from _connection_problems(place, connection)
+    export, source = config.export, config.source
+    if export is not None and export.schemas and not source.schemas and (export.url, export.url_env) == (source.url, source.url_env):
+        text = "`export.schemas` lie in the database of the source, and `source.schemas` does not say which of it are read."
+        yield ("export", "schemas"), text, "Name them, for instance: source: {schemas: [public]}."
     subset = config.subset
     if (subset.rows is None) != (subset.main_table is None):
         yield ("subset",), "`subset.rows` and `subset.main_table` belong together.", "Give both or neither."

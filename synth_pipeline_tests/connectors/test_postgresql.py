@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 
 from synth_pipeline.artifacts import BundleWriter
 from synth_pipeline.catalog.types import LogicalType, arrow_type
-from synth_pipeline.config import SubsetConfig
-from synth_pipeline.connectors import connect
+from synth_pipeline.config import ExportConfig, SubsetConfig
+from synth_pipeline.connectors import connect, open_target
 from synth_pipeline.connectors.postgresql.connector import PostgreSQLConnector
-from synth_pipeline.errors import ConfigError, SourceError, UnreachableError
+from synth_pipeline.errors import ConfigError, MissingExtraError, SourceError, UnreachableError
 from synth_pipeline.subset import take_subset
 from synth_pipeline_tests.connectors.postgresql import run_sql
 
@@ -188,3 +190,44 @@ def test_what_cannot_be_opened_is_one_line_without_the_password(postgresql_serve
         with pytest.raises(SourceError) as refused, connector.snapshot() as snapshot:
             list(snapshot.rows(table, tail="WHERE t.a::int = 1"))
         assert "s3cret" not in str(refused.value)
+
+
+def test_alloydb_is_opened_through_the_connector_of_its_cloud(new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connector stands in front of the server of these tests; what it is called with is what the real one asks for."""
+    import sys
+    from types import SimpleNamespace
+
+    from synth_pipeline.connectors.postgresql import alloydb
+
+    url, calls = new_database("alloy"), list[dict[str, object]]()
+    run_sql(url, Path(__file__).with_name("hostile.sql"))
+    real = make_url(url)
+    host = real.query["host"] if real.host is None else real.host
+
+    class Connector:
+        def __init__(self, **options: object) -> None:
+            assert options == {"refresh_strategy": "LAZY"}
+
+        def connect(self, instance: str, driver: str, *, user: str, db: str, enable_iam_auth: bool, ip_type: str = "PRIVATE", **options: Any) -> Any:
+            calls.append({"instance": instance, "driver": driver, "user": user, "db": db, "iam": enable_iam_auth, "ip": ip_type})
+            options.pop("password", None)
+            return psycopg.connect(user=real.username, dbname=db, host=str(host), port=real.port, **options)
+
+    place = f"p/europe-west1/c/i/{real.database}"
+    with pytest.raises(ConfigError, match="another form"):
+        connect("alloydb://me@p/europe-west1/c")
+    monkeypatch.setitem(sys.modules, "google.cloud.alloydbconnector", None)
+    alloydb._connector.cache_clear()
+    with pytest.raises(MissingExtraError, match="alloydb-connector"):
+        connect(f"alloydb://me@{place}")
+    monkeypatch.setitem(sys.modules, "google.cloud.alloydbconnector", SimpleNamespace(Connector=Connector))
+    try:
+        with closing(connect(f"alloydb://me%40p.iam@{place}?ip_type=PUBLIC")) as connector, closing(connect(url)) as plain:
+            assert connector.reflect().fingerprint() == plain.reflect().fingerprint() and connector.identity() == plain.identity()
+            assert connector.label == f"alloydb://me%40p.iam@{place}"
+        name = "projects/p/locations/europe-west1/clusters/c/instances/i"
+        assert calls[0] == {"instance": name, "driver": "psycopg", "user": "me@p.iam", "db": real.database, "iam": True, "ip": "PUBLIC"}
+        target = open_target(ExportConfig(url=f"alloydb://me:s3cret@{place}"))
+        assert target.exists() and "s3cret" not in target.label and calls[-1]["iam"] is False
+    finally:
+        alloydb._connector.cache_clear()

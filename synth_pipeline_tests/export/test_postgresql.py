@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -29,9 +29,9 @@ HOSTILE = Path(__file__).resolve().parents[1] / "connectors" / "hostile.sql"
 NewDatabase = Callable[..., str]
 
 
-def bundle_of(url: str, directory: Path) -> tuple[DatabaseSchema, TableBundle, str]:
-    """Every row of a database, its schema and its identity."""
-    with closing(connect(url)) as connector:
+def bundle_of(url: str, directory: Path, schemas: Sequence[str] = ()) -> tuple[DatabaseSchema, TableBundle, str]:
+    """Every row of a database, or of some schemas of it, its schema and its identity."""
+    with closing(connect(url, schemas)) as connector:
         schema = connector.reflect()
         with BundleWriter(directory, schema) as writer, connector.snapshot() as snapshot:
             for table in schema.tables:
@@ -316,7 +316,8 @@ def test_extensions_move_with_their_schema_and_an_owner_without_further_rights_i
             for i in range(2):
                 assert exported(plain, owner, tmp_path / f"d{i}").same_schema
         finally:
-            admin.execute(f'ALTER DATABASE "{name}" OWNER TO postgres; REASSIGN OWNED BY {role} TO postgres; DROP ROLE {role}'.encode())
+            for sql in (f'ALTER DATABASE "{name}" OWNER TO postgres', f"REASSIGN OWNED BY {role} TO postgres", f"DROP ROLE {role}"):
+                admin.execute(sql.encode())
 
 
 def test_made_up_text_for_types_with_a_grammar_is_replaced_before_it_is_loaded(new_database: NewDatabase, tmp_path: Path) -> None:

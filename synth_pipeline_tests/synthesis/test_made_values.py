@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from synth_pipeline.synthesis.relational import documents
+from synth_pipeline.synthesis.relational.letters import scramble, shape_of
 from synth_pipeline.synthesis.relational.model import Surrogate
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.shapes import KeyShapes, scramble, shape_of
+from synth_pipeline.synthesis.relational.shapes import KeyShapes
 from synth_pipeline.synthesis.relational.text import TextModel
 
 

@@ -55,7 +55,7 @@ class GenericLoad:
         self._staged: dict[str, Table] = {}
         self._late: tuple[tuple[str, str, str], ...] = ()
         self._made: list[Table] = []
-        self._whole = self._published = False
+        self._whole = self._published = self._overwriting = False
         self._sweep()
 
     # --- what is there -----------------------------------------------------------------------------------------------------
@@ -112,7 +112,8 @@ class GenericLoad:
             remedy = "Export to a new database and point the application there, or use mode: append."
             raise ExportError(f"The tables of {self._label} cannot be replaced: {replaced[0].id} exists, and they cannot be exchanged.", remedy)
         if self._traits.swap == "rename" and replaced:
-            lost += [self._traits.guarantees] if self._traits.guarantees else []
+            self._overwriting = bool(self._traits.overwrite) and len(replaced) == len(schema.tables) and self._unchanged()
+            lost += [self._traits.guarantees] if self._traits.guarantees and not self._overwriting else []
             number = {name: i for i, name in enumerate(dict.fromkeys(t.name for t in schema.tables))}
             self._staged = {t.id: dataclasses.replace(t, name=f"{NEW}{number[t.name]}") for t in schema.tables}
             self._places = dict(self._staged)
@@ -131,6 +132,10 @@ class GenericLoad:
             self._make("table", table.id, sql)
             self._made.append(self._places[table.id])
         return lost
+
+    def _unchanged(self) -> bool:
+        """Whether what the target has is what is asked for."""
+        return self._own(self._reflected()).declared_fingerprint() == self._schema.declared_fingerprint()
 
     def _staging(self, sql: str) -> str:
         """The statement with the names under which tables are built."""
@@ -320,10 +325,26 @@ class GenericLoad:
         return dataclasses.replace(made, tables=tables, other_ddl=tuple(s for s in made.other_ddl if s[:2] in asked))
 
     def publish(self) -> None:
-        if self._staged:
+        if self._overwriting:
+            self._overwrite()
+        elif self._staged:
             self._exchange()
         self._connection.commit()
         self._published = True
+
+    def _overwrite(self) -> None:
+        """Gives the old tables the rows of the new in one transaction; keys, views and privileges stay as they are."""
+        self._connection.commit()  # what is there so far, so that what follows is a transaction of its own
+        self._make("transaction", "of the exchange", "BEGIN")
+        for table_id, staged in self._staged.items():
+            final = self._schema.table(table_id)
+            columns = ", ".join(self._dialect.quote(c.name) for c in final.stored_columns)
+            self._make("table", table_id, self._traits.overwrite.format(self._dialect.qualified(final), self._dialect.qualified(staged), columns))
+        self._make("transaction", "of the exchange", "COMMIT")
+        aside = list(self._staged.values())
+        self._places, self._staged, self._made = {t.id: t for t in self._schema.tables}, {}, []
+        self._drop_tables(aside)
+        self._finish(())
 
     def _exchange(self) -> None:
         """Gives the new tables the names of the old, and then what could not be made while these bore its names."""
@@ -334,6 +355,10 @@ class GenericLoad:
             final = self._schema.table(table_id)
             if self._traits.replace is not None:
                 self._traits.replace(self._connection, staged, final)
+                aside.append(staged)
+                continue
+            if self._traits.trade and (final.schema, final.name) in present:
+                self._make("table", table_id, self._traits.trade.format(self._dialect.qualified(final), self._dialect.qualified(staged)))
                 aside.append(staged)
                 continue
             if (final.schema, final.name) in present:

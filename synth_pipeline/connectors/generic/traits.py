@@ -42,6 +42,9 @@ class Traits:
         system_schemas: those that are never read.
         swap: how the new takes the place of the old: in one transaction; by renaming table after table; not at all.
         rename: the statement for that; {0} the table, {1} the new name.
+        trade: the statement that exchanges the names of the tables {0} and {1} at once; empty where there is none.
+        overwrite: the statement that gives the table {0} the rows of {1} and no others, columns {2}, within a transaction: where
+            definitions have not changed, all tables are replaced in one.
         late_constraints: keys and conditions with names come after the exchange of names, since the old ones bear them until then.
         alter_keys: foreign keys can be added to a table that exists.
         key_after_columns: the primary key stands behind the columns' parentheses.
@@ -87,6 +90,8 @@ class Traits:
     system_schemas: tuple[str, ...] = ("information_schema",)
     swap: Swap = "rename"
     rename: str = "ALTER TABLE {0} RENAME TO {1}"
+    trade: str = ""
+    overwrite: str = ""
     late_constraints: bool = True
     alter_keys: bool = True
     key_after_columns: bool = False

@@ -22,6 +22,8 @@ def _own(catalog: str, oid: str) -> str:
 
 _RELATION = f"c.relnamespace = ANY(%(schemas)s) AND {_own('pg_class', 'c.oid')}"
 _TABLE = f"c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {_RELATION}"
+# Newer minor releases stamp every column with a version of its definition, which is the server's own and not for a copy.
+_OPTIONS = "ARRAY(SELECT o::text FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg_attver=%%')"
 
 QUERIES = {
     "schemas": """
@@ -50,7 +52,7 @@ QUERIES = {
             format_type(a.atttypid, a.atttypmod) AS native, a.attnotnull AS not_null, a.attislocal AS local, a.attidentity AS identity,
             a.attgenerated AS generated, pg_get_expr(d.adbin, d.adrelid) AS expression, col_description(a.attrelid, a.attnum) AS comment,
             CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END AS storage, nullif(a.attcompression, '') AS compression,
-            a.attstattarget AS statistics, a.attoptions::text[] AS options, coalesce(l.collisdeterministic, true) AS case_sensitive,
+            a.attstattarget AS statistics, {_OPTIONS} AS options, coalesce(l.collisdeterministic, true) AS case_sensitive,
             CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN quote_ident(ln.nspname) || '.' || quote_ident(l.collname) END AS collation
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
             LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -155,7 +157,7 @@ QUERIES = {
             LEFT JOIN pg_policy p ON d.classoid = 'pg_policy'::regclass AND p.oid = d.objoid
             LEFT JOIN pg_class c ON c.oid = coalesce(k.conrelid, t.tgrelid, r.ev_class, p.polrelid)
             LEFT JOIN pg_type y ON y.oid = k.contypid
-            LEFT JOIN pg_namespace n ON n.nspname = i.schema
+            LEFT JOIN pg_namespace n ON quote_ident(n.nspname) = i.schema
         WHERE (n.oid = ANY(%(schemas)s) OR c.relnamespace = ANY(%(schemas)s) OR y.typnamespace = ANY(%(schemas)s)
                 OR d.classoid = 'pg_namespace'::regclass AND d.objoid = ANY(%(schemas)s))
             AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = d.classoid AND e.objid = d.objoid AND e.deptype = 'e')
@@ -189,6 +191,35 @@ QUERIES = {
         SELECT 'SCHEMA' AS kind, quote_ident(n.nspname) AS object FROM pg_namespace n WHERE n.oid = ANY(%(schemas)s) AND n.nspacl IS NOT NULL
         UNION ALL SELECT 'ROUTINE', p.oid::regprocedure::text FROM pg_proc p
         WHERE p.pronamespace = ANY(%(schemas)s) AND {_own("pg_proc", "p.oid")} AND p.proacl IS NOT NULL ORDER BY 1, 2
+    """,
+    "from_outside": """
+        SELECT DISTINCT v.oid::regclass::text AS what FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+            JOIN pg_class v ON v.oid = r.ev_class JOIN pg_class c ON c.oid = d.refobjid
+        WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND c.relnamespace = ANY(%(schemas)s)
+            AND NOT v.relnamespace = ANY(%(schemas)s)
+        UNION SELECT DISTINCT k.conrelid::regclass::text FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid
+            JOIN pg_class v ON v.oid = k.conrelid
+        WHERE c.relnamespace = ANY(%(schemas)s) AND NOT v.relnamespace = ANY(%(schemas)s)
+    """,
+    "into_others": """
+        SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0) AS what, pg_describe_object(d.refclassid, d.refobjid, 0) AS other
+        FROM pg_depend d
+            LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+            LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+            LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid
+            LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+            LEFT JOIN pg_policy y ON d.classid = 'pg_policy'::regclass AND y.oid = d.objid
+            LEFT JOIN pg_class c ON c.oid = coalesce(r.ev_class, k.conrelid, a.adrelid, t.tgrelid, y.polrelid)
+                OR d.classid = 'pg_class'::regclass AND c.oid = d.objid
+            LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+            LEFT JOIN pg_type e ON e.oid = k.contypid OR d.classid = 'pg_type'::regclass AND e.oid = d.objid
+            LEFT JOIN pg_class rc ON d.refclassid = 'pg_class'::regclass AND rc.oid = d.refobjid
+            LEFT JOIN pg_proc rp ON d.refclassid = 'pg_proc'::regclass AND rp.oid = d.refobjid
+            LEFT JOIN pg_type rt ON d.refclassid = 'pg_type'::regclass AND rt.oid = d.refobjid
+            JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, p.pronamespace, e.typnamespace)
+            JOIN pg_namespace o ON o.oid = coalesce(rc.relnamespace, rp.pronamespace, rt.typnamespace)
+        WHERE n.oid = ANY(%(schemas)s) AND NOT o.oid = ANY(%(schemas)s) AND o.nspname !~ '^pg_' AND o.nspname <> 'information_schema'
+            AND NOT EXISTS (SELECT 1 FROM pg_depend m WHERE m.classid = d.refclassid AND m.objid = d.refobjid AND m.deptype = 'e')
     """,
     "left_out": f"""
         SELECT 'foreign table ' || c.oid::regclass::text AS what FROM pg_class c WHERE c.relkind = 'f' AND {_RELATION}

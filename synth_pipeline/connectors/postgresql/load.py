@@ -22,6 +22,7 @@ import psycopg
 from synth_pipeline.connectors.base import Violation
 from synth_pipeline.connectors.dialects import POSTGRESQL
 from synth_pipeline.connectors.postgresql import catalog, definitions, reflect, values
+from synth_pipeline.connectors.postgresql.schemas import MOVED, of
 from synth_pipeline.connectors.postgresql.session import Connection, quoted, refusal
 from synth_pipeline.connectors.postgresql.validity import STRICT, Validator
 from synth_pipeline.errors import ExportError
@@ -49,15 +50,6 @@ _HELD = """
     SELECT 1 FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = %s AND l.pid <> pg_backend_pid() AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
     LIMIT 1
-"""
-_FROM_OUTSIDE = """
-    SELECT DISTINCT v.oid::regclass::text FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
-        JOIN pg_catalog.pg_class v ON v.oid = r.ev_class JOIN pg_catalog.pg_class c ON c.oid = d.refobjid
-    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND c.relnamespace = ANY(%(inside)s)
-        AND NOT v.relnamespace = ANY(%(inside)s)
-    UNION SELECT DISTINCT k.conrelid::regclass::text FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.confrelid
-        JOIN pg_catalog.pg_class v ON v.oid = k.conrelid
-    WHERE c.relnamespace = ANY(%(inside)s) AND NOT v.relnamespace = ANY(%(inside)s)
 """
 
 
@@ -98,7 +90,7 @@ class PostgreSQLLoad:
         self.published = False
         self._in_place = in_place
         self._connection, self._schema = connection, schema
-        self._schemas = [n for kind, n, _ in schema.other_ddl if kind == "schema"]
+        self._schemas = list(of(schema))
         self._aside: list[str] = []
         self._late: list[Statement] = []
         self._grants: list[str] = []
@@ -161,9 +153,9 @@ class PostgreSQLLoad:
         """
         found = self._connection.execute(sql, [self._schemas]).fetchall()
         oids = [oid for _, oid, _ in found]
-        outside = self._connection.execute(_FROM_OUTSIDE, {"inside": oids}).fetchone()
+        outside = catalog.ask(self._connection, "from_outside", oids)
         if outside:
-            problem = f"{outside[0]}, in a schema that is not replaced, depends on what is replaced"
+            problem = f"{outside[0].what}, in a schema that is not replaced, depends on what is replaced"
             raise ExportError(f"{problem}.", "Drop it, or choose another database for the export.")
         self._grants = definitions.grants(catalog.ask(self._connection, "grants", oids), catalog.ask(self._connection, "closed", oids))
         for name, oid, owner in found:
@@ -332,6 +324,8 @@ class PostgreSQLLoad:
                     self._refuse(statement)
                 lost.append(f"The function {statement[1]} is left out: it needs something that the target does not have.")
             if not self._in_place:
+                if any(name == MOVED for name, _ in schema.settings):
+                    self._require_apart()
                 self._continue(schema)
                 self._grant([v for n, v in schema.settings if n == "grant"])
         else:
@@ -343,6 +337,14 @@ class PostgreSQLLoad:
         if names:
             self._connection.execute(f"ANALYZE {names}".encode())
         return lost
+
+    def _require_apart(self) -> None:
+        """Refuses what would show or change rows of schemas that are not exported, such as the source's own in the same database."""
+        sql = "SELECT array_agg(oid::bigint) FROM pg_catalog.pg_namespace WHERE nspname = ANY(%s)"
+        oids = self._connection.execute(sql, [self._schemas]).fetchone() or ([],)
+        for row in catalog.ask(self._connection, "into_others", oids[0]):
+            remedy = "Read and export that schema, too, or export to another database."
+            raise ExportError(f"The {row.what} of the copy would use the {row.other}, which is not part of it.", remedy)
 
     def _continue(self, schema: DatabaseSchema) -> None:
         """Sets sequences that serve no column to where the source's are."""

@@ -5,6 +5,7 @@ What the driver raises is put into one clear line here; what is read or written 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -31,6 +32,15 @@ def label(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
+OPENERS: dict[str, Callable[..., Connection]] = {}
+"""What opens connections of a scheme that has a way of its own, given the URL and the driver's options."""
+
+
+def _driver(_: URL, **options: Any) -> Connection:
+    connection: Connection = psycopg.connect(**options)
+    return connection
+
+
 def open_session(url: URL, *, database: str | None = None) -> Connection:
     """A connection in autocommit mode.
 
@@ -45,7 +55,9 @@ def open_session(url: URL, *, database: str | None = None) -> Connection:
     options.setdefault("application_name", "synth-pipeline")
     options.setdefault("connect_timeout", "15")
     try:
-        connection = psycopg.connect(dbname=database or url.database or "", autocommit=True, prepare_threshold=None, **options)
+        options |= {"dbname": database or url.database or "", "autocommit": True, "prepare_threshold": None}
+        opener: Callable[..., Connection] = OPENERS.get(url.drivername, _driver)
+        connection = opener(url, **options)
     except psycopg.ProgrammingError:
         raise UnreachableError(f"The options of {label(url)} are not understood.", "Check what follows the question mark of the URL.") from None
     except psycopg.OperationalError as e:

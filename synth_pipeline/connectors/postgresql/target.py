@@ -6,14 +6,14 @@ the business of `load`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from synth_pipeline.connectors.dialects import POSTGRESQL
-from synth_pipeline.connectors.postgresql import names, reflect
+from synth_pipeline.connectors.postgresql import names, reflect, schemas
 from synth_pipeline.connectors.postgresql.load import PostgreSQLLoad, sweep
 from synth_pipeline.connectors.postgresql.session import Connection, label, open_session, qualified_only, quoted, refusal, server_identity
 from synth_pipeline.connectors.postgresql.spelling import SPELLING
@@ -31,7 +31,8 @@ _SOMETHING = """
     SELECT EXISTS (
         SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-            AND n.nspname NOT LIKE %s AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
+            AND n.nspname NOT LIKE %s AND (%s::text[] IS NULL OR n.nspname = ANY(%s))
+            AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
     )
 """
 
@@ -44,9 +45,9 @@ class PostgreSQLTarget:
     renamed_kinds = ("sequence", "partition", "key", "index", "attachment", "check", "foreign_key", "owned", "cluster", "replica_identity")
     shared_kinds = ("schema", "extension", "type", "function")
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, schemas: tuple[str, ...] | None = None) -> None:
         self.label = label(url)
-        self._url = url
+        self._url, self._schemas = url, schemas
 
     def is_same(self, source_identity: str) -> bool:
         if self._missing():
@@ -58,13 +59,19 @@ class PostgreSQLTarget:
         if self._missing():
             return False
         with closing(open_session(self._url)) as connection:
-            found = connection.execute(_SOMETHING, [f"{reflect.DISCARDED}%"]).fetchone()
+            wanted = None if self._schemas is None else list(self._schemas)
+            found = connection.execute(_SOMETHING, [f"{reflect.DISCARDED}%", wanted, wanted]).fetchone()
             return bool(found and found[0])
 
     def reflect(self) -> DatabaseSchema:
         with closing(open_session(self._url)) as connection:
             qualified_only(connection)
-            return reflect.reflect(connection)
+            present = [str(n) for (n,) in connection.execute("SELECT nspname FROM pg_catalog.pg_namespace").fetchall()]
+            return reflect.reflect(connection, [s for s in self._schemas or () if s in present])
+
+    def in_schemas(self, schema: DatabaseSchema, names: Mapping[str, str]) -> tuple[PostgreSQLTarget, DatabaseSchema, tuple[str, ...]]:
+        made, unclear = schemas.moved(schema, schemas.resolved(schema, names))
+        return PostgreSQLTarget(self._url, schemas.of(made)), made, unclear
 
     def rename(self, sql: str, new_name: Callable[[str], str | None]) -> str:
         return names.rename(sql, new_name)

@@ -1,7 +1,7 @@
 """Documents (JSON, or any other structured text) that keep their structure and none of their contents.
 
 A template has every text and number of a document replaced by its shape; to fill one is to replace the shapes by letters and
-digits. Names of JSON members are part of the structure and are kept.
+digits. Names of JSON members are part of the structure and are kept. What is no JSON has another form (`forms`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from synth_pipeline.synthesis.relational.shapes import scramble, shape_of
+from synth_pipeline.synthesis.relational import forms
+from synth_pipeline.synthesis.relational.letters import scramble, shape_of
+
+_OTHER = "\x1f"
+"""What a template begins with that is no JSON."""
 
 
 def template(document: str) -> str:
@@ -20,7 +24,9 @@ def template(document: str) -> str:
     try:
         parsed = json.loads(document)
     except ValueError:
-        return shape_of(document)
+        parsed = None
+    if parsed is None and document != "null" or forms.is_clear(document):
+        return _OTHER + json.dumps(forms.mask(document), ensure_ascii=False)
     return json.dumps(_masked(parsed), ensure_ascii=False)
 
 
@@ -40,12 +46,10 @@ def fill(templates: Sequence[str], rng: np.random.Generator) -> list[str]:
     """Documents out of templates."""
     out = []
     for one in templates:
-        try:
-            parsed = json.loads(one)
-        except ValueError:
-            out.append(scramble([one], rng)[0])
-            continue
-        out.append(json.dumps(_filled(parsed, rng), ensure_ascii=False))
+        if one.startswith(_OTHER):
+            out.append(forms.fill(json.loads(one.removeprefix(_OTHER)), rng))
+        else:
+            out.append(json.dumps(_filled(json.loads(one), rng), ensure_ascii=False))
     return out
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.letters import scramble, shape_of
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
-from synth_pipeline.synthesis.relational.shapes import in_lane, scramble, shape_of
+from synth_pipeline.synthesis.relational.shapes import in_lane
 from synth_pipeline.synthesis.relational.text import invent
 
 _POOL = 1_500

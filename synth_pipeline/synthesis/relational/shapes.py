@@ -1,33 +1,28 @@
-"""Strings by their shape: natural keys that are unique by construction, and values scrambled within their shape.
+"""Strings by their shape: natural keys that are unique by construction, and values that belong to one part of a table.
 
-A shape replaces digits by `9`, letters by `A` or `a` and keeps everything else, so `BU1032` has the shape `AA9999`. Only
-shapes and, where many values share them, the characters of single positions are kept from the training values.
+Only shapes (`letters`) and, where many values share them, the characters of single positions are kept from the training values.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational import forms
+from synth_pipeline.synthesis.relational.letters import CLASSES, shape_of
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
 
-_CLASSES = {"9": "0123456789", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "a": "abcdefghijklmnopqrstuvwxyz"}
-_SHAPE = str.maketrans({c: kind for kind, members in _CLASSES.items() for c in members})
 _ENOUGH = 20
 _MOST_SHAPES = 40
-
-
-def shape_of(value: str) -> str:
-    """The shape of a value: digits as 9, letters as A or a, other characters as they are."""
-    if value.isascii():
-        return value.translate(_SHAPE)
-    return "".join("9" if c.isdigit() else "A" if c.isupper() else "a" if c.isalpha() else c for c in value)
+_SEEN = 200
+"""Values whose forms are looked at."""
 
 
 @dataclass
@@ -38,11 +33,13 @@ class KeyShapes:
         shapes: for each shape the characters that each position may take, most frequent shape first.
         counts: how often each shape occurred.
         length: the most characters that the column holds; None for no limit.
+        forms: templates of `forms` (as JSON), where all values have a grammar of their own.
     """
 
     shapes: list[list[str]]
     counts: list[int]
     length: int | None = None
+    forms: list[str] = field(default_factory=list)
 
     @classmethod
     def fit(cls, values: Sequence[str], length: int | None) -> KeyShapes:
@@ -51,7 +48,8 @@ class KeyShapes:
             grouped.setdefault(shape_of(v), []).append(v)
         common = Counter({s: len(v) for s, v in grouped.items()}).most_common(_MOST_SHAPES)
         shapes = [[_position(shape[i], grouped[shape], i) for i in range(len(shape))] for shape, _ in common]
-        return cls(shapes, [n for _, n in common], length)
+        masks = [forms.mask(v) for v in values[:_SEEN]]
+        return cls(shapes, [n for _, n in common], length, [json.dumps(m) for m in masks] if all(map(forms.is_strict, masks)) else [])
 
     def generate(self, count: int, taken: Collection[str], rng: np.random.Generator, lane: Lane = WHOLE) -> list[str]:
         """`count` different values, none of them in `taken` and none that another lane makes; fewer where there are no more."""
@@ -66,7 +64,7 @@ class KeyShapes:
             more = min(left, most - shares[i])
             shares[i], left = shares[i] + more, left - more
         done: list[list[str]] = []
-        out: list[str] = []
+        out = self._formed(count, set(taken), rng, lane)
         for shape, share in chain(zip(shapes, shares, strict=True), ((s, count) for s in self._wider())):
             if len(out) >= count:
                 break
@@ -76,27 +74,40 @@ class KeyShapes:
         order = rng.permutation(len(out))
         return [out[i] for i in order]
 
+    def _formed(self, count: int, taken: set[str], rng: np.random.Generator, lane: Lane) -> list[str]:
+        """Different values of a form, which belong to the lane by their hash; fewer where no more are found."""
+        found: dict[str, None] = {}
+        masks = [json.loads(f) for f in self.forms]
+        tries = 20 * lane.count * count if masks else 0
+        for i in rng.integers(0, max(1, len(masks)), tries).tolist():
+            value = forms.fill(masks[i], rng)
+            if zlib.crc32(value.encode()) % lane.count == lane.number and value not in taken:
+                found[value] = None
+            if len(found) >= count:
+                break
+        return list(found)
+
     def _wider(self) -> Iterator[list[str]]:
         """Shapes with room for more values: any digit, any letter, one more digit at a time, then anything of the column's length."""
         for classes in (("9",), ("9", "A", "a")):
             for shape in self.shapes:
-                yield [next((_CLASSES[k] for k in classes if set(p) <= set(_CLASSES[k])), p) for p in shape]
+                yield [next((CLASSES[k] for k in classes if set(p) <= set(CLASSES[k])), p) for p in shape]
         widest = max(self.shapes, key=len, default=[])
         limit = max(1, min(self.length or len(widest) + 12, len(widest) + 12))
         for more in range(1, limit - len(widest) + 1):
-            yield widest + [_CLASSES["9"]] * more
-        for choices in (_CLASSES["9"] + _CLASSES["A"], _CLASSES["9"] + _CLASSES["A"] + _CLASSES["a"]):
+            yield widest + [CLASSES["9"]] * more
+        for choices in (CLASSES["9"] + CLASSES["A"], CLASSES["9"] + CLASSES["A"] + CLASSES["a"]):
             for size in sorted(range(1, limit + 1), key=lambda k: abs(k - len(widest))):
                 yield [choices] * size
 
 
 def _position(kind: str, values: list[str], i: int) -> str:
     """What position `i` may hold: what was seen where many values agree on little, else the whole class."""
-    if kind not in _CLASSES:
+    if kind not in CLASSES:
         return kind
     seen = "".join(sorted({v[i] for v in values}))
     few = len(values) >= _ENOUGH and len(seen) <= 3 or len(seen) == 1 and len(values) >= 3
-    return seen if few and seen.isascii() else _CLASSES[kind]
+    return seen if few and seen.isascii() else CLASSES[kind]
 
 
 def _capacity(shape: list[str]) -> int:
@@ -146,44 +157,20 @@ def in_lane(value: str, lane: Lane, limit: int | None = None, *, fixed: bool = F
     Its last digits are changed where it is `fixed` in its shape and has enough of them; else digits are added at its end,
     for a mail address at the end of the name.
     """
-    digits = "".join(c for c in value if c in _CLASSES["9"])
+    digits = "".join(c for c in value if c in CLASSES["9"])
     if lane.count == 1 or int(digits or 0) % lane.count == lane.number:
         return value
     width = len(str(10 * lane.count))
     if fixed and len(digits) > width:
         new = str(lane.settle(int(digits), 10 ** len(digits))).zfill(len(digits))
         it = iter(new)
-        return "".join(next(it) if c in _CLASSES["9"] else c for c in value)
+        return "".join(next(it) if c in CLASSES["9"] else c for c in value)
     name, at, domain = value.partition("@")
-    name = name.rstrip(_CLASSES["9"])
+    name = name.rstrip(CLASSES["9"])
     name = name[: max(0, (limit or len(value) + width) - width - len(at + domain))]
-    front, back = ("".join(c for c in part if c in _CLASSES["9"]) for part in (name, domain))
+    front, back = ("".join(c for c in part if c in CLASSES["9"]) for part in (name, domain))
     # A fresh tail for every value, so that those that end alike do not all get the same one.
     first = zlib.crc32(digits.encode() + value.encode()) % 10**width
     fits = (t % 10**width for t in range(first, first + 10**width))
     tail = next((f"{t:0{width}d}" for t in fits if int(f"{front}{t:0{width}d}{back}") % lane.count == lane.number), "")
     return f"{name}{tail}{at}{domain}"
-
-
-def scramble(values: Sequence[str], rng: np.random.Generator) -> list[str]:
-    """Each value with its letters and digits replaced at random within their class; everything else stays."""
-    if not values:
-        return []
-    text = "\0".join(values)
-    points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32).copy()
-    digit = (points >= 48) & (points <= 57)
-    upper = (points >= 65) & (points <= 90)
-    lower = (points >= 97) & (points <= 122)
-    other = np.array([points > 127]).ravel()
-    if other.any():
-        letters = np.array([chr(p).isalpha() for p in points[other]])
-        points[np.flatnonzero(other)[letters]] = 97
-        lower |= points == 97
-    points[digit] = rng.integers(48, 58, digit.sum())
-    points[upper] = rng.integers(65, 91, upper.sum())
-    points[lower] = rng.integers(97, 123, lower.sum())
-    return (
-        points.tobytes().decode("utf-32-le").split("\0")
-        if "\0" not in "".join(values)
-        else ["".join(_CLASSES["a"][i] for i in rng.integers(0, 26, len(v))) for v in values]
-    )

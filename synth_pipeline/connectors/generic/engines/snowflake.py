@@ -1,11 +1,16 @@
-"""Snowflake: keys are declared and not enforced, so that their rules are checked by SELECT before names are exchanged."""
+"""Snowflake: keys are declared and not enforced, so that their rules are checked by SELECT before anything is exchanged.
 
-from synth_pipeline.connectors.generic.traits import ONE_AFTER_THE_OTHER, Traits
+Every statement of data definition commits, but rows of all tables can be overwritten in one transaction, which keeps the tables,
+and what others may do with them.
+"""
+
+from synth_pipeline.connectors.generic.traits import Traits
 
 TRAITS = Traits(
     "snowflake", "snowflake", "snowflake.sqlalchemy", "snowflake", all_schemas=True, enforced=False, indexes=False, checks=False,
     identity="SELECT CURRENT_ACCOUNT(), CURRENT_DATABASE(), CURRENT_SCHEMA()", whole_digits=38, max_params=10_000,
-    guarantees=ONE_AFTER_THE_OTHER,
+    trade="ALTER TABLE {0} SWAP WITH {1}", overwrite="INSERT OVERWRITE INTO {0} ({2}) SELECT {2} FROM {1}",
+    guarantees="Definitions have changed, so that tables are exchanged one after the other: for a moment a reader may find some old and some new.",
     sqlglot="snowflake", identity_clause="IDENTITY(1,1)", longest_text=16_777_216, longest_key_text=16_777_216,
     types={"datetime": "TIMESTAMP_NTZ(6)", "timestamp": "TIMESTAMP_TZ(6)", "time": "TIME(6)", "json": "VARCHAR", "binary": "BINARY"},
     dialect={
