@@ -20,11 +20,11 @@ _TERMS = 6
 _SIGNIFICANT = 4.0
 """Least t value of a term: many are tried."""
 _MOST_ROWS = 20_000
-_SHRINK = 2.0
-"""A category's mean counts as if so many entities with the overall mean had been seen, too."""
+_LEAST_SHRINK, _MOST_SHRINK = 0.01, 50.0
+"""A category's mean counts as if so many entities with the overall mean had been seen, too: at least and at most."""
 _FEW = 20
 """So many scores tell as much of the marginal distribution by themselves as the training rows do."""
-_GRID = np.linspace(0, 1, 257)
+_GRID = np.linspace(0, 1, 1025)
 
 
 @dataclass
@@ -36,9 +36,10 @@ class Guide:
         tables: for each the term's value by bin or code (the last entry is for what is missing or unknown).
         intercept: of the prediction.
         edges: bins of the prediction as a feature.
-        grid: quantiles of prediction plus residual, at 257 even levels, that make the marginal distribution exact.
+        grid: quantiles of prediction plus residual, at 1,025 even levels, that make the marginal distribution exact.
         values: the values, ascending.
         share: of the variance of the scores that is explained.
+        middle, unit: where scores are not normal ones but the values themselves, `middle + unit * score` is a value.
     """
 
     names: list[str]
@@ -48,6 +49,8 @@ class Guide:
     grid: np.ndarray
     values: np.ndarray
     share: float
+    middle: float = 0.0
+    unit: float = 0.0
 
     def predict(self, columns: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
         """Predicted scores; float (rows,)."""
@@ -62,7 +65,8 @@ class Guide:
         Args:
             scores: predictions plus residuals, float (n,).
             weights: how many rows each stands for: the quantile is that among themselves, as far as they are many, so that
-                the marginal distribution is kept whatever the predictions are like; None: that among the training rows.
+                the marginal distribution is kept whatever the predictions are like, and as the prediction leaves room for
+                it; None: that among the training rows.
         """
         u = np.interp(scores, self.grid, _GRID)
         known = np.flatnonzero(np.isfinite(scores))
@@ -70,7 +74,7 @@ class Guide:
             order = known[np.argsort(scores[known], kind="stable")]
             share = weights[order]
             among = (np.cumsum(share) - share / 2) / share.sum()
-            trust = len(known) / (len(known) + _FEW)
+            trust = len(known) / (len(known) + _FEW) * (1 - self.share)
             u[order] = trust * among + (1 - trust) * u[order]
         return np.where(np.isnan(scores), np.nan, np.clip(u, 0, np.nextafter(1.0, 0.0)))
 
@@ -89,6 +93,8 @@ class Terms:
         columns: Mapping[str, np.ndarray],
         entities: np.ndarray,
         rng: np.random.Generator,
+        *,
+        exact: bool = False,
     ) -> None:
         """Looks at all features.
 
@@ -99,6 +105,7 @@ class Terms:
             columns: the context's values.
             entities: root entity of each row, int (n,); a row's own entity has no say in the category means that predict it.
             rng: chooses at most 20,000 rows.
+            exact: scores are the values themselves, and not normal scores.
         """
         known = rows[np.isfinite(x[rows])]
         self._x, self._rows, self._columns = x, rows, columns
@@ -108,7 +115,8 @@ class Terms:
             return
         sample = rng.choice(known, _MOST_ROWS, replace=False) if len(known) > _MOST_ROWS else known
         self._sample = sample[np.argsort(entities[sample], kind="stable")]
-        self._scores = normal_scores(x[self._sample], self._values)
+        self._middle, self._unit = (float(self._values.mean()), float(self._values.std())) if exact else (0.0, 0.0)
+        self._scores = self._score(x[self._sample])
         known_features = [f for f in features if f.codes or np.ptp(columns[f.name][sample])]
         self._terms = {f.name: _term(f, columns[f.name][self._sample], self._scores, entities[self._sample]) for f in known_features}
         if not self._terms:
@@ -141,12 +149,16 @@ class Terms:
         found = [list(self._terms)[i] for i in chosen]
         tables = [w * self._terms[name][1] for name, w in zip(found, weights, strict=True)]
         intercept = float(self._scores.mean() - weights @ self._centre[chosen])
-        guide = Guide(found, tables, intercept, np.empty(0), np.empty(0), self._values, max(0.0, share))
+        values = np.empty(0) if self._unit else self._values
+        guide = Guide(found, tables, intercept, np.empty(0), np.empty(0), values, max(0.0, share), self._middle, self._unit)
         predicted = guide.predict({n: self._columns[n] for n in found}, len(self._x))
         left = np.full(len(self._x), np.nan)
-        left[self._rows] = normal_scores(self._x[self._rows], self._values) - predicted[self._rows]
+        left[self._rows] = self._score(self._x[self._rows]) - predicted[self._rows]
         left[self._sample] = residual  # without the row's own share in the means
         return guide, predicted, left
+
+    def _score(self, x: np.ndarray) -> np.ndarray:
+        return (x - self._middle) / self._unit if self._unit else normal_scores(x, self._values)
 
 
 def normal_scores(x: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -161,7 +173,7 @@ def normal_scores(x: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def grid_of(scores: np.ndarray) -> np.ndarray:
-    """Quantiles at 257 even levels, strictly ascending."""
+    """Quantiles at 1,025 even levels, strictly ascending."""
     grid = np.quantile(scores, _GRID)
     return np.asarray(grid + np.arange(len(grid)) * 1e-9)
 
@@ -197,10 +209,26 @@ def _term(feature: Feature, values: np.ndarray, y: np.ndarray, entities: np.ndar
     # Entities count alike: the mean of a category is that of its entities' means, shrunk by their number.
     mean = np.bincount(pair, y[order]) / np.bincount(pair)
     sums, members = np.bincount(of, mean, minlength=size), np.bincount(of, minlength=size).astype(float)
-    table = sums / (members + _SHRINK)
+    shrink = _shrinkage(mean, of, sums, members)
+    table = sums / (members + shrink)
     others = np.empty(len(y))
-    others[order] = ((sums[of] - mean) / (members[of] - 1 + _SHRINK))[pair]
+    others[order] = ((sums[of] - mean) / (members[of] - 1 + shrink))[pair]
     return others, table
+
+
+def _shrinkage(mean: np.ndarray, of: np.ndarray, sums: np.ndarray, members: np.ndarray) -> float:
+    """How far the means of categories are pulled to 0: the variance of entities within, as a multiple of that between them.
+
+    Moments of the one-way layout, as in empirical Bayes (Efron & Morris 1975); `mean` and `of` are entities' means and
+    categories, `sums` and `members` the sum and number by category.
+    """
+    spare = len(mean) - int((members > 0).sum())
+    if spare <= 0:
+        return _MOST_SHRINK
+    middle = sums / np.maximum(members, 1)
+    within = float(((mean - middle[of]) ** 2).sum()) / spare
+    between = float((members * (middle - mean.mean()) ** 2).sum()) / len(mean) - within * (len(mean) - spare - 1) / len(mean)
+    return float(np.clip(within / max(between, 1e-12), _LEAST_SHRINK, _MOST_SHRINK))
 
 
 def _pursue(together: np.ndarray, with_scores: np.ndarray, spread: float, n: int, usable: np.ndarray, means: np.ndarray) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -17,8 +18,12 @@ from synth_pipeline.synthesis.relational.random import spread_along, stratified
 from synth_pipeline.synthesis.relational.trees import Feature, Tree, grow, growing_rows
 
 _SMALL = 200
-_WORTH = 0.02
-"""What a linear part must explain beyond a tree alone."""
+_WORTH, _LEAST_WORTH, _MOST_WORTH = 50.0, 0.002, 0.02
+"""What a linear part must explain beyond a tree alone: so much over the number of rows, but between the other two."""
+_STRONG = 0.8
+"""What a linear part of scores must explain for one of the values themselves to be tried, which keeps what is near a place there."""
+_CLOSER = 0.5
+"""It is taken where it leaves at most this share of what scores, and what a tree alone, leave open."""
 _MANY = 5_000
 """Rows from which on one tree is enough to tell which kind of variable is better."""
 _REHEARSED, _REHEARSALS = 40_000, 8
@@ -96,6 +101,8 @@ class Variable:
         predicted = self.guide.predict(columns, rows)
         known = {**columns, NAME: digitize(predicted, self.guide.edges)}
         scores = predicted + self._pick(known, rows, rng, np.inf, places, weights, predicted)
+        if self.guide.unit:
+            return np.asarray(self.guide.middle + self.guide.unit * scores)
         return between(self.guide.values, self.guide.levels(scores, None if part else weights if weights is not None else np.ones(rows)), self.reach)
 
     def _pick(
@@ -152,15 +159,15 @@ def between(values: np.ndarray, quantile: np.ndarray, reach: float, start: np.nd
         return np.where(near, low + (position - index) * (high - low), low)
 
 
-def explained(variable: Variable, codes: int) -> float:
-    """The share of the donors' variance (of ranks, or Gini of categories) that lies between leaves, less what chance gives."""
+def explained(variable: Variable, codes: int, *, exact: bool = False) -> float:
+    """The share of the donors' variance that lies between leaves, less what chance gives: of ranks, of `exact` values, or Gini of categories."""
     if variable.guide is not None:
         return 1 - (1 - variable.guide.share) * (1 - explained(Variable(variable.trees), 0))
     within = whole = 0.0
     for tree in variable.trees:
         leaf = np.repeat(np.arange(len(tree.size)), tree.size)
         spread = np.zeros(len(tree.size))
-        for score in _scores(tree.donors, codes):
+        for score in [_around(tree.donors)] if exact else _scores(tree.donors, codes):
             whole += float(score @ score)
             sums, squares = (np.bincount(leaf, s, minlength=len(spread)) for s in (score, score**2))
             spread += squares - sums**2 / np.maximum(tree.size, 1)
@@ -176,6 +183,11 @@ def _scores(x: np.ndarray, codes: int) -> list[np.ndarray]:
         _, inverse, count = np.unique(np.where(np.isnan(x), np.inf, x), return_inverse=True, return_counts=True)
         scores = [np.cumsum(count)[inverse].astype(float)]
     return [score - score.mean() for score in scores] if len(x) else []
+
+
+def _around(x: np.ndarray) -> np.ndarray:
+    """Values around their mean, 0 for NULL."""
+    return np.nan_to_num(x - np.nanmean(x)) if np.isfinite(x).any() else np.zeros(len(x))
 
 
 def _common(x: np.ndarray) -> list[int]:
@@ -272,24 +284,42 @@ class _Fitter:
         self._donors = [donors for _, donors in halves]
         self._judges = 1 if len(rows) >= _MANY else len(halves)
         self._plain = x, self._outputs_of(x, codes), self._in_order(x)
+        self._features = features
         self._terms = Terms(x, rows, features, columns, entities, rng) if codes == 0 else None
+        self._worth = float(np.clip(_WORTH / max(1, len(rows)), _LEAST_WORTH, _MOST_WORTH))
 
     def best(self, features: Sequence[Feature]) -> _Candidate:
         """The better one with these features: with a linear part, or without."""
         plain = _Candidate(Variable([], self._reach), *self._plain, features, self._columns)
         self._grow(plain, self._judges)
-        found = self._terms.fit({f.name for f in features}) if self._terms is not None else None
-        if found is None or found[0].share < _WORTH:
+        names = {f.name for f in features}
+        found = self._terms.fit(names) if self._terms is not None else None
+        if found is None or found[0].share < self._worth:
             return plain
-        guide, predicted, residual = found
+        if self._reach and found[0].share > _STRONG:
+            exact = self._exact.fit(names)
+            if exact is not None and 1 - exact[0].share < _CLOSER * (1 - found[0].share):
+                guided = self._guided(features, *exact)
+                if 1 - explained(guided.variable, 0) < _CLOSER * (1 - explained(plain.variable, 0, exact=True)):
+                    return guided
+        predicted = found[1]
+        if self.promise(plain, digitize(predicted, bin_edges(predicted[self._rows]))) < self._worth / 2:
+            return plain
+        guided = self._guided(features, *found)
+        return guided if explained(guided.variable, 0) >= explained(plain.variable, 0) + self._worth else plain
+
+    @cached_property
+    def _exact(self) -> Terms:
+        return Terms(self._x, self._rows, self._features, self._columns, self._entities, self._rng, exact=True)
+
+    def _guided(self, features: Sequence[Feature], guide: Guide, predicted: np.ndarray, residual: np.ndarray) -> _Candidate:
+        """The candidate with this linear part."""
         guide.edges = bin_edges(predicted[self._rows])
-        bins = digitize(predicted, guide.edges)
-        if self.promise(plain, bins) < _WORTH / 2:
-            return plain
         variable, outputs, donors = Variable([], self._reach, guide), self._outputs_of(residual, 0), self._in_order(residual)
-        guided = _Candidate(variable, residual, outputs, donors, [*features, Feature(NAME)], {**self._columns, NAME: bins}, predicted)
+        columns = {**self._columns, NAME: digitize(predicted, guide.edges)}
+        guided = _Candidate(variable, residual, outputs, donors, [*features, Feature(NAME)], columns, predicted)
         self._grow(guided, self._judges)
-        return guided if explained(variable, 0) >= explained(plain.variable, 0) + _WORTH else plain
+        return guided
 
     def promise(self, candidate: _Candidate, values: np.ndarray) -> float:
         """About how much more of the variance a feature (n,) would explain: what it says within the leaves of the first tree."""
@@ -319,7 +349,7 @@ class _Fitter:
         """The candidate with all trees, and with the distribution that its linear part and its residuals have together."""
         self._grow(candidate, len(self._donors))
         variable, predicted = candidate.variable, candidate.predicted
-        if variable.guide is not None and predicted is not None:
+        if variable.guide is not None and predicted is not None and not variable.guide.unit:
             rows = self._rows
             context = {n: candidate.columns[n][rows] for t in variable.trees for n in t.names}
             draws = int(np.clip(_REHEARSED // max(1, len(rows)), 1, _REHEARSALS))
