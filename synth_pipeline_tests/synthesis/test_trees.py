@@ -80,3 +80,37 @@ def test_tiny_tables_draw_what_there_is(rows: int) -> None:
     drawn = variable.draw({}, 5, stream(1, "d"))
     assert len(drawn) == 5
     assert np.isnan(drawn).all() if rows == 0 else np.isin(drawn, x).all()
+
+
+def test_every_split_is_the_best_of_all_cuts_whether_its_node_was_counted_or_has_the_rest() -> None:
+    rng, n, least = np.random.default_rng(3), 3000, 20
+    columns = {"a": rng.integers(0, 60, n).astype(np.uint8), "b": rng.integers(0, 5, n).astype(np.uint8), "same": np.full(n, 7, np.uint8)}
+    y = np.stack([columns["a"] % 20 + 3.0 * columns["b"], (columns["a"] > 41) * columns["b"]], axis=1) + rng.normal(size=(n, 2))
+    rows = np.arange(n)
+    tree = grow([Feature(f) for f in columns], columns, y, rows, rows, entities=rows, min_rows=least, min_entities=1, rng=stream(0, "t"))
+    assert tree.names == ["a", "b"]
+    inside = {0: np.ones(n, dtype=bool)}
+    for node in np.flatnonzero(tree.feature >= 0)[:9]:
+        mine = inside[node]
+        gains = {
+            (f, cut): sum(len(part) * ((part.mean(axis=0) - y[mine].mean(axis=0)) ** 2).sum() for part in (y[mine & low], y[mine & ~low]))
+            for f, name in enumerate(tree.names) for cut in range(60)
+            if min((mine & (low := columns[name] <= cut)).sum(), (mine & ~low).sum()) >= least
+        }  # fmt: skip
+        found = tree.feature[node], tree.threshold[node]
+        assert gains[found] == pytest.approx(max(gains.values()), rel=1e-4)
+        low = columns[tree.names[found[0]]] <= found[1]
+        inside[tree.left[node]], inside[tree.left[node] + 1] = mine & low, mine & ~low
+
+
+def test_another_feature_is_used_only_where_it_explains_more() -> None:
+    rng, n = np.random.default_rng(4), 4000
+    columns = {"a": rng.integers(1, 40, n).astype(np.uint8), "before": rng.integers(1, 40, n).astype(np.uint8)}
+    rows, entities = np.arange(n), np.arange(n) // 4
+    for weight in (0, 1):
+        x = columns["a"] + weight * columns["before"] + rng.normal(size=n)
+        variable = fit_variable(
+            x, rows, [Feature("a")], columns, entities, PRIVACY["standard"], stream(0, "v"), extra=Feature("before"), margin=0.03
+        )
+        assert ("before" in variable.features) == bool(weight)
+        assert "a" in variable.features

@@ -16,7 +16,7 @@ from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Privacy, Variable, fit_variable
 
-_WORTH_IT = 3_000_000
+_WORTH_IT = 20_000_000
 """Rows times features from which on other processes are quicker than this one alone."""
 
 

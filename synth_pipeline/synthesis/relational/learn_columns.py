@@ -36,7 +36,7 @@ class ColumnLearner(Learner):
         )
         exact = rules.exact()
         frame.late = set(rules.totals)
-        for column in exact & set(frame.codecs):
+        for column in (c for c in frame.codecs if c in exact):
             model.exact[column] = frame.codecs[column]
         model.order = _column_order(roles.drawn, model, exact)
         for column in model.order:
