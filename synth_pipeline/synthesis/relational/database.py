@@ -41,7 +41,7 @@ def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWr
         lost, warnings = Counter(above.lost), list(above.warnings)
         if layout.shared != everything:
             shards = divide(model, layout, planned, {t: above.children(fk) for t, fk in layout.anchors.items()})
-            sums = {key: np.zeros(above.states[key[0]].rows) for key in above.open_totals(everything - layout.shared)}
+            totals: dict[tuple[str, str], np.ndarray] = {}
             given = Given(model, request.seed, planned, above.states)
             with tempfile.TemporaryDirectory(prefix=".waiting-", dir=writer.directory) as folder:
                 numbers = Renumbering(model, shards, Path(folder))
@@ -53,12 +53,12 @@ def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWr
                             writer.write(table, rows)
                         step.advance(rows.num_rows, note=table)
                     for key, value in part.totals.items():
-                        sums[key] += value
+                        totals[key] = above.combined(*key, [totals[key], value]) if key in totals else value
                     lost += Counter(part.lost)
                     warnings += part.warnings
                 for table, rows in numbers.finished():
                     writer.write(table, rows)
-            for key, value in sums.items():
+            for key, value in totals.items():
                 above.set_total(*key, value)
         for table in layout.shared:
             writer.write(table, above.finished(table))

@@ -35,7 +35,6 @@ class ColumnLearner(Learner):
             frame, self.frames, parents, owned, roles.drawn, [*roles.drawn, *roles.copyable], roles.places, plan.owner
         )
         exact = rules.exact()
-        frame.late = set(rules.totals)
         for column in (c for c in frame.codecs if c in exact):
             model.exact[column] = frame.codecs[column]
         model.order = _column_order(roles.drawn, model, exact)

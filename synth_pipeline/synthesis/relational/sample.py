@@ -6,7 +6,7 @@ and kept constraints, before any other table is drawn that refers to them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel,
 from synth_pipeline.synthesis.relational.numbers import number_keys
 from synth_pipeline.synthesis.relational.parents import copied_reference, draw_link, draw_lookup, draw_tree, find_parents, require_parents
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import run_lengths
+from synth_pipeline.synthesis.relational.rules import extremes, run_lengths
 from synth_pipeline.synthesis.relational.shards import Shard
 from synth_pipeline.synthesis.relational.state import Draft, State
 from synth_pipeline.synthesis.relational.structure import anchored
@@ -61,7 +61,8 @@ class Sampler(Draft):
         for table_id, model in chosen:
             for fk in model.plan.deferred:
                 self._deferred(model, self.states[table_id], fk)
-        for _, model in chosen:
+        # A customer's sum of his orders comes after the orders' sums of their lines.
+        for _, model in reversed(chosen):
             for column in model.rules.totals:
                 if self._adding(model, column).plan.table in tables:
                     self.set_total(model.plan.table, column, self.total(model.plan.table, column))
@@ -198,23 +199,32 @@ class Sampler(Draft):
                 state.arrays[column] = state.arrays[column].take(pa.array(np.arange(state.rows), mask=index < 0))
 
     def total(self, table: str, column: str) -> np.ndarray:
-        """What a column adds up over the children that are drawn; float (rows,)."""
+        """What a column says of the children that are drawn: their sum, or the highest or lowest; float (rows,)."""
         model, total = self.model.tables[table], self.model.tables[table].rules.totals[column]
         child = self._adding(model, column)
         rows = self.states[child.plan.table]
         index = rows.parents[total.key]
         value = np.ones(rows.rows)
         for factor in total.factors:
-            value = value * np.nan_to_num(plain(self, child, rows, factor))
+            number = plain(self, child, rows, factor)
+            value = value * (number if total.extreme else np.nan_to_num(number))
+        if total.extreme:
+            return extremes(index, value, self.states[table].rows, total.extreme)
         inside = index >= 0
         return np.bincount(index[inside], value[inside], minlength=self.states[table].rows).astype(float)
 
+    def combined(self, table: str, column: str, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """What `total` of several shards is together; float (rows,)."""
+        extreme = self.model.tables[table].rules.totals[column].extreme
+        how: np.ufunc = np.add if extreme is None else np.fmax if extreme == "highest" else np.fmin
+        return np.asarray(how.reduce(np.stack(parts), axis=0))
+
     def set_total(self, table: str, column: str, value: np.ndarray) -> None:
-        """Gives a column the sums over the children, float (rows,)."""
+        """Gives a column what it says of the children, float (rows,)."""
         state, codec = self.states[table], self.model.tables[table].exact[column]
         assert isinstance(codec, NumberCodec)
         state.x[column] = x = value if codec.digits is None else np.round(value / codec.unit)
-        state.arrays[column] = codec.exact(x, np.zeros(len(x), dtype=bool))
+        state.arrays[column] = codec.exact(x, np.isnan(x))
 
     def _adding(self, model: TableModel, column: str) -> TableModel:
         """The table whose rows a column adds up."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from synth_pipeline.synthesis.relational.rules.arithmetic import Linear, Product
 from synth_pipeline.synthesis.relational.rules.calendar import date_of, day_of, find_run, is_calendar, months_of, run_lengths
+from synth_pipeline.synthesis.relational.rules.children import extremes
 from synth_pipeline.synthesis.relational.rules.copies import equal_rows
 from synth_pipeline.synthesis.relational.rules.find import find_rules
 from synth_pipeline.synthesis.relational.rules.model import (
@@ -48,6 +49,7 @@ __all__ = [
     "date_of",
     "day_of",
     "equal_rows",
+    "extremes",
     "find_numbering",
     "find_rules",
     "find_run",

@@ -62,4 +62,38 @@ def find_total(frame: Frame, frames: Mapping[str, Frame], children: list[Foreign
                     break
             else:
                 return Total(fk.id, factors)
+    return next((found for fk in children if (found := _extreme(frame, frames[fk.table], fk, column, codec)) is not None), None)
+
+
+def extremes(index: np.ndarray, value: np.ndarray, parents: int, extreme: str) -> np.ndarray:
+    """The highest or lowest value (n,) of each parent's children by `index`; NaN where there is none; float (parents,)."""
+    out, known = np.full(parents, np.nan), (index >= 0) & np.isfinite(value)
+    (np.fmax if extreme == "highest" else np.fmin).at(out, index[known], value[known])
+    return out
+
+
+def _extreme(frame: Frame, child: Frame, fk: ForeignKey, column: str, codec: NumberCodec) -> Total | None:
+    """The highest or lowest value of the children that a column holds on every row, if children differ enough to tell.
+
+    A parent's date with which its children begin is not one: they are counted from it.
+    """
+    x, index = frame.x[column], child.parents[fk.id]
+    rows = np.flatnonzero(frame.counted & ~frame.cut[fk.id])
+    alone = np.bincount(index[index >= 0], minlength=frame.rows)[rows] == 0
+    if (~alone).sum() < 2 * SUPPORT or np.isfinite(x[rows[alone]]).any() or len(np.unique(x[rows[~alone]])) < 5:
+        return None
+    if alone.any() and not frame.table.column(column).nullable and codec.never is None:
+        return None
+    rows = rows[~alone]
+    for name, kind in child.codecs.items():
+        if not isinstance(kind, NumberCodec) or not kind.comparable(codec):
+            continue
+        value = child.x[name] * (kind.unit / codec.unit)
+        low, high = (extremes(index, value, frame.rows, e)[rows] for e in ("lowest", "highest"))
+        if (high > low).sum() < 2 * SUPPORT:
+            continue
+        if np.array_equal(high, x[rows], equal_nan=True):
+            return Total(fk.id, (name,), "highest")
+        if np.array_equal(low, x[rows], equal_nan=True) and not pa.types.is_temporal(codec.type):
+            return Total(fk.id, (name,), "lowest")
     return None

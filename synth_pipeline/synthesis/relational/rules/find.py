@@ -56,6 +56,7 @@ def find_rules(
         total = find_total(frame, frames, children, column, codec)
         if total is not None:
             rules.totals[column] = total
+    frame.late = set(rules.totals)
     # What is computed from the others varies most, as a total does; it is then no operand of them.
     for column in sorted(numbers, key=lambda c: -float(np.nanstd(frame.x[c]) * numbers[c].unit) if np.isfinite(frame.x[c]).any() else 0.0):
         if column not in rules.ranks and column not in rules.totals:

@@ -25,10 +25,14 @@ class Copied:
 
 @dataclass(frozen=True)
 class Total:
-    """The column adds up the product of `factors` (none: counts) over the children by the foreign key `key`."""
+    """The column adds up the product of `factors` (none: counts) over the children by the foreign key `key`.
+
+    Or it holds the highest or lowest of them (`extreme`; one factor): the last order of a customer. Without children it is empty.
+    """
 
     key: str
     factors: tuple[str, ...]
+    extreme: Literal["highest", "lowest"] | None = None
 
 
 @dataclass(frozen=True)
@@ -331,7 +335,8 @@ class Rules:
         for c, a in self.arithmetic.items():
             yield f"{table}.{c} = {a}"
         for c, t in self.totals.items():
-            yield f"{table}.{c} = {'sum of ' + ' * '.join(t.factors) if t.factors else 'number'} over its {parents[t.key]} rows"
+            what = f"{t.extreme or 'sum of'} {' * '.join(t.factors)}" if t.factors else "number"
+            yield f"{table}.{c} = {what} over its {parents[t.key]} rows"
         for c, first in self.ranks.items():
             yield f"{table}.{c} counts from {first:g} within its parent"
         for c, source in self.chains.items():

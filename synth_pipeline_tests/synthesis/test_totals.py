@@ -1,0 +1,73 @@
+"""What rows store of their children: sums, sums of sums, the last of their dates, the lowest of their numbers."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import synth_pipeline as sp
+from synth_pipeline.artifacts import BundleWriter, TableBundle
+from synth_pipeline.progress import Silent
+from synth_pipeline.synthesis.base import SampleRequest
+
+BROKEN = {
+    "orders.total": "SELECT count(*) FROM orders o WHERE total <> (SELECT sum(price) FROM line WHERE order_id = o.id)",
+    "customer.spent": "SELECT count(*) FROM customer c WHERE spent <> (SELECT coalesce(sum(total), 0) FROM orders WHERE customer_id = c.id)",
+    "customer.last_order": "SELECT count(*) FROM customer c WHERE last_order IS NOT (SELECT max(ordered) FROM orders WHERE customer_id = c.id)",
+    "orders.cheapest": "SELECT count(*) FROM orders o WHERE cheapest <> (SELECT min(price) FROM line WHERE order_id = o.id)",
+}
+
+
+def build(path: Path, customers: int) -> None:
+    rng = np.random.default_rng(5)
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE customer (id INTEGER PRIMARY KEY, since DATE NOT NULL, spent INTEGER NOT NULL, last_order DATE)")
+        db.execute(
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customer (id), "
+            "ordered DATE NOT NULL, total INTEGER NOT NULL, cheapest INTEGER NOT NULL)"
+        )
+        db.execute("CREATE TABLE line (id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL REFERENCES orders (id), price INTEGER NOT NULL)")
+        order = line = 0
+        for c in range(customers):
+            since = np.datetime64("2018-01-01") + int(rng.integers(0, 1500))
+            dates = np.sort(since + rng.integers(1, 700, rng.poisson(2.5)))
+            spent = 0
+            for d in dates:
+                order += 1
+                prices = rng.integers(3, 90, rng.integers(1, 6))
+                db.executemany("INSERT INTO line VALUES (?, ?, ?)", [(line + i + 1, order, int(p)) for i, p in enumerate(prices)])
+                db.execute("INSERT INTO orders VALUES (?, ?, ?, ?, ?)", (order, c, str(d), int(prices.sum()), int(prices.min())))
+                line, spent = line + len(prices), spent + int(prices.sum())
+            db.execute("INSERT INTO customer VALUES (?, ?, ?, ?)", (c, str(since), spent, str(dates[-1]) if len(dates) else None))
+    db.close()
+
+
+def broken(path: Path) -> dict[str, int]:
+    with sqlite3.connect(path) as db:
+        found = {name: int(db.execute(sql).fetchone()[0]) for name, sql in BROKEN.items()}
+    db.close()
+    return found
+
+
+@pytest.mark.parametrize("shard_rows", [250_000, 800])
+def test_what_is_stored_of_children_is_what_they_are(tmp_path: Path, shard_rows: int) -> None:
+    build(tmp_path / "real.db", 400)
+    assert not any(broken(tmp_path / "real.db").values())
+    taken = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=0.0)
+    fitted = taken.fit(seed=1)
+    assert {
+        "customer.spent = sum of total over its orders rows", "customer.last_order = highest ordered over its orders rows",
+        "orders.total = sum of price over its line rows", "orders.cheapest = lowest price over its line rows",
+    } <= set(fitted.info["rules"])  # fmt: skip
+    (tmp_path / "sample").mkdir()
+    with BundleWriter(tmp_path / "sample", taken.described.working) as writer:
+        fitted.made.sample(SampleRequest(seed=2, shard_rows=shard_rows), writer, Silent())
+    drawn = TableBundle.open(tmp_path / "sample")
+    with sqlite3.connect(tmp_path / "synthetic.db") as db:
+        for table in ("customer", "orders", "line"):
+            drawn.read(table).to_pandas().to_sql(table, db, index=False)
+    db.close()
+    assert not any(broken(tmp_path / "synthetic.db").values()), broken(tmp_path / "synthetic.db")
