@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
+from synth_pipeline.catalog.schema import Column
+from synth_pipeline.catalog.types import LogicalType
+from synth_pipeline.metadata.model import ColumnMetadata
 from synth_pipeline.quality import measures
-from synth_pipeline.quality.frames import Feature
+from synth_pipeline.quality.frames import Feature, _feature
 
 numbers = st.lists(st.integers(-5, 5).map(float), min_size=2, max_size=40).map(np.array)
 codes = st.lists(st.integers(0, 3), min_size=1, max_size=40).map(np.array)
@@ -73,3 +77,12 @@ def test_known_associations() -> None:
     assert measures.theils_u(x, x, 3, 3) == pytest.approx(1) and measures.correlation_ratio(x, x * 2.0, 3) == pytest.approx(1)
     y = np.tile([0, 1], 30)
     assert measures.theils_u(x, y, 3, 2) == pytest.approx(0, abs=1e-9) and measures.correlation_ratio(y, np.repeat([1.0, 2.0, 3.0], 20), 2) < 1e-6
+
+
+def test_an_id_that_many_rows_share_is_a_category_and_others_are_not_compared() -> None:
+    """A category without a table of its own says something of a product; the number of a delivery note does not."""
+    column, about = Column("category", LogicalType("integer"), "INTEGER"), ColumnMetadata(sdtype="id")
+    shared, single = pa.chunked_array([np.repeat(np.arange(20), 15)]), pa.chunked_array([np.arange(300)])
+    feature, real, synthetic = _feature(column, about, shared, shared.slice(0, 150)) or pytest.fail("not compared")
+    assert (feature.kind, feature.size) == ("category", 21) and len(np.unique(real)) == 20 and len(np.unique(synthetic)) == 10
+    assert _feature(column, about, single, single) is None
