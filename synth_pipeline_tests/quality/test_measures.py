@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,7 +16,8 @@ from synth_pipeline.catalog.schema import Column
 from synth_pipeline.catalog.types import LogicalType
 from synth_pipeline.metadata.model import ColumnMetadata
 from synth_pipeline.quality import measures
-from synth_pipeline.quality.frames import Feature, _feature
+from synth_pipeline.quality.detection import _aggregates
+from synth_pipeline.quality.frames import Feature, Side, _feature
 
 numbers = st.lists(st.integers(-5, 5).map(float), min_size=2, max_size=40).map(np.array)
 codes = st.lists(st.integers(0, 3), min_size=1, max_size=40).map(np.array)
@@ -86,3 +89,17 @@ def test_an_id_that_many_rows_share_is_a_category_and_others_are_not_compared() 
     feature, real, synthetic = _feature(column, about, shared, shared.slice(0, 150)) or pytest.fail("not compared")
     assert (feature.kind, feature.size) == ("category", 21) and len(np.unique(real)) == 20 and len(np.unique(synthetic)) == 10
     assert _feature(column, about, single, single) is None
+
+
+def test_the_spread_of_children_that_are_all_alike_is_nothing() -> None:
+    """What rounding leaves would tell real rows from synthetic ones: it depends on the mean of all rows."""
+    rng = np.random.default_rng(3)
+    links = np.sort(rng.integers(0, 50, 2_000))
+    values = np.where(links < 40, 1_140_039_053.0, 1.1e9 + rng.integers(0, 10**7, len(links)))
+    side = Side(len(links), values={"at": values}, parents={"fk": links})
+    names: list[str] = []
+    columns: list[np.ndarray] = []
+    _aggregates(SimpleNamespace(features={"at": Feature("at", "date")}), side, "fk", "child(fk)", 50, names, columns)
+    spread = columns[names.index("spread of at in child(fk)")]
+    assert (spread[:40] == 0.0).all()
+    assert spread[40:] == pytest.approx([values[links == i].std(ddof=1) for i in range(40, 50)], rel=1e-5)
