@@ -15,6 +15,7 @@ from synth_pipeline.artifacts import TableBundle
 from synth_pipeline.catalog.schema import DatabaseSchema
 from synth_pipeline.config import SourceConfig
 from synth_pipeline.integrity import IntegrityReport, derive_rules, evaluate
+from synth_pipeline.subset import write
 from synth_pipeline_tests.generated import build_database
 
 
@@ -32,12 +33,12 @@ def synthesize(database: Path, folder: Path, **options: object) -> tuple[Databas
     return working, bundle, evaluate(bundle, derive_rules(working, metadata), working)
 
 
-def check(choose: random.Random, **sample: float) -> None:
+def check(choose: random.Random, privacy: dict[str, float] | None = None, **sample: float) -> None:
     """Fails where a generated database comes out with a broken rule."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         build_database(choose, folder / "source.db")
-        _, _, report = synthesize(folder / "source.db", folder, sample=sample, synthesizer={"workers": 1})
+        _, _, report = synthesize(folder / "source.db", folder, sample=sample, privacy=privacy or {}, synthesizer={"workers": 1})
         broken = [(r.rule.text, r.violations) for r in report.results if r.violations]
         assert not broken, broken
 
@@ -58,3 +59,10 @@ def test_other_sizes_keep_every_rule_too(scale: float) -> None:
 @given(st.randoms(use_true_random=False), st.integers(4, 40), st.sampled_from((1.0, 4.0)))
 def test_a_database_in_many_small_shards_keeps_every_rule_too(choose: random.Random, shard_rows: int, scale: float) -> None:
     check(choose, shard_rows=shard_rows, scale=scale)
+
+
+def test_tables_of_which_half_is_held_out_keep_every_rule_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parents, siblings and whole tables are missing from what is learnt."""
+    monkeypatch.setattr(write, "MIN_HOLDOUT_ENTITIES", 2)
+    for seed in range(12):
+        check(random.Random(seed), privacy={"holdout": 0.5})

@@ -75,6 +75,9 @@ def _candidates(schema: DatabaseSchema, table: Table, column: Column, primary: M
     persons = [t.id for t in schema.tables if names.entity(t.id) == "person" and len(primary[t.id]) == 1]
     found = []
     for parent in schema.tables:
+        # What the other table's rows refer to is there before them, whatever values the two have in common.
+        if parent.id != table.id and any(f.parent == table.id and column.name in f.parent_columns for f in parent.foreign_keys):
+            continue
         singles = {c for c in (primary[parent.id], *(u.columns for u in parent.unique_keys)) if len(c) == 1}
         for key in sorted(singles):
             if parent.id == table.id and (key == (column.name,) or own == (column.name,)):

@@ -2,8 +2,8 @@
 
 A `Frame` holds, per table, the columns that can be compared (numbers and dates as float64, categories as integer codes
 that real and synthetic rows share), the parent row of every child row per foreign key, and which real rows were drawn
-or held out. Keys, personal values, free text and BLOBs are no features: of them only NULL shares and lengths are kept. How
-anything is scored does not belong here.
+or held out. Keys, other ids that hardly repeat, personal values, free text and BLOBs are no features: of them only NULL shares
+and lengths are kept. How anything is scored does not belong here.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ def _feature(column: Column, about: ColumnMetadata | None, real: Any, synthetic:
 
     present = len(real) - real.null_count
     sdtype = about.sdtype if about else None
-    if present == 0 or sdtype == "id" or pa.types.is_binary(real.type):
+    if present == 0 or pa.types.is_binary(real.type):
         return None
     if _is_text(real) and sdtype == "datetime" and about and about.datetime_format and "%" in about.datetime_format:
         real, synthetic = (_parsed(v, about.datetime_format) for v in (real, synthetic))
@@ -263,6 +263,9 @@ def _feature(column: Column, about: ColumnMetadata | None, real: Any, synthetic:
         return Feature(column.name, kind), _seconds(real), _seconds(synthetic)
     numeric = pa.types.is_integer(real.type) or pa.types.is_decimal(real.type) or pa.types.is_floating(real.type)
     distinct = pc.count_distinct(real, mode="only_valid").as_py()
+    if sdtype == "id":
+        # A number that many rows share stands for something, even where nothing says for what (a category without a table).
+        return _categories(column.name, real, synthetic, frozenset()) if distinct * FEW <= present else None
     if numeric and distinct > FEW:
         return Feature(column.name, "number"), _floats(real), _floats(synthetic)
     declared = tuple(column.type.values) or (about.values if about and about.values else ())

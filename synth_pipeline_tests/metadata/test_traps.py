@@ -179,3 +179,12 @@ def test_a_personal_key_is_personal_in_every_table_and_its_shape_spells_nothing_
     for table in ("author", "book"):
         column = metadata.column(table, "au_id")
         assert (column.sdtype, column.pii, column.regex_format) == ("id", True, r"[0-9]{3}\-[0-9]{2}\-[0-9]{4}")
+
+
+def test_a_key_that_another_table_refers_to_does_not_refer_back(tmp_path: Path) -> None:
+    """Both tables have a badge, and those of the nodes happen to be among those of the items."""
+    ddl = """CREATE TABLE node (id INTEGER PRIMARY KEY, badge VARCHAR(8) NOT NULL UNIQUE);
+        CREATE TABLE item (id INTEGER PRIMARY KEY, badge VARCHAR(8) NOT NULL UNIQUE, node_badge VARCHAR(8) NOT NULL REFERENCES node (badge))"""
+    rows = {"node": [(i, f"B-{i:03d}") for i in range(8)], "item": [(i, f"B-{i:03d}", f"B-{i % 8:03d}") for i in range(40)]}
+    relationships = infer_file(build(tmp_path / "trap.db", ddl, rows)).relationships
+    assert [(r.child_table_name, r.parent_table_name) for r in relationships] == [("item", "node")]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
+from synth_pipeline.catalog.schema import Column
+from synth_pipeline.catalog.types import LogicalType
+from synth_pipeline.metadata.model import ColumnMetadata
 from synth_pipeline.quality import measures
-from synth_pipeline.quality.frames import Feature
+from synth_pipeline.quality.detection import _aggregates
+from synth_pipeline.quality.frames import Feature, Side, _feature
 
 numbers = st.lists(st.integers(-5, 5).map(float), min_size=2, max_size=40).map(np.array)
 codes = st.lists(st.integers(0, 3), min_size=1, max_size=40).map(np.array)
@@ -73,3 +80,26 @@ def test_known_associations() -> None:
     assert measures.theils_u(x, x, 3, 3) == pytest.approx(1) and measures.correlation_ratio(x, x * 2.0, 3) == pytest.approx(1)
     y = np.tile([0, 1], 30)
     assert measures.theils_u(x, y, 3, 2) == pytest.approx(0, abs=1e-9) and measures.correlation_ratio(y, np.repeat([1.0, 2.0, 3.0], 20), 2) < 1e-6
+
+
+def test_an_id_that_many_rows_share_is_a_category_and_others_are_not_compared() -> None:
+    """A category without a table of its own says something of a product; the number of a delivery note does not."""
+    column, about = Column("category", LogicalType("integer"), "INTEGER"), ColumnMetadata(sdtype="id")
+    shared, single = pa.chunked_array([np.repeat(np.arange(20), 15)]), pa.chunked_array([np.arange(300)])
+    feature, real, synthetic = _feature(column, about, shared, shared.slice(0, 150)) or pytest.fail("not compared")
+    assert (feature.kind, feature.size) == ("category", 21) and len(np.unique(real)) == 20 and len(np.unique(synthetic)) == 10
+    assert _feature(column, about, single, single) is None
+
+
+def test_the_spread_of_children_that_are_all_alike_is_nothing() -> None:
+    """What rounding leaves would tell real rows from synthetic ones: it depends on the mean of all rows."""
+    rng = np.random.default_rng(4)
+    links = np.sort(rng.integers(0, 50, 2_000))
+    values = np.where(links < 40, 1_140_039_053.123457, 1.1e9 + rng.random(len(links)) * 1e7)
+    side = Side(len(links), values={"at": values}, parents={"fk": links})
+    names: list[str] = []
+    columns: list[np.ndarray] = []
+    _aggregates(SimpleNamespace(features={"at": Feature("at", "date")}), side, "fk", "child(fk)", 50, names, columns)
+    spread = columns[names.index("spread of at in child(fk)")]
+    assert (spread[:40] == 0.0).all()
+    assert spread[40:] == pytest.approx([values[links == i].std(ddof=1) for i in range(40, 50)], rel=1e-5)

@@ -37,7 +37,8 @@ def other_values(schema: DatabaseSchema, bundle: TableBundle, directory: Path) -
         for table in schema.tables:
             rows, notes = bundle.read(table.id), bundle.annotations(table.id)
             assert notes is not None
-            keys = {*table.primary_key, *(c for fk in table.foreign_keys for c in fk.columns)}
+            referred = {c for fk in schema.foreign_keys if fk.parent == table.id for c in fk.parent_columns}
+            keys = {*table.primary_key, *(c for fk in table.foreign_keys for c in fk.columns), *referred}
             held = pa.array(notes.column("holdout").to_numpy())
             for at, name in enumerate(rows.column_names):
                 kind = rows.column(name).type
