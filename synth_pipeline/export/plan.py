@@ -78,7 +78,7 @@ def plan_export(reflected: DatabaseSchema, working: DatabaseSchema, target: Targ
     names = {t: renamed[t] for level in working.levels() for t in level}
     plan = partial(ExportPlan, schema, names, config.mode, losses=losses, translated=translated)
     exists = target.exists()
-    if same and exists:
+    if same and exists and not config.prefix:
         _require_earlier_export(native, target)
     if not exists or (config.mode == "replace" and not config.prefix):
         return plan(make=True, in_place=False)

@@ -150,7 +150,8 @@ def test_snowflake_overwrites_all_rows_in_one_transaction_and_keeps_its_tables(m
     load, recorder, schema = _load("snowflake", ("region", "shop"), monkeypatch)
     _run(load, schema)
     _order(
-        recorder.sent, 'CREATE TABLE "synth_new_0"', 'CREATE TABLE "synth_new_1"', 'INSERT INTO "synth_new_1"', "SELECT COUNT(*) FROM", "COMMIT", "BEGIN",
+        recorder.sent, 'CREATE TABLE "synth_new_0"', 'CREATE TABLE "synth_new_1"', 'INSERT INTO "synth_new_1"', "SELECT COUNT(*) FROM", "COMMIT",
+        "BEGIN",
         'INSERT OVERWRITE INTO "region" ("id", "name") SELECT "id", "name" FROM "synth_new_0"', 'INSERT OVERWRITE INTO "shop"',
         'DROP TABLE "synth_new_1"', 'DROP TABLE "synth_new_0"',
     )  # fmt: skip

@@ -103,14 +103,15 @@ class _Move:
         clauses = [""]
         for at, i in enumerate(solid):
             kind, word = tokens[i]
-            clauses = clauses[:-1] if word == ")" else [*clauses, clauses[-1]] if word == "(" else [*clauses[:-1], _CLAUSES.get(word, clauses[-1])]
+            inside = clauses[-1] if clauses else ""
+            clauses = clauses[:-1] if word == ")" else [*clauses, inside] if word == "(" else [*clauses[:-1], _CLAUSES.get(word, inside)]
             before = words[at - 1].upper() if at else ""
             if kind == "string" and words[at + 1] == words[at + 2] == ":" and words[at + 3].startswith("reg"):
                 texts[i] = literal(self.sql(word[1:-1].replace("''", "'")))
             elif kind == "name" and plain(word) in self._names and before != ".":
                 old, dotted, following = plain(word), words[at + 1] == ".", words[at + 2]
                 named = before == "NAME" and at > 1 and words[at - 2].upper() == "SEQUENCE"
-                sure = old not in aliases or clauses[-1] in ("", "FROM") or before == ":" or words[at + 3] == "("
+                sure = old not in aliases or clauses[-1:] in ([], [""], ["FROM"]) or before == ":" or words[at + 3] == "("
                 if before == "SCHEMA" or dotted and sure and (of_index or named or plain(following) in self._objects[old]):
                     ours = dotted and word[0] == following[0] == '"' and (before in _OWN_WORDS or self._quote(old) == old)
                     texts[i] = quoted(self._names[old]) if ours else self._quote(self._names[old])

@@ -55,7 +55,7 @@ def mask(text: str) -> Mask:
             return ["ranges" if items and all(not q and _RANGE.fullmatch(v) for v, q in items) else "list", *(_item(v, q) for v, q in items)]
     if text and "".join(m.group() for m in _LEXEME.finditer(text)) == text:
         return ["words", *([len(m[1]), m[2] or ""] for m in _LEXEME.finditer(text))]
-    return _address(text) or ["text", *(_part(m) for m in _PARTS.finditer(text))]
+    return _address(text) or _parts(text)
 
 
 def is_clear(text: str) -> bool:
@@ -127,10 +127,10 @@ def _range(text: str) -> Mask:
     a, b = _position(low), _position(high)
     known = a or b
     if not known or "" not in (low, high) and (not a or not b or a[0] != b[0]):
-        return ["text", *(_part(m) for m in _PARTS.finditer(text))]
+        return _parts(text)
     width = b[1] - a[1] if a and b else 0
     if width < 0:  # a point
-        return ["text", *(_part(m) for m in _PARTS.finditer(text))]
+        return _parts(text)
     return ["range", found[2], bool(low), bool(high), found[7], known[0], known[2], len(str(int(width)))]
 
 
@@ -225,7 +225,18 @@ def _words(kept: list[Any], rng: np.random.Generator) -> str:
 
 def _word(length: int, rng: np.random.Generator) -> str:
     letters = ("bcdfghklmnprstvz", "aeiou")
-    return "".join(letters[i % 2][int(rng.integers(len(letters[i % 2])))] for i in range(length))
+    return "".join(letters[i % 2][n % len(letters[i % 2])] for i, n in enumerate(rng.integers(0, 80, length).tolist()))
+
+
+def _parts(text: str) -> Mask:
+    """Any text, by its parts."""
+    found: list[Mask] = []
+    for part in (_part(m) for m in _PARTS.finditer(text)):
+        if part[0] == "kept" and found and found[-1][0] == "kept":
+            found[-1] = ["kept", found[-1][1] + part[1]]
+        else:
+            found.append(part)
+    return ["text", *found]
 
 
 def _part(match: re.Match[str]) -> Mask:
@@ -247,7 +258,8 @@ def _part(match: re.Match[str]) -> Mask:
 
 
 def _text(parts: list[Mask], rng: np.random.Generator) -> str:
-    text = "".join(fill(p, rng) for p in parts)
+    words = iter(scramble([p[1] for p in parts if p[0] == "word"], rng))  # all at once: a call costs more than a word
+    text = "".join(next(words) if p[0] == "word" else fill(p, rng) for p in parts)
     return _ONE.sub(lambda m: f"1 {m[1]}" if m[1] else f"{m[2]}s", text)
 
 
@@ -282,7 +294,8 @@ def _date(kept: list[Any], rng: np.random.Generator) -> str:
 
 
 def _hex(kept: list[Any], rng: np.random.Generator) -> str:
-    return re.sub("0", lambda _: f"{int(rng.integers(16)):x}", str(kept[0]))
+    digits = iter(rng.bytes(len(kept[0])).hex())
+    return re.sub("0", lambda _: next(digits), str(kept[0]))
 
 
 _FILL: dict[str, Callable[[list[Any], np.random.Generator], str]] = {
@@ -292,5 +305,4 @@ _FILL: dict[str, Callable[[list[Any], np.random.Generator], str]] = {
     "list": _list, "range": lambda kept, rng: _bounds(kept, rng)[1], "ranges": _ranges, "words": _words, "address": _filled_address,
     "text": _text, "date": _date, "time": _time, "number": _number, "hex": _hex,
     "months": lambda _, rng: str(int(rng.integers(1, 12))),
-    "word": lambda kept, rng: scramble([kept[0]], rng)[0],
 }  # fmt: skip
