@@ -25,6 +25,7 @@ from synth_pipeline.synthesis.relational.structure import TablePlan, plan_tables
 _REFERENCE_ROWS = 150
 _REFERENCE_COLUMNS = 3
 _FEW_ROWS = 30
+_SHARED_BY = 4
 _FEW_ENTITIES = 40
 """Fewer owners than this (two shops, five managers) are not whom the rows are about: each row is then an entity."""
 
@@ -125,8 +126,10 @@ class Training:
             personal = any(c.pii for c in self.data.metadata.tables[table.id].columns.values())
             # A list of names is a reference; a hundred products with their prices are data.
             own = len({c.name for c in table.columns} - {c for key in table.keys for c in key})
-            narrow = rows <= _REFERENCE_ROWS if own <= _REFERENCE_COLUMNS else rows <= _FEW_ROWS
-            if rows and narrow and whole and not outward and not personal and used >= 3 * rows:
+            # What many tables refer to (how a feature was computed, by which program) is a dictionary, however wide.
+            shared = len({fk.table for fk in schema.children[table.id] if count[fk.table]}) >= _SHARED_BY
+            short = rows <= (_REFERENCE_ROWS if own <= _REFERENCE_COLUMNS or shared else _FEW_ROWS)
+            if rows and short and whole and not outward and not personal and used >= 3 * rows:
                 found.add(table.id)
         return found
 
