@@ -167,14 +167,17 @@ def test_readers_never_see_an_empty_or_half_database_while_it_is_replaced(hostil
     assert leftovers(target) == [] and shown(target) == shown(hostile)
 
 
-def killed(source: str, target: str, folder: Path, place: str) -> None:
-    """An export in a process of its own, killed where a function is called (`module:name`) for the first time."""
+def killed(source: str, target: str, folder: Path, place: str, *, interrupted: bool = False) -> None:
+    """An export in a process of its own, killed (or interrupted by its user) where a function is called (`module:name`) for the first time."""
     module, _, name = place.partition(":")
     script = f"""
+import time
 from pathlib import Path
 import {module} as module
 from synth_pipeline_tests.export.test_mysql import exported
+original = module.{name}
 def stop(*a, **k):
+    module.{name} = original
     print("here", flush=True)
     time.sleep(60)
 module.{name} = stop
@@ -183,7 +186,7 @@ exported({source!r}, {target!r}, Path({str(folder)!r}))
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).resolve().parents[2])
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "here"
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(signal.SIGINT if interrupted else signal.SIGKILL)
     process.wait()
     process.stdout.close()
 
@@ -214,6 +217,21 @@ def test_an_export_killed_around_the_swap_is_cleared_up_by_the_next(
     schema, broken, identity = bundle_of(hostile, tmp_path / "b", empty="customer")
     with pytest.raises(ExportError, match="no parent"):  # one that fails itself clears up all the same
         export_database(schema, schema, broken, ExportConfig(url=target), source_identity=identity)
+    assert shown(target) == before
+    assert query(target, COUNTS) == [(300, lines, 1, 500)] and leftovers(target) == []
+
+
+@pytest.mark.parametrize(("place", "lines"), [
+    ("synth_pipeline.connectors.mysql.swap:_patiently", 1000), ("synth_pipeline.connectors.mysql.swap:_carry_out", 1500),
+])  # fmt: skip
+def test_an_export_interrupted_around_the_swap_clears_up_itself(
+    hostile: str, new_mariadb: NewDatabase, tmp_path: Path, place: str, lines: int
+) -> None:
+    target = new_mariadb("copy")
+    exported(hostile, target, tmp_path / "a")
+    execute(target, ["DELETE FROM line WHERE line = 3"])
+    before = shown(target)
+    killed(hostile, target, tmp_path / "k", place, interrupted=True)
     assert shown(target) == before
     assert query(target, COUNTS) == [(300, lines, 1, 500)] and leftovers(target) == []
 

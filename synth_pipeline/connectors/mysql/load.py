@@ -51,7 +51,6 @@ class MySQLLoad:
         self._dropped: list[str] = []
         self._lost: list[str] = []
         self._executed: dict[tuple[str, str], str] = {}
-        self._undo: list[str] = []
         self._validator = Validator(open_session)  # of its own: it asks while rows are on their way
         session.run("SET foreign_key_checks = 0")
 
@@ -146,8 +145,7 @@ class MySQLLoad:
         names = {t.name for t in self._schema.tables}
         held = [s for s in self._present() if s[0] == "trigger" and ddl.trigger_table(s[2]) in names]
         if held:
-            self._undo = [sql for _, _, sql in held]
-            swap.write_journal(self._session, self._database, self._undo, ())
+            swap.write_journal(self._session, self._database, [sql for _, _, sql in held], ())
             for _, name, _ in held:
                 self._session.run(f"DROP TRIGGER IF EXISTS {quoted(name)}")
         self._session.run("START TRANSACTION")
@@ -343,17 +341,15 @@ class MySQLLoad:
         return found
 
     def leave(self) -> None:
-        """Takes back what was not published, as far as the server can be reached."""
+        """Takes back what was not published, and completes what was, as far as the server can be reached."""
         self._validator.close()
         if not self._session.is_open:
             return
         with suppress(pymysql.err.MySQLError):
             if self._appending:
                 self._session.run("ROLLBACK")
-            for sql in self._undo:
-                swap.execute(self._session, sql)
-            swap.drop(self._session, self._staging)
-        self._appending, self._undo, self._made = False, [], None
+            swap.sweep(self._session, self._database)
+        self._appending, self._made = False, None
 
 
 class _Feed(threading.Thread):
