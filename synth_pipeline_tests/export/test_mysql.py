@@ -171,6 +171,7 @@ def killed(source: str, target: str, folder: Path, place: str, *, interrupted: b
     """An export in a process of its own, killed (or interrupted by its user) where a function is called (`module:name`) for the first time."""
     module, _, name = place.partition(":")
     script = f"""
+import signal
 import time
 from pathlib import Path
 import {module} as module
@@ -181,6 +182,7 @@ def stop(*a, **k):
     print("here", flush=True)
     time.sleep(60)
 module.{name} = stop
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever these tests were started by
 exported({source!r}, {target!r}, Path({str(folder)!r}))
 """
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).resolve().parents[2])
