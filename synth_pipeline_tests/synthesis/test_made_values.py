@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import synth_pipeline as sp
 from synth_pipeline.synthesis.relational import documents
 from synth_pipeline.synthesis.relational.letters import scramble, shape_of
 from synth_pipeline.synthesis.relational.model import Surrogate
@@ -96,3 +99,13 @@ def test_surrogates_close_up_where_the_type_is_narrow_and_refuse_what_it_cannot_
     assert Surrogate(32_000, 1).within(2_000, 16, "t.id") == Surrogate(1)
     with pytest.raises(UsageError, match="16-bit"):
         Surrogate(1).within(40_000, 16, "t.id")
+
+
+def test_a_key_of_which_one_row_was_seen_is_free_to_differ(tmp_path: Path) -> None:
+    """The parts of a composite key are no constants because one row has but one value."""
+    with sqlite3.connect(tmp_path / "real.db") as db:
+        db.execute("CREATE TABLE edition (major INTEGER NOT NULL, minor TEXT NOT NULL, PRIMARY KEY (major, minor))")
+        db.execute("INSERT INTO edition VALUES (1, 'p0')")
+    db.close()
+    drawn = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset().fit().sample(rows={"edition": 3})
+    assert len(drawn["edition"].drop_duplicates()) == 3

@@ -35,6 +35,7 @@ _PLACES = {
 _PLAIN = {"numerical", "datetime", "categorical", "ordinal", "boolean", "id", "unknown", "text"}
 _SHAPELESS = {"first_name", "last_name", "phone_number", "ssn", "email", "user_name", "username", "password"}
 _MOST_NAMES = 5_000
+_FEW_KEYS = 20
 _MOST_BYTES = 1 << 20
 
 
@@ -72,7 +73,7 @@ def assign_roles(frame: Frame, schema: DatabaseSchema, meta: TableMetadata) -> R
     for column in table.stored_columns:
         if column.name in roles.foreign:
             continue
-        kind = _kind(frame, column, meta, column.name in roles.unique)
+        kind = _kind(frame, column, meta, column.name in roles.unique, keyed=any(column.name in key for key in table.keys))
         if kind == "masked":
             roles.drawn.append(column.name)
             roles.masked.add(column.name)
@@ -88,7 +89,7 @@ def assign_roles(frame: Frame, schema: DatabaseSchema, meta: TableMetadata) -> R
     return roles
 
 
-def _kind(frame: Frame, column: Column, meta: TableMetadata, unique: bool) -> str:
+def _kind(frame: Frame, column: Column, meta: TableMetadata, unique: bool, *, keyed: bool) -> str:
     values = frame.data.column(column.name)
     about = meta.columns[column.name]
     known = len(values) - values.null_count
@@ -119,7 +120,8 @@ def _kind(frame: Frame, column: Column, meta: TableMetadata, unique: bool) -> st
     if pa.types.is_binary(kind) or column.type.is_opaque:
         few = distinct <= 20 and known >= 5 * distinct
         return "drawn" if few and textual else "opaque"
-    if distinct == 1 and values.null_count == 0:
+    # One row seen says nothing of a part of a key, which must be free to differ in the next.
+    if distinct == 1 and values.null_count == 0 and not (keyed and known < _FEW_KEYS):
         return "constant"
     if not textual or about.sdtype in _PLACES or column.type.kind == "enum":
         return "drawn"
