@@ -77,6 +77,10 @@ class Sampler(Draft):
         wanted = self.planned[fk.table]
         rng = stream(self.seed, fk.table, "rows")
         owner = model.plan.owner is not None and fk.id == model.plan.owner.id
+        owners = self.planned.get(fk.parent, 0)
+        if owner and self.shard.count == 1 and 0 < abs(parent.rows - owners) <= _FREE * owners:
+            # Where a calendar has decided how many owners there are, each has the children that it should have.
+            wanted = round(wanted * parent.rows / owners)
         nulls = wanted if parent.rows == 0 else int(round(model.null_owners * wanted)) if owner else 0
         most = self._most_children(model, fk)
         able = self.referable(fk)
