@@ -204,17 +204,26 @@ def test_a_killed_export_leaves_the_old_database(hostile: str, new_mariadb: NewD
     assert query(target, COUNTS) == [(300, 1500, 1, 500)] and leftovers(target) == []
 
 
-@pytest.mark.parametrize(("place", "lines"), [
+AROUND_THE_SWAP = pytest.mark.parametrize(("place", "lines"), [
     ("synth_pipeline.connectors.mysql.swap:_patiently", 1000), ("synth_pipeline.connectors.mysql.swap:_carry_out", 1500),
 ])  # fmt: skip
+
+
+def stopped(hostile: str, new_mariadb: NewDatabase, folder: Path, place: str, *, interrupted: bool = False) -> tuple[str, dict[tuple[str, str], str]]:
+    """A copy that an export was to replace when it was killed or interrupted, and the definitions that it had."""
+    target = new_mariadb("copy")
+    exported(hostile, target, folder / "a")
+    execute(target, ["DELETE FROM line WHERE line = 3"])
+    before = shown(target)
+    killed(hostile, target, folder / "k", place, interrupted=interrupted)
+    return target, before
+
+
+@AROUND_THE_SWAP
 def test_an_export_killed_around_the_swap_is_cleared_up_by_the_next(
     hostile: str, new_mariadb: NewDatabase, tmp_path: Path, place: str, lines: int
 ) -> None:
-    target = new_mariadb("copy")
-    exported(hostile, target, tmp_path / "a")
-    execute(target, ["DELETE FROM line WHERE line = 3"])
-    before = shown(target)
-    killed(hostile, target, tmp_path / "k", place)
+    target, before = stopped(hostile, new_mariadb, tmp_path, place)
     assert query(target, COUNTS) == [(300, lines, 1, 500)]  # all of the old, or all of the new
     schema, broken, identity = bundle_of(hostile, tmp_path / "b", empty="customer")
     with pytest.raises(ExportError, match="no parent"):  # one that fails itself clears up all the same
@@ -223,17 +232,11 @@ def test_an_export_killed_around_the_swap_is_cleared_up_by_the_next(
     assert query(target, COUNTS) == [(300, lines, 1, 500)] and leftovers(target) == []
 
 
-@pytest.mark.parametrize(("place", "lines"), [
-    ("synth_pipeline.connectors.mysql.swap:_patiently", 1000), ("synth_pipeline.connectors.mysql.swap:_carry_out", 1500),
-])  # fmt: skip
+@AROUND_THE_SWAP
 def test_an_export_interrupted_around_the_swap_clears_up_itself(
     hostile: str, new_mariadb: NewDatabase, tmp_path: Path, place: str, lines: int
 ) -> None:
-    target = new_mariadb("copy")
-    exported(hostile, target, tmp_path / "a")
-    execute(target, ["DELETE FROM line WHERE line = 3"])
-    before = shown(target)
-    killed(hostile, target, tmp_path / "k", place, interrupted=True)
+    target, before = stopped(hostile, new_mariadb, tmp_path, place, interrupted=True)
     assert shown(target) == before
     assert query(target, COUNTS) == [(300, lines, 1, 500)] and leftovers(target) == []
 

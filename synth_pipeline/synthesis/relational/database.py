@@ -53,7 +53,7 @@ def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWr
                             writer.write(table, rows)
                         step.advance(rows.num_rows, note=table)
                     for key, value in part.totals.items():
-                        totals[key] = above.combined(*key, [totals[key], value]) if key in totals else value
+                        totals[key] = above.combined(*key, totals[key], value) if key in totals else value
                     lost += Counter(part.lost)
                     warnings += part.warnings
                 for table, rows in numbers.finished():

@@ -6,7 +6,7 @@ and kept constraints, before any other table is drawn that refers to them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -217,11 +217,11 @@ class Sampler(Draft):
         inside = index >= 0
         return np.bincount(index[inside], value[inside], minlength=self.states[table].rows).astype(float)
 
-    def combined(self, table: str, column: str, parts: Sequence[np.ndarray]) -> np.ndarray:
-        """What `total` of several shards is together; float (rows,)."""
+    def combined(self, table: str, column: str, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """What `total` of two shards, or of more of them, is together; float (rows,)."""
         extreme = self.model.tables[table].rules.totals[column].extreme
         how: np.ufunc = np.add if extreme is None else np.fmax if extreme == "highest" else np.fmin
-        return np.asarray(how.reduce(np.stack(parts), axis=0))
+        return np.asarray(how(one, other))
 
     def set_total(self, table: str, column: str, value: np.ndarray) -> None:
         """Gives a column what it says of the children, float (rows,)."""
