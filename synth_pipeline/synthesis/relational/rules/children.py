@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,8 @@ from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Total
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
+
+_EXTREMES: tuple[tuple[Literal["highest", "lowest"], str], ...] = (("highest", "lowest"), ("lowest", "highest"))
 
 
 def find_rank(frame: Frame, column: str) -> float | None:
@@ -89,11 +92,11 @@ def _extreme(frame: Frame, child: Frame, fk: ForeignKey, column: str, codec: Num
         if not isinstance(kind, NumberCodec) or not kind.comparable(codec):
             continue
         value = child.x[name] * (kind.unit / codec.unit)
-        low, high = (extremes(index, value, frame.rows, e)[rows] for e in ("lowest", "highest"))
-        if (high > low).sum() < 2 * SUPPORT:
-            continue
-        if np.array_equal(high, x[rows], equal_nan=True):
-            return Total(fk.id, (name,), "highest")
-        if np.array_equal(low, x[rows], equal_nan=True) and not pa.types.is_temporal(codec.type):
-            return Total(fk.id, (name,), "lowest")
+        for extreme, opposite in _EXTREMES[: 1 if pa.types.is_temporal(codec.type) else 2]:
+            held = extremes(index, value, frame.rows, extreme)[rows]
+            if not np.array_equal(held, x[rows], equal_nan=True):
+                continue
+            others = extremes(index, value, frame.rows, opposite)[rows]
+            if (np.abs(held - others) > 0).sum() >= 2 * SUPPORT:
+                return Total(fk.id, (name,), extreme)
     return None
