@@ -6,10 +6,11 @@ may be imposed on top. Which keys have counts is decided by `structure`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.balance import Margin
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules import Run
@@ -27,6 +28,7 @@ class CountModel:
         degrees, parents: the population's histogram.
         most: the most children that a parent may have (1 where the key is unique); None for no limit.
         run: a calendar that says how many there are; the variable is then of what there are more or less.
+        margins: by feature of the parents, which share of the children groups of them have.
     """
 
     variable: Variable
@@ -34,6 +36,7 @@ class CountModel:
     parents: np.ndarray
     most: int | None = None
     run: Run | None = None
+    margins: dict[str, Margin] = field(default_factory=dict)
 
     def histogram(self, n: int, at: float = 0.5) -> np.ndarray:
         """The counts of `n` parents, ascending: the population's quantiles at (0 + at) / n, (1 + at) / n …; int64 (n,)."""

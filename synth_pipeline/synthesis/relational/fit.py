@@ -14,6 +14,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.progress import Progress
 from synth_pipeline.synthesis.base import TrainingData
 from synth_pipeline.synthesis.parallel import Workers
+from synth_pipeline.synthesis.relational.balance import find_margins
 from synth_pipeline.synthesis.relational.counts import CountModel, telling_columns
 from synth_pipeline.synthesis.relational.encode import NumberCodec, bin_edges, digitize
 from synth_pipeline.synthesis.relational.frame import Frame, small_bins
@@ -145,7 +146,10 @@ class _Fit(ColumnLearner):
                 degrees, parents = np.array(fanout.degrees), np.array(fanout.parents)
             else:
                 degrees, parents = np.unique(count[rows].astype(np.int64), return_counts=True)
-            model.counts[fk.id] = CountModel(variable, degrees, parents, 1 if one_child(child.table, fk) else None, run)
+            own, parts = self.own[plan.table], {f"c.{c}.{p}" for c, k in frame.codecs.items() if isinstance(k, NumberCodec) for p in k.parts}
+            telling = [f for f in own.features if f.name not in parts]
+            margins = find_margins(telling, own.columns, rows, count) if run is None and not fk.is_self_reference else {}
+            model.counts[fk.id] = CountModel(variable, degrees, parents, 1 if one_child(child.table, fk) else None, run, margins)
             self._offer(frame, context, f"n.{fk.id}", small_bins(count))
 
     def _owner_of(self, table: str) -> str | None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import parent_rows
 from synth_pipeline.progress import Step
+from synth_pipeline.synthesis.relational.balance import balance
 from synth_pipeline.synthesis.relational.counts import CountModel, impose_total
 from synth_pipeline.synthesis.relational.encode import NumberCodec, digitize
 from synth_pipeline.synthesis.relational.frame import Group, small_bins
@@ -157,7 +158,10 @@ class Sampler(Draft):
             raw = count.variable.draw(state.context.columns, state.rows, rng)
             room = self._room(model, state, key, count)
             middle = self.lane(table).middle
-            counts = count.calibrate(raw, rng, middle) if room is None else np.maximum(0, room + np.round(np.nan_to_num(raw)).astype(np.int64))
+            if room is None:
+                counts = balance(count.calibrate(raw, rng, middle), count.margins, state.own.columns, rng)
+            else:
+                counts = np.maximum(0, room + np.round(np.nan_to_num(raw)).astype(np.int64))
             state.counts[key] = counts
             state.offer([Feature(f"n.{key}")], {f"n.{key}": small_bins(counts.astype(float))})
         for (key, column), mean in model.means.items():

@@ -18,6 +18,7 @@ from synth_pipeline.artifacts import read_json, write_json
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
 from synth_pipeline.errors import ArtifactError
 from synth_pipeline.synthesis.relational import model as m
+from synth_pipeline.synthesis.relational.balance import Margin
 from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.guide import Guide
@@ -46,11 +47,11 @@ from synth_pipeline.synthesis.relational.text import TextModel
 from synth_pipeline.synthesis.relational.trees import Tree
 from synth_pipeline.synthesis.relational.variable import Variable
 
-FORMAT = 2
+FORMAT = 3
 _CLASSES = {
     c.__name__: c
     for c in (
-        m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, CategoryCodec, NumberCodec, LinkModel,
+        m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, Margin, CategoryCodec, NumberCodec, LinkModel,
         PersonalModel,
         Product, Linear, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Scale, Steps, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Guide, ForeignKey,

@@ -115,5 +115,5 @@ def _owner(
         belongs = set(fk.columns) <= identity or (fk.on_delete or "").upper() == "CASCADE"
         return groups, belongs, absent.get(fk.id, 0.0) < _SELDOM, distinct.get(fk.id, 0)
 
-    candidates = [fk for fk in keys if distinct.get(fk.id, 0) > 0]
+    candidates = [fk for fk in keys if distinct.get(fk.id, 0) > 0 and any(rank(fk)[:2])]
     return max(candidates, key=rank, default=None)

@@ -1,0 +1,111 @@
+"""Who has the children, in tables too small for a tree: the shares of all children that groups of parents have.
+
+Nine employees are too few to learn from a tree which of them take orders, but that those in London take three orders in ten
+is a fact about the orders. Counts are exchanged between parents until such shares are those of the source (calibration to
+margins, Deville & Särndal 1992, by exchanges instead of weights, so that the counts themselves stay what they are).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from synth_pipeline.synthesis.relational.trees import Feature
+
+_MOST_ROWS = 200
+"""Tables of more rows leave it to the trees."""
+_GROUP_ROWS = 4
+_GROUPS = 4
+_ROUNDS = 80
+_ACCEPTED = 8
+
+
+@dataclass
+class Margin:
+    """The children's shares of groups of parents by one feature.
+
+    Attributes:
+        values, groups: values of the feature, ascending, and the group of each, int (k,).
+        shares: of the children, float (groups,), adding up to 1.
+    """
+
+    values: np.ndarray
+    groups: np.ndarray
+    shares: np.ndarray
+
+    def of(self, x: np.ndarray) -> np.ndarray:
+        """The group of each value, that of the next lower one where it is not known; int64 (n,)."""
+        return np.asarray(self.groups[(np.searchsorted(self.values, x, side="right") - 1).clip(0)])
+
+
+def find_margins(
+    features: Sequence[Feature], columns: Mapping[str, np.ndarray], rows: np.ndarray, count: np.ndarray, least: int = _GROUP_ROWS
+) -> dict[str, Margin]:
+    """The shares of children by each feature of the parents; empty where a tree can tell, or nothing differs.
+
+    Args:
+        features: what is known of a parent; `columns` has the values, arrays (n,).
+        columns: the values.
+        rows: parents to learn from.
+        count: children of each parent, (n,).
+        least: parents of a group; an eighth of the rows where these are more.
+    """
+    weight = count[rows].astype(float)
+    if len(rows) >= _MOST_ROWS or weight.sum() <= 0 or np.ptp(weight) == 0:
+        return {}
+    least = max(least, len(rows) // _GROUPS)
+    found = {}
+    for feature in features:
+        values, inverse, size = np.unique(columns[feature.name][rows].astype(np.int64), return_inverse=True, return_counts=True)
+        groups = _common(size, least) if feature.codes else _ranges(size, least)
+        if groups.max(initial=0) > 0:
+            shares = np.bincount(groups[inverse], weight) / weight.sum()
+            found[feature.name] = Margin(values, groups, shares)
+    return found
+
+
+def balance(counts: np.ndarray, margins: Mapping[str, Margin], columns: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """The counts, int (n,), exchanged between parents so that groups of these have their shares of the children."""
+    n, total = len(counts), float(counts.sum())
+    known = [(m.of(columns[name].astype(np.int64)), m.shares * total) for name, m in margins.items() if name in columns]
+    if not known or total == 0 or n < 2:
+        return counts
+    counts = counts.copy()
+    for _ in range(_ROUNDS):
+        order = rng.permutation(n)[: n // 2 * 2]
+        one, other = order[::2], order[1::2]
+        more = (counts[other] - counts[one]).astype(float)
+        gain = np.zeros(len(one))
+        for group, wanted in known:
+            over = np.bincount(group, counts, minlength=len(wanted)) - wanted
+            a, b = over[group[one]], over[group[other]]
+            gain += np.where(group[one] != group[other], np.abs(a) - np.abs(a + more) + np.abs(b) - np.abs(b - more), 0.0)
+        # What each exchange gains is told as if it were the only one: so few at a time, the best ones.
+        best = np.argsort(-gain, kind="stable")[: max(1, len(gain) // _ACCEPTED)]
+        best = best[gain[best] > 1e-9 * total]
+        counts[one[best]], counts[other[best]] = counts[other[best]], counts[one[best]]
+    return counts
+
+
+def _common(size: np.ndarray, least: int) -> np.ndarray:
+    """Each common category is a group, all others are one together; one group in all where these are too few."""
+    common = size >= least
+    rest = int(size[~common].sum())
+    if rest and rest < least:
+        return np.zeros(len(size), dtype=np.int64)
+    groups = np.cumsum(common) - 1
+    return np.asarray(np.where(common, groups, common.sum()))
+
+
+def _ranges(size: np.ndarray, least: int) -> np.ndarray:
+    """Neighbouring values together until each group has enough."""
+    groups, current, rows = np.zeros(len(size), dtype=np.int64), 0, 0
+    left = int(size.sum())
+    for i, s in enumerate(size):
+        groups[i] = current
+        rows, left = rows + int(s), left - int(s)
+        if rows >= least and left >= least:
+            current, rows = current + 1, 0
+    return groups
