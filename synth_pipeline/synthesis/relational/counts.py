@@ -13,7 +13,7 @@ import numpy as np
 from synth_pipeline.synthesis.relational.balance import Margin
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules import Run
+from synth_pipeline.synthesis.relational.rules import Pace, Run
 from synth_pipeline.synthesis.relational.variable import Variable
 
 _MOST_MEANS = 6
@@ -28,6 +28,7 @@ class CountModel:
         degrees, parents: the population's histogram.
         most: the most children that a parent may have (1 where the key is unique); None for no limit.
         run: a calendar that says how many there are; the variable is then of what there are more or less.
+        pace: a steady pace that leaves time for so many at most; the variable is then of what there are less.
         margins: by feature of the parents, which share of the children groups of them have.
     """
 
@@ -36,6 +37,7 @@ class CountModel:
     parents: np.ndarray
     most: int | None = None
     run: Run | None = None
+    pace: Pace | None = None
     margins: dict[str, Margin] = field(default_factory=dict)
 
     def histogram(self, n: int, at: float = 0.5) -> np.ndarray:
@@ -54,18 +56,19 @@ class CountModel:
         return out
 
 
-def impose_total(counts: np.ndarray, total: int, rng: np.random.Generator, most: int | None = None) -> np.ndarray:
+def impose_total(counts: np.ndarray, total: int, rng: np.random.Generator, most: int | np.ndarray | None = None) -> np.ndarray:
     """Moves counts to a total by as little as possible, in proportion to their size; int64 (n,).
 
     Children are taken from, or added to, parents at evenly spaced places of a random order, so that parents without
-    children mostly stay without. Where `most` leaves no room for the total, every parent gets `most`.
+    children mostly stay without. Where `most`, of all or of each one (n,), leaves no room for the total, every parent gets it.
     """
     counts = counts.astype(np.int64)
     n = len(counts)
     if n == 0:
         return counts
     if most is not None:
-        counts, total = np.minimum(counts, most), min(total, most * n)
+        most = np.broadcast_to(most, n)
+        counts, total = np.minimum(counts, most), min(total, int(most.sum()))
     order = rng.permutation(n)
     while (have := int(counts.sum())) != total:
         change = total - have
@@ -75,7 +78,7 @@ def impose_total(counts: np.ndarray, total: int, rng: np.random.Generator, most:
             continue
         room = counts if most is None else np.where(counts < most, np.maximum(counts, 1), 0)
         if not room.any():
-            room = np.ones(n, dtype=np.int64)
+            room = np.ones(n, dtype=np.int64) if most is None else (counts < most).astype(np.int64)
         stubs = np.repeat(order, room[order])
         counts += np.bincount(_spaced(stubs, min(change, len(stubs)), rng), minlength=n)
         if most is not None:

@@ -30,9 +30,11 @@ class ColumnLearner(Learner):
 
     def _columns(self, plan: TablePlan, model: TableModel, frame: Frame, context: Context, parents: list[ForeignKey]) -> None:
         roles = self.roles[plan.table]
+        before = [p.owner for p in self.plans if p.owner is not None and p.table in self.models and p.table not in self.training.reference]
+        cousins = [fk for fk in before if plan.owner is not None and fk.parent == plan.owner.parent and fk.table != plan.table]
         owned = [p.owner for p in self.plans if p.owner is not None and p.owner.parent == plan.table]
         rules = model.rules = find_rules(
-            frame, self.frames, parents, owned, roles.drawn, [*roles.drawn, *roles.copyable], roles.places, plan.owner
+            frame, self.frames, parents, owned, roles.drawn, [*roles.drawn, *roles.copyable], roles.places, plan.owner, cousins
         )
         exact = rules.exact()
         for column in (c for c in frame.codecs if c in exact):
@@ -146,7 +148,7 @@ class ColumnLearner(Learner):
             if not in_months and _irregular(frame.group, distance):
                 longer = opening[frame.group.size[opening] > 1]
                 span = self._variable(frame, context, frame.group.last(x) - x, ("span", column), rows=longer, smooth=True)
-            elif not in_months and base.least >= 0 and _spread(frame.group.last(x)[opening]) < _TIGHTER * _spread(start[opening]):
+            elif not in_months and base.least >= 0 and column not in model.rules.begins and _spread(frame.group.last(x)[opening]) < _TIGHTER * _spread(start[opening]):
                 last = self._variable(frame, context, frame.group.last(x), ("last", column), rows=opening, smooth=True)
             if last is None:
                 first = self._variable(frame, context, start, ("first", column), rows=opening, smooth=True)

@@ -23,7 +23,7 @@ from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel,
 from synth_pipeline.synthesis.relational.numbers import number_keys
 from synth_pipeline.synthesis.relational.parents import copied_reference, draw_link, draw_lookup, draw_tree, find_parents, require_parents
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import extremes, run_lengths
+from synth_pipeline.synthesis.relational.rules import Run, extremes, most_of, run_lengths
 from synth_pipeline.synthesis.relational.shards import Shard
 from synth_pipeline.synthesis.relational.state import Draft, State
 from synth_pipeline.synthesis.relational.structure import anchored
@@ -93,7 +93,9 @@ class Sampler(Draft):
             # What a calendar says is not bent for the sake of a few rows.
             free = int(_FREE * wanted)
             total = min(max(int(counts.sum()), total - free), total + free)
-        counts[able] = impose_total(counts[able], total, rng, most)
+        steady = parent.most.get(fk.id)
+        limit = most if steady is None else np.minimum(steady, steady if most is None else most)[able]
+        counts[able] = impose_total(counts[able], total, rng, limit)
         return counts, nulls
 
     def _most_children(self, model: TableModel, fk: ForeignKey) -> int | None:
@@ -158,10 +160,14 @@ class Sampler(Draft):
             raw = count.variable.draw(state.context.columns, state.rows, rng)
             room = self._room(model, state, key, count)
             middle = self.lane(table).middle
-            if room is None:
-                counts = balance(count.calibrate(raw, rng, middle), count.margins, state.own.columns, rng)
-            else:
+            if count.run is not None and room is not None:
                 counts = np.maximum(0, room + np.round(np.nan_to_num(raw)).astype(np.int64))
+            elif room is not None:
+                state.most[key] = room
+                counts = np.minimum(count.calibrate(np.maximum(0, room + raw), rng, middle), room)
+            else:
+                counts = count.calibrate(raw, rng, middle)
+            counts = balance(counts, count.margins, state.own.columns, rng)
             state.counts[key] = counts
             state.offer([Feature(f"n.{key}")], {f"n.{key}": small_bins(counts.astype(float))})
         for (key, column), mean in model.means.items():
@@ -172,13 +178,14 @@ class Sampler(Draft):
             state.offer([Feature(name)], {name: digitize(drawn, mean.edges)})
 
     def _room(self, model: TableModel, state: State, key: str, count: CountModel) -> np.ndarray | None:
-        """How many children a calendar leaves room for; None where there is none."""
-        if count.run is None:
+        """How many children a calendar, or their pace, leaves room for; None where there is neither."""
+        steady = count.run or count.pace
+        if steady is None:
             return None
         child = next(m for m in self.model.tables.values() if m.plan.owner is not None and m.plan.owner.id == key)
-        codec = child.codec(count.run.column)
-        codecs = {c: model.codec(c) for c in state.x}
-        return run_lengths(count.run, codec, codecs, state.x) if isinstance(codec, NumberCodec) else None
+        codec, codecs = child.codec(steady.column), {c: model.codec(c) for c in state.x}
+        assert isinstance(codec, NumberCodec)
+        return run_lengths(steady, codec, codecs, state.x) if isinstance(steady, Run) else most_of(steady, codec, codecs, state.x)
 
     def _deferred(self, model: TableModel, state: State, fk: ForeignKey) -> None:
         if model.reference is not None:

@@ -102,7 +102,9 @@ def _shared(model: DatabaseModel, planned: Mapping[str, int], shard_rows: int, w
 
 
 def _parents(model: DatabaseModel, table: str) -> set[str]:
-    return {fk.parent for fk in _keys(model.tables[table].plan)}
+    """The tables that must be drawn before: those referred to, and those whose histories its own begin or end with."""
+    rules = model.tables[table].rules
+    return {fk.parent for fk in _keys(model.tables[table].plan)} | {t.table for t in (*rules.begins.values(), *rules.ends.values())}
 
 
 def _keys(plan: TablePlan) -> list[ForeignKey]:

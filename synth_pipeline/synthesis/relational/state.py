@@ -33,6 +33,7 @@ class State:
         x: encoded values; `arrays` the finished columns.
         ends: for a column that continues with the next sibling, what the last one has.
         counts: children per row and foreign key id.
+        most: the most children per row, for foreign keys whose children come at a steady pace.
     """
 
     rows: int
@@ -45,6 +46,7 @@ class State:
     arrays: dict[str, pa.Array] = field(default_factory=dict)
     ends: dict[str, np.ndarray] = field(default_factory=dict)
     counts: dict[str, np.ndarray] = field(default_factory=dict)
+    most: dict[str, np.ndarray] = field(default_factory=dict)
 
     def keep(self, rows: np.ndarray) -> None:
         """Keeps only these rows (ascending row numbers)."""

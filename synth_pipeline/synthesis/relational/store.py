@@ -32,12 +32,14 @@ from synth_pipeline.synthesis.relational.rules import (
     Levels,
     Linear,
     Numbering,
+    Pace,
     Presence,
     Product,
     Rules,
     Run,
     Scale,
     Steps,
+    Together,
     Total,
     Written,
 )
@@ -54,7 +56,7 @@ _CLASSES = {
         m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, Margin, CategoryCodec, NumberCodec, LinkModel,
         PersonalModel,
         Product, Linear, Base, Copied, Rules, Total, Numbering, Written,
-        Calendar, Run, Scale, Steps, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Guide, ForeignKey,
+        Calendar, Run, Pace, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Guide, ForeignKey,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

@@ -18,6 +18,7 @@ from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Base, Rules, date_of, day_of, is_calendar, months_of
 from synth_pipeline.synthesis.relational.scatter import kept_apart, scattered_strata
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged, draw_repeating
+from synth_pipeline.synthesis.relational.together import begun, ended, last_start
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Variable
 
@@ -191,18 +192,21 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
             lowest = np.fmax(drawn.codec.low if isinstance(drawn.codec, NumberCodec) else -np.inf, _limits(draft, model, state, column)[0])
             if start is not None and base.first is not None:
                 lowest = np.fmax(lowest, start + base.first.least)
-            first = value = _backwards(state.group, _of_first(drawn.last, state, rng), steps, lowest)
+            highest = drawn.codec.high if isinstance(drawn.codec, NumberCodec) else np.inf
+            first = value = _backwards(state.group, _of_first(drawn.last, state, rng), steps, lowest, highest)
         else:
             first = _of_first(drawn.first, state, rng) if drawn.first is not None else x
             if start is not None and base.first is not None:
                 first = np.where(np.isfinite(start), start + np.clip(first, base.first.least, base.first.most), np.nan)
             first = _between(_within(drawn.codec, first, first, rng), *_limits(draft, model, state, column), rng)
+            first = begun(draft, model, state, column, first)
             value = state.group.accumulate(first, steps)
             if drawn.span is not None:
                 value = state.group.stretch(value, _of_first(drawn.span, state, rng))
         if isinstance(drawn.codec, NumberCodec) and base.least >= 0:
             # What would end after the last value of the source, or of the owner's time, is drawn together until it does not.
             high = np.minimum(drawn.codec.high, np.nan_to_num(_limits(draft, model, state, column)[1], nan=np.inf))
+            high = np.minimum(high, last_start(draft, model, state, column))
             late = (state.group.last(value) > high) & (high >= first)
             value = state.group.stretch(value, np.where(late, high - first, np.nan))
         distance = np.where(state.group.position > 0, x, np.nan)
@@ -214,7 +218,7 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
             # What would have to lie beyond the range of the column, as its start does, has not happened yet.
             value = np.where((base.least >= 0) & (value < start) | (base.most <= 0) & (value > start), np.nan, value)
     if column in model.rules.chains:
-        value = _continued(model, state, column, value)
+        value = _continued(model, state, column, ended(draft, model, state, column, value))
         distance = value - _base(draft, model, state, base, column)
     name = f"d.{column}"
     feature, values = [Feature(name)], {name: digitize(distance, drawn.edges if drawn.edges is not None else np.empty(0))}
@@ -231,9 +235,14 @@ def _continued(model: TableModel, state: State, column: str, x: np.ndarray) -> n
     return np.where(np.isfinite(after), after, x)
 
 
-def _backwards(group: Group, last: np.ndarray, steps: np.ndarray, lowest: np.ndarray) -> np.ndarray:
-    """Siblings from the last one back, `steps` apart; closer together where the first one would lie below the lowest value."""
-    first = last - group.last(group.accumulate(np.zeros(len(last)), steps))
+def _backwards(group: Group, last: np.ndarray, steps: np.ndarray, lowest: np.ndarray, highest: float) -> np.ndarray:
+    """Siblings from the last one back, `steps` apart.
+
+    Where the first one would lie below the lowest value, all are later, as far as the highest value allows, or closer together.
+    """
+    reach = group.last(group.accumulate(np.zeros(len(last)), steps))
+    last = np.fmax(last, np.fmin(lowest + reach, highest))
+    first = last - reach
     room = last - lowest
     value = group.accumulate(np.where(first < lowest, lowest, first), steps)
     return group.stretch(value, np.where((first < lowest) & (room > 0), room, np.nan))

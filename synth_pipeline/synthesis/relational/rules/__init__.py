@@ -20,15 +20,19 @@ from synth_pipeline.synthesis.relational.rules.model import (
     Copied,
     Levels,
     Numbering,
+    Pace,
     Presence,
     Rules,
     Run,
     Scale,
     Steps,
+    Together,
     Total,
     Written,
 )
 from synth_pipeline.synthesis.relational.rules.numbering import find_numbering, find_written, ranks
+from synth_pipeline.synthesis.relational.rules.pace import find_pace, most_of
+from synth_pipeline.synthesis.relational.rules.together import latest
 
 __all__ = [
     "Base",
@@ -38,12 +42,14 @@ __all__ = [
     "Levels",
     "Linear",
     "Numbering",
+    "Pace",
     "Presence",
     "Product",
     "Rules",
     "Run",
     "Scale",
     "Steps",
+    "Together",
     "Total",
     "Written",
     "date_of",
@@ -51,11 +57,14 @@ __all__ = [
     "equal_rows",
     "extremes",
     "find_numbering",
+    "find_pace",
     "find_rules",
     "find_run",
     "find_written",
     "is_calendar",
+    "latest",
     "months_of",
+    "most_of",
     "ranks",
     "run_lengths",
 ]

@@ -14,6 +14,9 @@ from synth_pipeline.synthesis.relational.rules.calendar import find_calendar
 from synth_pipeline.synthesis.relational.rules.model import Base, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
 
+_MOSTLY = 0.3
+"""The share of the rows with a sibling before, from which on these tell a column better than the parent does."""
+
 
 def find_shift(frame: Frame, column: str, codec: NumberCodec, rules: Rules) -> None:
     """A constant distance from a column before it."""
@@ -74,7 +77,9 @@ def find_bases(
         best = min(options, key=lambda o: o[0], default=None)
         chosen = best[1] if best is not None else None
         if frame.group is not None and (frame.group.position > 0).sum() >= 2 * SUPPORT and (chosen is None or chosen.kind == "parent"):
-            steps = _distance(x, frame.group.previous(x), Base("previous", column), codec, monotone=True)
+            # A history is one also where most parents have but one row of it.
+            share = 0.0 if column in rules.chains.values() else _MOSTLY
+            steps = _distance(x, frame.group.previous(x), Base("previous", column), codec, monotone=True, share=share)
             if steps and _moves(x - frame.group.previous(x)) and (best is None or best[1].shift is None):
                 first = _first(frame, frames, parents, x, codec)
                 chosen = Base("previous", column, least=steps[0][1].least, most=steps[0][1].most, first=first)
@@ -98,10 +103,10 @@ def _first(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey],
     return min(found, key=lambda f: f[:2])[2] if found else None
 
 
-def _distance(x: np.ndarray, base: np.ndarray, template: Base, codec: NumberCodec, *, monotone: bool = False) -> list[tuple[float, Base]]:
+def _distance(x: np.ndarray, base: np.ndarray, template: Base, codec: NumberCodec, *, monotone: bool = False, share: float = 0.8) -> list[tuple[float, Base]]:
     """The base with its bounds and its score (spread of the distance over spread of the column), if it is worth it."""
     both = np.isfinite(x) & np.isfinite(base)
-    if both.sum() < 2 * SUPPORT or both.sum() < (0.3 if monotone else 0.8) * np.isfinite(x).sum():
+    if both.sum() < 2 * SUPPORT or both.sum() < share * np.isfinite(x).sum():
         return []
     distance = x[both] - base[both]
     spread = float(np.diff(np.quantile(x[both], [0.1, 0.9]))[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from synth_pipeline.synthesis.relational.rules.distances import find_bases, find
 from synth_pipeline.synthesis.relational.rules.levels import find_levels
 from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.presence import find_presence
+from synth_pipeline.synthesis.relational.rules.together import find_together
 
 
 def find_rules(
@@ -29,6 +30,7 @@ def find_rules(
     copyable: Collection[str],
     places: Mapping[str, int],
     owner: ForeignKey | None = None,
+    cousins: Sequence[ForeignKey] = (),
 ) -> Rules:
     """Finds the rules of one table.
 
@@ -40,6 +42,7 @@ def find_rules(
         candidates: columns with values of their own, which rules may explain.
         places: columns that hold parts of a place, and how large a part (postal code, city, state, country).
         owner: the foreign key under whose parents siblings are grouped.
+        cousins: the owners of other tables with the same parents, whose rows exist before the table's do.
         copyable: columns (personal ones and text among them) that may be copies of a parent's column.
     """
     rules = Rules()
@@ -74,6 +77,7 @@ def find_rules(
     fixed = rules.exact() | set(rules.steps) | set(rules.determined.values())
     find_chains(frame, {c: k for c, k in numbers.items() if c not in fixed}, rules)
     find_bases(frame, frames, parents, owner, {c: k for c, k in numbers.items() if c not in fixed and c not in rules.chains}, rules)
+    find_together(frame, frames, owner, cousins, rules)
     find_bounds(frame, frames, parents, [c for c in numbers if c not in rules.exact()], rules)
     find_presence(frame, frames, parents, [c for c in frame.codecs if c in candidates], [c for c in copyable if c not in frame.codecs], rules)
     find_levels(frame, [c for c in frame.codecs if c in candidates], rules)

@@ -24,6 +24,21 @@ class Copied:
 
 
 @dataclass(frozen=True)
+class Together:
+    """The first or last sibling's value is that of another history of the same parent: rows of `table`, by its foreign key `other`.
+
+    Attributes:
+        key: the foreign key to the parent.
+        table, other, column: where the other history is.
+    """
+
+    key: str
+    table: str
+    other: str
+    column: str
+
+
+@dataclass(frozen=True)
 class Total:
     """The column adds up the product of `factors` (none: counts) over the children by the foreign key `key`.
 
@@ -70,6 +85,23 @@ class Run:
     end: str
     horizon: float
     before: bool = False
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Siblings come at a steady pace from a date of their owner on, or later, so that there is time for so many at most.
+
+    Attributes:
+        column: their date.
+        start: the owner's date.
+        step: the least distance between siblings, in units of their date.
+        horizon: the last date of all, in units.
+    """
+
+    column: str
+    start: str
+    step: float
+    horizon: float
 
 
 @dataclass(frozen=True)
@@ -262,6 +294,8 @@ class Rules:
     ranks: dict[str, float] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
     bases: dict[str, Base] = field(default_factory=dict)
+    begins: dict[str, Together] = field(default_factory=dict)
+    ends: dict[str, Together] = field(default_factory=dict)
     bounds: dict[str, tuple[Bound, ...]] = field(default_factory=dict)
     steps: dict[str, Steps] = field(default_factory=dict)
     levels: dict[str, Levels] = field(default_factory=dict)
@@ -355,6 +389,10 @@ class Rules:
             if b.first is not None:
                 sign = "≥ " if b.first.least >= 0 else "≤ " if b.first.most <= 0 else "counted from "
                 yield f"{table}.{c} of the first row of a parent {sign}{b.first.column} of its {parents[b.first.key]}"
+        for c, t in self.begins.items():
+            yield f"{table}.{c} of the first row of a parent = the first {t.column} of its {t.table}"
+        for c, t in self.ends.items():
+            yield f"{table}.{c} of the last row of a parent = the last {t.column} of its {t.table}"
         for c, bounds in self.bounds.items():
             for bound in bounds:
                 yield f"{table}.{c} {'≤' if bound.upper else '≥'} {bound.column}{f' of its {parents[bound.key]}' if bound.key else ''}"
