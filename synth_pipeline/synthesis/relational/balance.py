@@ -14,8 +14,9 @@ import numpy as np
 
 from synth_pipeline.synthesis.relational.trees import Feature
 
-_MOST_ROWS = 200
-"""Tables of more rows leave it to the trees."""
+_MOST_ROWS, _MOST_PARENTS = 200, 5_000
+"""Where more parents have children, or there are more of them, it is left to the trees."""
+_MOST_DRAWN = 50_000
 _GROUP_ROWS = 4
 _GROUPS = 4
 _ROUNDS = 80
@@ -53,7 +54,7 @@ def find_margins(
         least: parents of a group; an eighth of the rows where these are more.
     """
     weight = count[rows].astype(float)
-    if len(rows) >= _MOST_ROWS or weight.sum() <= 0 or np.ptp(weight) == 0:
+    if len(rows) > _MOST_PARENTS or np.count_nonzero(weight) >= _MOST_ROWS or weight.sum() <= 0 or np.ptp(weight) == 0:
         return {}
     least = max(least, len(rows) // _GROUPS)
     found = {}
@@ -70,7 +71,7 @@ def balance(counts: np.ndarray, margins: Mapping[str, Margin], columns: Mapping[
     """The counts, int (n,), exchanged between parents so that groups of these have their shares of the children."""
     n, total = len(counts), float(counts.sum())
     known = [(m.of(columns[name].astype(np.int64)), m.shares * total) for name, m in margins.items() if name in columns]
-    if not known or total == 0 or n < 2:
+    if not known or total == 0 or n < 2 or n > _MOST_DRAWN:
         return counts
     counts = counts.copy()
     for _ in range(_ROUNDS):
