@@ -12,8 +12,9 @@ import numpy as np
 
 from synth_pipeline.synthesis.relational.balance import Margin
 from synth_pipeline.synthesis.relational.encode import NumberCodec
-from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.frame import Frame, small_bins
 from synth_pipeline.synthesis.relational.rules import Pace, Run
+from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Variable
 
 _MOST_MEANS = 6
@@ -54,6 +55,11 @@ class CountModel:
         out = np.empty(len(raw), dtype=np.int64)
         out[np.lexsort((rng.random(len(raw)), np.nan_to_num(raw)))] = self.histogram(len(raw), at)
         return out
+
+
+def counted_before(key: str, before: np.ndarray) -> tuple[Feature, np.ndarray]:
+    """How many children the sibling before has by a foreign key, float (n,), NaN for the first: as a feature."""
+    return Feature(f"p.n.{key}"), small_bins(np.nan_to_num(np.round(before) + 1))
 
 
 def impose_total(counts: np.ndarray, total: int, rng: np.random.Generator, most: int | np.ndarray | None = None) -> np.ndarray:

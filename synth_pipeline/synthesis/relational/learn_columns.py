@@ -14,7 +14,7 @@ from synth_pipeline.synthesis.relational.learner import Learner
 from synth_pipeline.synthesis.relational.model import Context, DrawnColumn, TableModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Base, Presence, day_of, equal_rows, find_numbering, find_rules, find_written, months_of
-from synth_pipeline.synthesis.relational.scatter import evenness, exchangeable
+from synth_pipeline.synthesis.relational.scatter import evenness, exchangeable, in_turn
 from synth_pipeline.synthesis.relational.structure import TablePlan
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import without_rare
@@ -130,7 +130,7 @@ class ColumnLearner(Learner):
             return months_of(codec, values) if in_months and isinstance(codec, NumberCodec) else values
 
         distance = scaled(x) - scaled(self._base_values(frame, base, column))
-        if base.kind == "previous" and base.first is None and frame.group is not None and not in_months and _irregular(frame.group, distance):
+        if base.kind == "previous" and base.first is None and frame.group is not None and not in_months and _scattered(frame.group, distance):
             located = any(f.name.startswith("u.m.") and f.name.endswith(f".{column}") for f in context.features)
             even = evenness(frame.group, x, located=located)
             if even is not None:
@@ -215,6 +215,11 @@ def _spread(x: np.ndarray) -> float:
     """The distance between the quartiles."""
     known = x[np.isfinite(x)]
     return float(np.subtract(*np.quantile(known, [0.75, 0.25]))) if len(known) else 0.0
+
+
+def _scattered(group: Group, steps: np.ndarray) -> bool:
+    """Whether siblings may lie anywhere: steps are irregular, and none tells the next."""
+    return _irregular(group, steps) and not in_turn(group, steps)
 
 
 def _irregular(group: Group, steps: np.ndarray) -> bool:

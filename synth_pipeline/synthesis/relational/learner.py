@@ -15,7 +15,7 @@ from synth_pipeline.synthesis.relational.training import Training
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Privacy, Variable
 
-_LAGGED_ROWS = 200
+_LAGGED_ROWS = 100
 _LONGEST = 400
 _WORTH = 0.03
 """The share of variance that the sibling before must explain in addition, to be looked at."""

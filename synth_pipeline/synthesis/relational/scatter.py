@@ -17,6 +17,7 @@ _LOCAL = 0.3
 _LOCATED = 0.8
 """The same where the mean of a group's values is known before they are drawn."""
 _FEW_GROUPS = 3
+_TURNS, _PARTS = 100, 10
 _EXCHANGES = 40
 
 
@@ -45,6 +46,20 @@ def evenness(group: Group, x: np.ndarray, *, located: bool) -> float | None:
     chance, even = float((1 / (12 * size)).mean()), float((1 / (12.0 * size**3)).mean())
     seen = float((mean**2).mean())
     return float(np.clip((chance - seen) / (chance - even), 0, 1)) if chance > even else 0.0
+
+
+def in_turn(group: Group, steps: np.ndarray) -> bool:
+    """Whether long and short steps, float (n,), take turns: the step before tells much of the next one."""
+    before = group.previous(steps)
+    known = np.isfinite(before) & np.isfinite(steps)
+    if known.sum() < _TURNS:
+        return False
+    rank = np.argsort(np.argsort(steps[known], kind="stable"), kind="stable").astype(float)
+    edges = np.unique(np.quantile(before[known], np.linspace(0, 1, _PARTS + 1)[1:-1]))
+    code = np.searchsorted(edges, before[known], side="right")
+    size = np.bincount(code)
+    within = float(((rank - (np.bincount(code, rank) / np.maximum(size, 1))[code]) ** 2).sum()) / max(1, len(rank) - len(size))
+    return 1 - within / float(rank.var()) > _LOCAL
 
 
 def exchangeable(features: list[Feature]) -> list[Feature]:
