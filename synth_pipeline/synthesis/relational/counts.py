@@ -14,7 +14,6 @@ from synth_pipeline.synthesis.relational.balance import Margin
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame, small_bins
 from synth_pipeline.synthesis.relational.rules import Pace, Run
-from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Variable
 
 _MOST_MEANS = 6
@@ -57,9 +56,9 @@ class CountModel:
         return out
 
 
-def counted_before(key: str, before: np.ndarray) -> tuple[Feature, np.ndarray]:
-    """How many children the sibling before has by a foreign key, float (n,), NaN for the first: as a feature."""
-    return Feature(f"p.n.{key}"), small_bins(np.nan_to_num(np.round(before) + 1))
+def count_bins(before: np.ndarray) -> np.ndarray:
+    """How many children the sibling before has, float (n,), NaN for the first, as bins of a feature; uint8 (n,)."""
+    return small_bins(np.nan_to_num(np.round(before) + 1))
 
 
 def impose_total(counts: np.ndarray, total: int, rng: np.random.Generator, most: int | np.ndarray | None = None) -> np.ndarray:

@@ -15,7 +15,7 @@ from synth_pipeline.progress import Progress
 from synth_pipeline.synthesis.base import TrainingData
 from synth_pipeline.synthesis.parallel import Workers
 from synth_pipeline.synthesis.relational.balance import find_margins
-from synth_pipeline.synthesis.relational.counts import CountModel, counted_before, telling_columns
+from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, telling_columns
 from synth_pipeline.synthesis.relational.encode import NumberCodec, bin_edges, digitize
 from synth_pipeline.synthesis.relational.frame import Frame, small_bins
 from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
@@ -143,7 +143,9 @@ class _Fit(ColumnLearner):
             if dated is not None and isinstance(codec := child.codecs[dated], NumberCodec):
                 room = run_lengths(run, codec, frame.codecs, frame.x) if run else most_of(pace, codec, frame.codecs, frame.x) if pace else 0
             # How many the sibling before has may tell how many come next: large orders follow small ones.
-            lag = None if frame.group is None or dated is not None and (run or pace) else counted_before(fk.id, frame.group.previous(count))
+            lag = None
+            if frame.group is not None and run is None and pace is None:
+                lag = Feature(f"p.n.{fk.id}"), count_bins(frame.group.previous(count))
             variable = self._lagged(frame, context, count - room, ("count", fk.id), lag, rows=rows)
             fanout = self.data.population.fanouts.get(fk.id)
             if fanout is not None and fanout.degrees:

@@ -18,6 +18,7 @@ from synth_pipeline.synthesis.relational.scatter import evenness, exchangeable, 
 from synth_pipeline.synthesis.relational.structure import TablePlan
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import without_rare
+from synth_pipeline.synthesis.relational.within import Within
 
 _CHECKED = 50
 """Combinations of values that are kept for a CHECK."""
@@ -49,6 +50,11 @@ class ColumnLearner(Learner):
                 image, missing = frame.x[column][np.isfinite(source)][first], frame.x[column][np.isnan(source)]
                 missing = missing if len(np.unique(missing)) > 1 else missing[:1]
                 model.maps[column] = (np.r_[known, np.full(len(missing), np.inf)], np.r_[image, missing])
+            elif column in rules.nested:
+                larger, train = frame.codecs[rules.nested[column]], np.flatnonzero(frame.train)
+                [feature], held = larger.features(f"c.{rules.nested[column]}", frame.x[rules.nested[column]])
+                model.exact[column] = frame.codecs[column]
+                model.within[column] = Within.fit(feature.name, feature.codes, held[feature.name][train], frame.x[column][train])
             elif column not in exact:
                 self._drawn(model, frame, context, column)
             if column in rules.totals or column in rules.copied:

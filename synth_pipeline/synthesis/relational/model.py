@@ -25,6 +25,7 @@ from synth_pipeline.synthesis.relational.structure import TablePlan
 from synth_pipeline.synthesis.relational.text import TextModel
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Variable
+from synth_pipeline.synthesis.relational.within import Within
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class TableModel:
         drawn, made, exact: columns by name; `exact` ones have a codec but no variable.
         sticky: for a column that mostly repeats its parent's, whether it does (1) or not (0).
         carried: for a lookup or column that repeats the sibling before beyond chance, whether it does (1) or not (0).
+        within: for a column that is drawn within a larger one (a postal code in its region), what there is of it.
         maps: for a column that another one determines, (the source's values, its values); inf, perhaps repeated, for a missing one.
         means: by (foreign key id, child column).
         checks: for each CHECK the drawn columns that it names and combinations of their values in the training data.
@@ -142,6 +144,7 @@ class TableModel:
     made: dict[str, MadeColumn] = field(default_factory=dict)
     sticky: dict[str, Variable] = field(default_factory=dict)
     carried: dict[str, Variable] = field(default_factory=dict)
+    within: dict[str, Within] = field(default_factory=dict)
     maps: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     counts: dict[str, CountModel] = field(default_factory=dict)
     means: dict[tuple[str, str], MeanModel] = field(default_factory=dict)

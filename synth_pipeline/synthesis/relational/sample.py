@@ -15,7 +15,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import parent_rows
 from synth_pipeline.progress import Step
 from synth_pipeline.synthesis.relational.balance import balance
-from synth_pipeline.synthesis.relational.counts import CountModel, counted_before, impose_total
+from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, impose_total
 from synth_pipeline.synthesis.relational.encode import NumberCodec, digitize
 from synth_pipeline.synthesis.relational.frame import Group, small_bins
 from synth_pipeline.synthesis.relational.keep import keep_checks, keep_unique
@@ -157,7 +157,7 @@ class Sampler(Draft):
         table = model.plan.table
         for key, count in model.counts.items():
             rng = stream(self.seed, table, "count", key)
-            raw = draw_lagged(count.variable, state, f"p.n.{key}", rng, lambda before, key=key: counted_before(key, before)[1])
+            raw = draw_lagged(count.variable, state, f"p.n.{key}", rng, count_bins)
             room = self._room(model, state, key, count)
             middle = self.lane(table).middle
             if count.run is not None and room is not None:

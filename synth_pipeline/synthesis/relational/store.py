@@ -48,6 +48,7 @@ from synth_pipeline.synthesis.relational.structure import TablePlan
 from synth_pipeline.synthesis.relational.text import TextModel
 from synth_pipeline.synthesis.relational.trees import Tree
 from synth_pipeline.synthesis.relational.variable import Variable
+from synth_pipeline.synthesis.relational.within import Within
 
 FORMAT = 3
 _CLASSES = {
@@ -56,7 +57,7 @@ _CLASSES = {
         m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, Margin, CategoryCodec, NumberCodec, LinkModel,
         PersonalModel,
         Product, Linear, Base, Copied, Rules, Total, Numbering, Written,
-        Calendar, Run, Pace, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Guide, ForeignKey,
+        Calendar, Run, Pace, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within, Guide, ForeignKey,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

@@ -32,7 +32,7 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         state.x[column] = np.full(state.rows, np.nan)
         return
     repeats = _repeats(draft, model, state, column, rng) if column in rules.sticky else None
-    x = computed(draft, model, state, column)
+    x = model.within[column].draw(state.context.columns, state.rows, rng) if column in model.within else computed(draft, model, state, column)
     if column in rules.copied and x is not None:
         state.x[column] = x
         return

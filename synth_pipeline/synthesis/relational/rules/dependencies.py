@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import NumberCodec, shown
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, shown
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Rules, Scale, Steps
-from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
+from synth_pipeline.synthesis.relational.rules.support import ENTITIES, SUPPORT, supported
 
 _MOST_STEPS = 8
 _MOST_VALUES = 12
@@ -24,6 +24,8 @@ _SELDOM = 0.2
 """The share of the rows that may lack the smaller part of a place."""
 _REPEATED = 5
 """How often each value of a number must occur on average for it to be a code that stands for something."""
+_NESTED, _NESTED_ROWS = 0.15, 100
+"""The share of siblings that must be in one larger place by more than chance, and fewest siblings to tell."""
 _TIMES = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1)
 
 
@@ -64,6 +66,44 @@ def find_determined(frame: Frame, candidates: Sequence[str], places: Mapping[str
                 best = (sizes[source], rank[source], source)
         if best is not None:
             rules.determined[target] = best[2]
+
+
+def find_nested(frame: Frame, rules: Rules) -> None:
+    """Columns that siblings do not share although they share what these determine: branches in different towns of one region.
+
+    The larger one is then drawn first, where siblings repeat it, and the smaller one within it.
+    """
+    group = frame.group
+    if group is None:
+        return
+    later = np.flatnonzero((group.position > 0) & frame.train)
+    if len(later) < _NESTED_ROWS or len(np.unique(frame.entities[later])) < ENTITIES:
+        return
+    for source in dict.fromkeys(rules.determined.values()):
+        x = frame.x[source]
+        if source in rules.exact() or source in rules.sticky or not isinstance(frame.codecs[source], CategoryCodec) or np.isnan(x).any():
+            continue
+        gains = []
+        for target in _determined_by(source, rules):
+            y = frame.x[target]
+            if not isinstance(frame.codecs[target], CategoryCodec) or np.isnan(y).any():
+                continue
+            same, smaller = y[later] == group.previous(y)[later], x[later] == group.previous(x)[later]
+            chance = float(((np.bincount(y.astype(np.int64)) / len(y)) ** 2).sum())
+            # How often siblings in different places are in the same larger one, beyond chance.
+            gains.append((float((same & ~smaller).mean() - chance * (~smaller).mean()), target))
+        gain, target = max(gains, default=(0.0, ""))
+        if gain > _NESTED:
+            rules.nested[source] = target
+            del rules.determined[target]
+
+
+def _determined_by(source: str, rules: Rules) -> list[str]:
+    """The columns that a column determines, at once or through others."""
+    found = [source]
+    for name in found:
+        found += [t for t, s in rules.determined.items() if s == name and t not in found]
+    return found[1:]
 
 
 def _proves(frame: Frame, source: str, codes: np.ndarray, size: int, surprise: float) -> bool:

@@ -13,7 +13,7 @@ from synth_pipeline.synthesis.relational.rules.arithmetic import find_arithmetic
 from synth_pipeline.synthesis.relational.rules.bounds import find_bounds
 from synth_pipeline.synthesis.relational.rules.children import find_rank, find_total
 from synth_pipeline.synthesis.relational.rules.copies import find_copies
-from synth_pipeline.synthesis.relational.rules.dependencies import find_determined, find_steps
+from synth_pipeline.synthesis.relational.rules.dependencies import find_determined, find_nested, find_steps
 from synth_pipeline.synthesis.relational.rules.distances import find_bases, find_chains, find_shift
 from synth_pipeline.synthesis.relational.rules.levels import find_levels
 from synth_pipeline.synthesis.relational.rules.model import Rules
@@ -73,8 +73,9 @@ def find_rules(
     find_steps(frame, frames, parents, [c for c in candidates if c not in taken], rules)
     taken = rules.exact() | set(rules.steps)
     find_determined(frame, [c for c in candidates if c not in taken and c not in rules.sticky], places, rules)
+    find_nested(frame, rules)
     # A column that determines another one must keep to the values that it has: no distances, no continuation.
-    fixed = rules.exact() | set(rules.steps) | set(rules.determined.values())
+    fixed = rules.exact() | set(rules.steps) | set(rules.determined.values()) | {*rules.nested, *rules.nested.values()}
     find_chains(frame, {c: k for c, k in numbers.items() if c not in fixed}, rules)
     find_bases(frame, frames, parents, owner, {c: k for c, k in numbers.items() if c not in fixed and c not in rules.chains}, rules)
     find_together(frame, frames, owner, cousins, rules)

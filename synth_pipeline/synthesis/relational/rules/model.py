@@ -289,6 +289,8 @@ class Rules:
     copied: dict[str, Copied] = field(default_factory=dict)
     sticky: dict[str, Copied] = field(default_factory=dict)
     determined: dict[str, str] = field(default_factory=dict)
+    nested: dict[str, str] = field(default_factory=dict)
+    """Columns that are drawn within another one, which they determine: siblings share a region, but no postal code."""
     arithmetic: dict[str, Product | Linear] = field(default_factory=dict)
     totals: dict[str, Total] = field(default_factory=dict)
     ranks: dict[str, float] = field(default_factory=dict)
@@ -311,7 +313,7 @@ class Rules:
 
     def alone(self, drawn: Collection[str]) -> set[str]:
         """The columns among those drawn that no rule ties to another value."""
-        tied = {*self.exact(), *self.bases, *self.chains, *self.bounds, *self.steps, *self.presence, *self.levels, *self.sticky}
+        tied = {*self.exact(), *self.bases, *self.chains, *self.bounds, *self.steps, *self.presence, *self.levels, *self.sticky, *self.nested}
         return set(drawn) - tied - {o for c in drawn for o in self.operands(c)}
 
     def operands(self, column: str) -> list[str]:
@@ -319,6 +321,8 @@ class Rules:
         found: list[str] = []
         if column in self.determined:
             found.append(self.determined[column])
+        if column in self.nested:
+            found.append(self.nested[column])
         if column in self.arithmetic:
             found += self.arithmetic[column].operands
         if column in self.chains:
@@ -366,6 +370,8 @@ class Rules:
             yield f"{table}.{c} mostly = {copy.column} of its {parents[copy.key]}"
         for c, source in self.determined.items():
             yield f"{table}.{source} determines {c}"
+        for c, larger in self.nested.items():
+            yield f"{table}.{c} determines {larger}"
         for c, a in self.arithmetic.items():
             yield f"{table}.{c} = {a}"
         for c, t in self.totals.items():
@@ -389,10 +395,10 @@ class Rules:
             if b.first is not None:
                 sign = "≥ " if b.first.least >= 0 else "≤ " if b.first.most <= 0 else "counted from "
                 yield f"{table}.{c} of the first row of a parent {sign}{b.first.column} of its {parents[b.first.key]}"
-        for c, t in self.begins.items():
-            yield f"{table}.{c} of the first row of a parent = the first {t.column} of its {t.table}"
-        for c, t in self.ends.items():
-            yield f"{table}.{c} of the last row of a parent = the last {t.column} of its {t.table}"
+        for c, one in self.begins.items():
+            yield f"{table}.{c} of the first row of a parent = the first {one.column} of its {one.table}"
+        for c, one in self.ends.items():
+            yield f"{table}.{c} of the last row of a parent = the last {one.column} of its {one.table}"
         for c, bounds in self.bounds.items():
             for bound in bounds:
                 yield f"{table}.{c} {'≤' if bound.upper else '≥'} {bound.column}{f' of its {parents[bound.key]}' if bound.key else ''}"
