@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth_pipeline.synthesis.relational.frame import Group
+from synth_pipeline.synthesis.relational.frame import Group, small_bins
 from synth_pipeline.synthesis.relational.trees import Feature
 
 _LOCAL = 0.3
@@ -36,16 +36,26 @@ def evenness(group: Group, x: np.ndarray, *, located: bool) -> float | None:
     owners, code, size = np.unique(group.index[known], return_inverse=True, return_counts=True)
     if len(owners) < _FEW_GROUPS:
         return None
-    rank = np.empty(int(known.sum()))
-    rank[np.argsort(x[known], kind="stable")] = (np.arange(len(rank)) + 0.5) / len(rank) - 0.5
+    rank = _ranked(x[known], np.zeros(int(known.sum()), dtype=np.uint8))
     mean = np.bincount(code, rank) / size
     spread = float(((rank - mean[code]) ** 2).sum() / max(1, len(rank) - len(owners)))
     if 1 - spread / float((rank**2).mean()) > (_LOCATED if located else _LOCAL):
         return None
+    # Among groups of one size: those with many begin earlier, which makes none of them uneven.
+    mean = np.bincount(code, _ranked(x[known], small_bins(size)[code])) / size
     # The mean of n independent uniform numbers has the variance 1/(12 n), that of one in each of n parts 1/(12 n³).
     chance, even = float((1 / (12 * size)).mean()), float((1 / (12.0 * size**3)).mean())
     seen = float((mean**2).mean())
     return float(np.clip((chance - seen) / (chance - even), 0, 1)) if chance > even else 0.0
+
+
+def _ranked(x: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """Ranks of values (n,) among those with the same number in `within` (n,), from -½ to ½; float (n,)."""
+    order = np.lexsort((x, within))
+    size = np.bincount(within)
+    rank = np.empty(len(x))
+    rank[order] = np.arange(len(x)) - np.repeat(np.cumsum(size) - size, size)
+    return (rank + 0.5) / size[within] - 0.5
 
 
 def in_turn(group: Group, steps: np.ndarray) -> bool:
