@@ -91,13 +91,12 @@ def balance(counts: np.ndarray, margins: Mapping[str, Margin], columns: Mapping[
 
 
 def _common(size: np.ndarray, least: int) -> np.ndarray:
-    """Each common category is a group, all others are one together; one group in all where these are too few."""
+    """Each common category is a group, all others are one together, or part of the smallest group where these are too few."""
     common = size >= least
-    rest = int(size[~common].sum())
-    if rest and rest < least:
-        return np.zeros(len(size), dtype=np.int64)
-    groups = np.cumsum(common) - 1
-    return np.asarray(np.where(common, groups, common.sum()))
+    groups = np.where(common, np.cumsum(common) - 1, common.sum())
+    if common.any() and 0 < size[~common].sum() < least:
+        groups[~common] = groups[common][size[common].argmin()]
+    return groups
 
 
 def _ranges(size: np.ndarray, least: int) -> np.ndarray:
