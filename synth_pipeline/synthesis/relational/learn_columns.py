@@ -135,7 +135,7 @@ class ColumnLearner(Learner):
         def scaled(values: np.ndarray) -> np.ndarray:
             return months_of(codec, values) if in_months and isinstance(codec, NumberCodec) else values
 
-        distance = scaled(x) - scaled(self._base_values(frame, base, column))
+        distance = base.distance(scaled(self._base_values(frame, base, column)), scaled(x))
         if base.kind == "previous" and base.first is None and frame.group is not None and not in_months and _scattered(frame.group, distance):
             located = any(f.name.startswith("u.m.") and f.name.endswith(f".{column}") for f in context.features)
             even = evenness(frame.group, x, located=located)

@@ -213,7 +213,7 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
     else:
         distance = np.clip(x, base.least, base.most)
         start = _base(draft, model, state, base, column)
-        value = _within(drawn.codec, start, start + distance, rng)
+        value = _within(drawn.codec, start, base.value(start, distance), rng)
         if draft.may_lack(model, column):
             # What would have to lie beyond the range of the column, as its start does, has not happened yet.
             value = np.where((base.least >= 0) & (value < start) | (base.most <= 0) & (value > start), np.nan, value)

@@ -244,7 +244,7 @@ def _encoded(frame: Frame, model: TableModel, least: int) -> dict[str, np.ndarra
         if base is not None:
             other = model.codec(base.column)
             if isinstance(other, NumberCodec) and isinstance(drawn.codec, NumberCodec):
-                x = x - other.encode(rows.column(base.column)) * (other.unit / drawn.codec.unit)
+                x = base.distance(other.encode(rows.column(base.column)) * (other.unit / drawn.codec.unit), x)
         elif isinstance(drawn.codec, CategoryCodec) and least > 1:
             x = _common(x, drawn.variable.trees)
         if len(np.unique(np.where(np.isnan(x), np.inf, x))) > 1:

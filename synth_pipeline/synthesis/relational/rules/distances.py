@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,8 @@ from synth_pipeline.synthesis.relational.rules.calendar import find_calendar
 from synth_pipeline.synthesis.relational.rules.model import Base, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
 
+_PROPORTIONAL, _FINE = 0.5, 50
+"""The spread of logarithms that a proportion may leave; how many units and values its numbers must have, so that it can show."""
 _MOSTLY = 0.3
 """The share of the rows with a sibling before, from which on these tell a column better than the parent does."""
 
@@ -68,11 +71,15 @@ def find_bases(
             kind = frame.codecs[other]
             if isinstance(kind, NumberCodec) and kind.comparable(codec):
                 options += _distance(x, frame.x[other] * (kind.unit / codec.unit), Base("own", other), codec)
+                options += _proportion(x, frame.x[other] * (kind.unit / codec.unit), Base("own", other, ratio=True), codec)
         for fk in parents:
             above, index = frames[fk.parent], frame.parents[fk.id]
             for other, kind in above.codecs.items():
-                if isinstance(kind, NumberCodec) and other not in above.late and kind.comparable(codec) and pa.types.is_temporal(codec.type):
+                if isinstance(kind, NumberCodec) and other not in above.late and kind.comparable(codec):
                     value = np.where(index >= 0, above.x[other][np.maximum(index, 0)], np.nan) if above.rows else np.full(len(x), np.nan)
+                    options += _proportion(x, value * (kind.unit / codec.unit), Base("parent", other, fk.id, ratio=True), codec)
+                    if not pa.types.is_temporal(codec.type):
+                        continue
                     options += _distance(np.where(frame.lost, np.nan, x), value * (kind.unit / codec.unit), Base("parent", other, fk.id), codec)
         best = min(options, key=lambda o: o[0], default=None)
         chosen = best[1] if best is not None else None
@@ -121,6 +128,19 @@ def _distance(x: np.ndarray, base: np.ndarray, template: Base, codec: NumberCode
     temporal = pa.types.is_temporal(codec.type)
     worth = signed and (ratio < (0.95 if temporal or monotone else 0.7)) or (not monotone and ratio < 0.25)
     return [(ratio, made)] if worth else []
+
+
+def _proportion(x: np.ndarray, base: np.ndarray, template: Base, codec: NumberCodec) -> list[tuple[float, Base]]:
+    """As `_distance`, for a number that is so many times another one: its size goes with its duration, by the medium."""
+    if pa.types.is_temporal(codec.type) or codec.never is not None or not (np.nan_to_num(x, nan=1.0) > 0).all():
+        return []
+    both = np.isfinite(x) & (base > 0)
+    if both.sum() < 2 * SUPPORT or both.sum() < np.isfinite(x).sum() or np.median(x[both]) < _FINE or np.unique(base[both]).size < _FINE:
+        return []
+    value, distance = np.log(x[both]), np.log(x[both]) - np.log(base[both])
+    spread = float(np.diff(np.quantile(value, [0.1, 0.9]))[0])
+    ratio = float(np.diff(np.quantile(distance, [0.1, 0.9]))[0]) / spread if spread > 0 else 1.0
+    return [(ratio, replace(template, least=float(distance.min()), most=float(distance.max())))] if ratio < _PROPORTIONAL else []
 
 
 def _moves(steps: np.ndarray) -> bool:

@@ -233,6 +233,7 @@ class Base:
         shift: a constant distance, in units of the column; None where the distance varies.
         least, most: bounds of the distance in units of the column, or in months where there is a calendar.
         calendar: distances are whole months.
+        ratio: distances are of logarithms: the value is so many times the other one.
     """
 
     kind: Literal["own", "parent", "previous"]
@@ -243,6 +244,15 @@ class Base:
     most: float = 0.0
     first: Base | None = None
     calendar: Calendar | None = None
+    ratio: bool = False
+
+    def distance(self, start: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """How far values lie from what they are counted from; float (n,)."""
+        return np.log(x) - np.log(start) if self.ratio else x - start
+
+    def value(self, start: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        """The values at a distance from what they are counted from; float (n,)."""
+        return start * np.exp(distance) if self.ratio else start + distance
 
 
 DATE_FORMS = ("%Y", "%Y%m", "%Y%m%d", "%y", "%y%m", "%y%m%d", "%m", "%d")
@@ -388,6 +398,8 @@ class Rules:
             other = {"own": b.column, "parent": f"{b.column} of its {parents.get(b.key, '')}", "previous": "that of the row before"}[b.kind]
             if b.shift is not None:
                 yield f"{table}.{c} = {other} {b.shift:+g}" if b.shift else f"{table}.{c} = {other}"
+            elif b.ratio:
+                yield f"{table}.{c} is {_times(b.least)} to {_times(b.most)} times {other}"
             elif b.least >= 0:
                 yield f"{table}.{c} ≥ {other}"
             elif b.most <= 0:
@@ -428,3 +440,7 @@ class Rules:
             after = f"{first.least:g}" if first.least == first.most else f"{first.least:g} to {first.most:g}"
             begin = f", the first {after} months after {first.column} of its {owner}"
         yield f"{table}.{column} comes every {steps}, {day}{begin}"
+
+
+def _times(distance: float) -> str:
+    return f"{np.exp(distance):.2g}"
