@@ -12,12 +12,13 @@ from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCode
 from synth_pipeline.synthesis.relational.frame import Frame, Group
 from synth_pipeline.synthesis.relational.learner import Learner
 from synth_pipeline.synthesis.relational.model import Context, DrawnColumn, TableModel
+from synth_pipeline.synthesis.relational.nearness import find_nearness
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Base, Presence, day_of, equal_rows, find_numbering, find_rules, find_written, months_of
 from synth_pipeline.synthesis.relational.scatter import evenness, exchangeable, in_turn
 from synth_pipeline.synthesis.relational.structure import TablePlan
+from synth_pipeline.synthesis.relational.suppress import without_ends, without_rare
 from synth_pipeline.synthesis.relational.trees import Feature
-from synth_pipeline.synthesis.relational.variable import without_rare
 from synth_pipeline.synthesis.relational.within import Within
 
 _CHECKED = 50
@@ -79,6 +80,9 @@ class ColumnLearner(Learner):
             named = tuple(c for c in rules.drawn_behind(named_columns(check.sql, model.order)) if c in frame.x)
             picked = stream(self.seed, plan.table, "check", check.sql).permutation(np.flatnonzero(frame.train))[:_CHECKED]
             model.checks[check.sql] = named, np.stack([frame.x[c][picked] for c in named], axis=1) if named else np.empty((0, 0))
+        if self.privacy.min_category > 1:
+            told = [c for c in model.order if c not in rules.totals]
+            model.nearness = find_nearness(frame, told, [c for c in told if c in movable and c != model.ranking])
         for column in roles.made:
             if column in rules.copied:
                 continue
@@ -108,8 +112,9 @@ class ColumnLearner(Learner):
             x = levels.level(frame.x[levels.source], x)
         train = self._learnable(model, frame, column)
         codes = levels.most if levels is not None else max(1, len(codec.dictionary)) if isinstance(codec, CategoryCodec) else 0
-        if codes and levels is None and self.privacy.min_category > 1:
-            x = without_rare(x, codes, frame.entities, self.privacy.min_category)
+        few = self.privacy.min_category
+        if few > 1 and levels is None:
+            x = without_rare(x, codes, frame.entities, few) if codes else without_ends(x, train, frame.entities, few) if base is None else x
         if base is None:
             rows = train
             if column in model.rules.chains and frame.group is not None:
@@ -163,6 +168,8 @@ class ColumnLearner(Learner):
             train = train[np.isfinite(distance[train])]
         if chained and frame.group is not None:
             train = train[frame.group.position[train] == frame.group.size[train] - 1]
+        if few > 1:
+            distance = without_ends(distance, train, frame.entities, few)
         edges = bin_edges(distance)
         lag = None
         if frame.group is not None and not chained:

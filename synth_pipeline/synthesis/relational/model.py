@@ -18,6 +18,7 @@ from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import Codec
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.links import LinkModel
+from synth_pipeline.synthesis.relational.nearness import Nearness
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.rules import Rules
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
@@ -128,6 +129,7 @@ class TableModel:
         means: by (foreign key id, child column).
         checks: for each CHECK the drawn columns that it names and combinations of their values in the training data.
         ranking: column that puts siblings in order.
+        nearness: what is too near to somebody, where that is kept apart.
     """
 
     plan: TablePlan
@@ -150,6 +152,7 @@ class TableModel:
     means: dict[tuple[str, str], MeanModel] = field(default_factory=dict)
     checks: dict[str, tuple[tuple[str, ...], np.ndarray]] = field(default_factory=dict)
     ranking: str | None = None
+    nearness: Nearness | None = None
 
     def codec(self, column: str) -> Codec:
         return self.drawn[column].codec if column in self.drawn else self.exact[column]

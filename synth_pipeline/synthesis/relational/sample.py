@@ -20,6 +20,7 @@ from synth_pipeline.synthesis.relational.encode import NumberCodec, digitize
 from synth_pipeline.synthesis.relational.frame import Group, small_bins
 from synth_pipeline.synthesis.relational.keep import keep_checks, keep_unique
 from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel, opening_context
+from synth_pipeline.synthesis.relational.nearness import keep_away
 from synth_pipeline.synthesis.relational.numbers import number_keys
 from synth_pipeline.synthesis.relational.parents import copied_reference, draw_link, draw_lookup, draw_tree, find_parents, require_parents
 from synth_pipeline.synthesis.relational.random import stream
@@ -149,9 +150,23 @@ class Sampler(Draft):
             if all({**state.arrays, **state.parents}.get(k) is v for k, v in before.items()):
                 break
             recompute(self, model, state)
+        self._keep_away(model, state)
         number_keys(self, model, state)
         self._children(model, state)
         return state
+
+    def _keep_away(self, model: TableModel, state: State) -> None:
+        """Exchanges values of rows that are too near to somebody, and makes known what changed."""
+        if model.nearness is None or not state.rows:
+            return
+        table, before = model.plan.table, dict(state.x)
+        left = keep_away(model.nearness, state.x, state.arrays, stream(self.seed, table, "nearness"))
+        for column in (c for c in model.nearness.free if state.x.get(c) is not before.get(c)):
+            values = model.codec(column).features(f"c.{column}", state.x[column])[1]
+            state.context.columns.update(values)
+            state.own.columns.update(values)
+        if left:
+            self.warnings.append(f"{table}: {left:,} rows stay nearer to a real row than real ones are to each other; their values follow from others")
 
     def _children(self, model: TableModel, state: State) -> None:
         table = model.plan.table

@@ -55,7 +55,7 @@ def _ranked(x: np.ndarray, within: np.ndarray) -> np.ndarray:
     size = np.bincount(within)
     rank = np.empty(len(x))
     rank[order] = np.arange(len(x)) - np.repeat(np.cumsum(size) - size, size)
-    return (rank + 0.5) / size[within] - 0.5
+    return np.asarray((rank + 0.5) / size[within] - 0.5)
 
 
 def in_turn(group: Group, steps: np.ndarray) -> bool:

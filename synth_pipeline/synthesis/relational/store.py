@@ -23,6 +23,7 @@ from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.guide import Guide
 from synth_pipeline.synthesis.relational.links import LinkModel
+from synth_pipeline.synthesis.relational.nearness import Nearness
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.rules import (
     Base,
@@ -57,7 +58,8 @@ _CLASSES = {
         m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, Margin, CategoryCodec, NumberCodec, LinkModel,
         PersonalModel,
         Product, Linear, Base, Copied, Rules, Total, Numbering, Written,
-        Calendar, Run, Pace, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within, Guide, ForeignKey,
+        Calendar, Run, Pace, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within, Guide,
+        Nearness, ForeignKey,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

@@ -386,16 +386,3 @@ def _reach(x: np.ndarray) -> float:
         return 0.0
     low, high = np.quantile(x, [0.01, 0.99])
     return float(high - low) / 10
-
-
-def without_rare(x: np.ndarray, codes: int, entities: np.ndarray, least: int) -> np.ndarray:
-    """Categories of fewer than `least` root entities take the place of the commonest one."""
-    known = np.isfinite(x)
-    pairs = np.unique(np.stack([x[known].astype(np.int64), entities[known]], axis=1), axis=0)
-    owners = np.bincount(pairs[:, 0], minlength=codes)
-    rare = owners < least
-    if rare.all() or not rare.any():
-        return x
-    out = x.copy()
-    out[known] = np.where(rare[x[known].astype(np.int64)], float(owners.argmax()), x[known])
-    return out

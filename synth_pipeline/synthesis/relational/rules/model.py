@@ -248,11 +248,11 @@ class Base:
 
     def distance(self, start: np.ndarray, x: np.ndarray) -> np.ndarray:
         """How far values lie from what they are counted from; float (n,)."""
-        return np.log(x) - np.log(start) if self.ratio else x - start
+        return np.asarray(np.log(x) - np.log(start) if self.ratio else x - start)
 
     def value(self, start: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """The values at a distance from what they are counted from; float (n,)."""
-        return start * np.exp(distance) if self.ratio else start + distance
+        return np.asarray(start * np.exp(distance) if self.ratio else start + distance)
 
 
 DATE_FORMS = ("%Y", "%Y%m", "%Y%m%d", "%y", "%y%m", "%y%m%d", "%m", "%d")

@@ -1,0 +1,44 @@
+"""What few root entities have and the strict level does not reproduce: rare categories, and the ends of numbers.
+
+Rare categories are recoded and extremes are top- and bottom-coded, as statistical offices do before they hand out microdata
+(Hundepool et al., Statistical Disclosure Control, 2012); what takes their place is drawn, so that shares stay near.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth_pipeline.synthesis.relational.encode import hashed_units
+
+
+def without_rare(x: np.ndarray, codes: int, entities: np.ndarray, least: int) -> np.ndarray:
+    """Codes (n,) with those of fewer than `least` root entities replaced by others, in proportion to how many have these.
+
+    What an entity has instead is the same on all of its rows. Where all are rare, or none is, nothing changes.
+    """
+    known = np.isfinite(x)
+    code, entity = x[known].astype(np.int64), entities[known].astype(np.int64)
+    pairs = np.unique(np.stack([code, entity], axis=1), axis=0)
+    owners = np.bincount(pairs[:, 0], minlength=codes)
+    rare = owners < least
+    if rare.all() or not rare[code].any():
+        return x
+    share = np.cumsum(np.where(rare, 0, owners)) / owners[~rare].sum()
+    place = hashed_units((entity * codes + code).astype(float)).astype(float) / 2.0**64
+    out = x.copy()
+    out[known] = np.where(rare[code], np.searchsorted(share, place, side="right").clip(0, codes - 1), code)
+    return out
+
+
+def without_ends(x: np.ndarray, rows: np.ndarray, entities: np.ndarray, least: int) -> np.ndarray:
+    """Numbers (n,) no higher and no lower than `least` root entities among `rows` have them; NaN stays."""
+    known = rows[np.isfinite(x[rows])]
+    _, entity = np.unique(entities[known], return_inverse=True)
+    count = int(entity.max(initial=-1)) + 1
+    if count < 2 * least:
+        return x
+    highest, lowest = np.full(count, -np.inf), np.full(count, np.inf)
+    np.maximum.at(highest, entity, x[known])
+    np.minimum.at(lowest, entity, x[known])
+    low, high = np.partition(lowest, least - 1)[least - 1], np.partition(highest, count - least)[count - least]
+    return np.clip(x, low, high) if low <= high else x
