@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from synth_pipeline.synthesis.relational.candidates import explained, fit_variable
 from synth_pipeline.synthesis.relational.carry import carried_rows, sources
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.guide import Terms, normal_scores
 from synth_pipeline.synthesis.relational.random import spread_along, stratified, stream
 from synth_pipeline.synthesis.relational.scatter import evenness, in_order, kept_apart, scattered_strata
 from synth_pipeline.synthesis.relational.trees import Feature
-from synth_pipeline.synthesis.relational.variable import PRIVACY, explained, fit_variable
+from synth_pipeline.synthesis.relational.variable import PRIVACY
 
 
 def groups(owners: int, size: int) -> Group:

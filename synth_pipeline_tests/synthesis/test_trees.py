@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from synth_pipeline.synthesis.relational.candidates import fit_variable
 from synth_pipeline.synthesis.relational.random import stratified, stream
 from synth_pipeline.synthesis.relational.trees import Feature, grow
-from synth_pipeline.synthesis.relational.variable import PRIVACY, fit_variable
+from synth_pipeline.synthesis.relational.variable import PRIVACY
 
 
 def test_streams_depend_on_the_seed_and_the_names_only() -> None:

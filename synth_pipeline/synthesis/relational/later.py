@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from synth_pipeline.synthesis.parallel import Workers, in_order
+from synth_pipeline.synthesis.relational.candidates import fit_variable
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.trees import Feature
-from synth_pipeline.synthesis.relational.variable import Privacy, Variable, fit_variable
+from synth_pipeline.synthesis.relational.variable import Privacy, Variable
 
 _WORTH_IT = 20_000_000
 """Rows times features from which on other processes are quicker than this one alone."""

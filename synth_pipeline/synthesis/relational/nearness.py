@@ -78,7 +78,8 @@ def keep_away(nearness: Nearness, x: dict[str, np.ndarray], arrays: dict[str, pa
 
     Args:
         nearness: the grid.
-        x, arrays: encoded and finished columns of the table, which are changed.
+        x: encoded columns of the table, which are changed.
+        arrays: the finished ones, which are changed with them.
         rng: the stream.
 
     Returns:

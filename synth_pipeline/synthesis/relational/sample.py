@@ -166,7 +166,7 @@ class Sampler(Draft):
             state.context.columns.update(values)
             state.own.columns.update(values)
         if left:
-            self.warnings.append(f"{table}: {left:,} rows stay nearer to a real row than real ones are to each other; their values follow from others")
+            self.warnings.append(f"{table}: {left:,} rows stay nearer to a real one than these are to each other; their values follow from others")
 
     def _children(self, model: TableModel, state: State) -> None:
         table = model.plan.table

@@ -110,7 +110,9 @@ def _first(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey],
     return min(found, key=lambda f: f[:2])[2] if found else None
 
 
-def _distance(x: np.ndarray, base: np.ndarray, template: Base, codec: NumberCodec, *, monotone: bool = False, share: float = 0.8) -> list[tuple[float, Base]]:
+def _distance(
+    x: np.ndarray, base: np.ndarray, template: Base, codec: NumberCodec, *, monotone: bool = False, share: float = 0.8
+) -> list[tuple[float, Base]]:
     """The base with its bounds and its score (spread of the distance over spread of the column), if it is worth it."""
     both = np.isfinite(x) & np.isfinite(base)
     if both.sum() < 2 * SUPPORT or both.sum() < share * np.isfinite(x).sum():
