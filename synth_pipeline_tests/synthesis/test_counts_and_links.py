@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synth_pipeline.synthesis.relational.balance import balance, find_margins
 from synth_pipeline.synthesis.relational.counts import CountModel, apportion, impose_total
 from synth_pipeline.synthesis.relational.links import levels, match
 from synth_pipeline.synthesis.relational.random import stream
+from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Variable
 
 
@@ -33,6 +35,35 @@ def test_a_total_respects_a_limit_per_parent(counts: list[int], total: int) -> N
     out = impose_total(np.array(counts), total, stream(0, "t"), most=1)
     assert out.sum() == min(total, len(counts))
     assert out.max() <= 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=40), st.integers(0, 200))
+def test_a_total_respects_the_limit_of_each_parent(parents: list[tuple[int, int]], total: int) -> None:
+    counts, most = np.array(parents).T
+    out = impose_total(counts, total, stream(0, "t"), most=most)
+    assert out.sum() == min(total, most.sum())
+    assert (out <= most).all() and (out >= 0).all()
+
+
+def test_few_parents_share_their_children_as_the_real_ones_do() -> None:
+    country, born = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1]), np.arange(1, 10)
+    count = np.array([40, 30, 60, 20, 130, 150, 120, 160, 120])  # country 0: 18 % of the children
+    features, columns = [Feature("country", 2), Feature("born")], {"country": country, "born": born}
+    margins = find_margins(features, columns, np.arange(9), count)
+    assert margins["country"].shares == pytest.approx([150 / 830, 680 / 830])
+    assert set(margins["born"].groups) == {0, 1, 2}  # never fewer than three of nine
+    dealt = np.sort(count)[::-1]  # the largest counts to country 0
+    out = balance(dealt, margins, columns, stream(0, "balance"))
+    assert sorted(out) == sorted(count)
+    assert out[country == 0].sum() == pytest.approx(150, abs=30)
+
+
+def test_a_group_of_two_says_nothing() -> None:
+    feature, columns = [Feature("title", 3)], {"title": np.array([0, 0, 0, 0, 1, 1, 2])}
+    margins = find_margins(feature, columns, np.arange(7), np.array([5, 5, 5, 5, 1, 1, 90]))
+    assert [m.groups.tolist() for m in margins.values()] == [[0, 1, 1]]  # the two and the one are told together
+    assert find_margins(feature, {"title": np.array([0, 0, 0, 0, 0, 1, 2])}, np.arange(7), np.arange(7)) == {}
+    assert find_margins([Feature("x")], {"x": np.arange(400)}, np.arange(400), np.arange(400)) == {}  # a tree can tell
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=30), st.integers(0, 200))

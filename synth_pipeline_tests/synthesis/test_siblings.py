@@ -10,7 +10,7 @@ from synth_pipeline.synthesis.relational.carry import carried_rows, sources
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.guide import Terms, normal_scores
 from synth_pipeline.synthesis.relational.random import spread_along, stratified, stream
-from synth_pipeline.synthesis.relational.scatter import evenness, in_order, kept_apart, scattered_strata
+from synth_pipeline.synthesis.relational.scatter import evenness, in_order, in_turn, kept_apart, scattered_strata
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import PRIVACY
 
@@ -48,6 +48,22 @@ def test_evenness_tells_chance_from_order_and_from_periods_of_their_own() -> Non
     strata = scattered_strata(group, 1.0, rng)
     assert (np.floor(strata * 5) == group.position).all()
     assert np.isnan(scattered_strata(group, 0.0, rng)).all()
+
+
+def test_groups_that_begin_earlier_the_larger_they_are_are_even_all_the_same() -> None:
+    rng = stream(0, "sizes")
+    index = np.repeat(np.arange(600), np.repeat([2, 5], 300))
+    group = Group.of(index, np.arange(len(index)))
+    x = np.where(group.size == 2, 0.6, 0.0) + (group.position + rng.random(len(index))) / group.size * np.where(group.size == 2, 0.4, 1.0)
+    assert evenness(group, x, located=False) == pytest.approx(1, abs=0.05)
+
+
+def test_long_and_short_steps_that_take_turns_are_no_accident() -> None:
+    rng, group = stream(0, "turns"), groups(80, 6)
+    turns = np.where((group.position + group.index) % 2 == 0, 40.0, 400.0) + rng.integers(0, 9, 480)
+    assert in_turn(group, turns)
+    assert not in_turn(group, rng.permutation(turns))
+    assert not in_turn(groups(5, 4), turns[:20])
 
 
 def test_siblings_are_kept_apart_without_changing_the_values() -> None:

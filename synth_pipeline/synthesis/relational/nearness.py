@@ -41,10 +41,13 @@ class Nearness:
     cells: np.ndarray
     free: tuple[str, ...]
 
+    def cells_of(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
+        """A hash of the cell of each row; uint64 (n,)."""
+        return _cells([_binned(x[c], e) for c, e in zip(self.columns, self.edges, strict=True)])
+
     def near(self, x: Mapping[str, np.ndarray], rows: np.ndarray | None = None) -> np.ndarray:
         """Which rows are in such a cell; bool (n,)."""
-        chosen = {c: x[c] if rows is None else x[c][rows] for c in self.columns}
-        cells = _cells([_binned(chosen[c], e) for c, e in zip(self.columns, self.edges, strict=True)])
+        cells = self.cells_of({c: x[c] if rows is None else x[c][rows] for c in self.columns})
         at = np.searchsorted(self.cells, cells).clip(0, max(0, len(self.cells) - 1))
         return np.asarray(self.cells[at] == cells) if len(self.cells) else np.zeros(len(cells), dtype=bool)
 

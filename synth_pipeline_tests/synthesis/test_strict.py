@@ -1,0 +1,104 @@
+"""The strict level: nothing that few have, and nobody whom a synthetic row comes nearer to than people come to each other."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import synth_pipeline as sp
+from synth_pipeline.synthesis.relational.nearness import Nearness, keep_away
+from synth_pipeline.synthesis.relational.random import stream
+from synth_pipeline.synthesis.relational.suppress import without_ends, without_rare
+
+JOBS = ("clerk", "smith", "baker", "nurse")
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A census of 2,000 with a queen, three astronauts, and a few very rich and very old."""
+    path = tmp_path_factory.mktemp("strict") / "real.db"
+    rng = np.random.default_rng(4)
+    jobs = [*["queen"], *["astronaut"] * 3, *rng.choice(JOBS, 1996, p=[0.4, 0.3, 0.2, 0.1])]
+    with sqlite3.connect(path) as db:
+        columns = "job TEXT NOT NULL, town TEXT NOT NULL, age INTEGER NOT NULL, income INTEGER NOT NULL"
+        db.execute(f"CREATE TABLE person (id INTEGER PRIMARY KEY, {columns})")
+        for i, job in enumerate(jobs):
+            age = int(rng.integers(18, 80)) if i > 6 else 100 + i
+            income = int(rng.lognormal(10, 0.4)) if i > 4 else 5_000_000 * (i + 1)
+            db.execute("INSERT INTO person VALUES (?, ?, ?, ?, ?)", (i, str(job), str(rng.choice(("N", "S", "E", "W"))), age, income))
+    db.close()
+    return path
+
+
+def drawn(path: Path, level: Literal["standard", "strict"]) -> pd.DataFrame:
+    return sp.open(f"sqlite:///{path}").metadata().subset(holdout=0.0).fit(seed=1, privacy=level, workers=1).sample(seed=2)["person"]
+
+
+def test_rare_categories_and_extremes_do_not_come_out(real: Path) -> None:
+    strict, plain = drawn(real, "strict"), drawn(real, "standard")
+    with sqlite3.connect(real) as db:
+        source = pd.read_sql_query("SELECT * FROM person", db)
+    db.close()
+    assert {"queen", "astronaut"} <= set(plain.job) and set(strict.job) == set(JOBS)
+    assert plain.income.max() > 1_000_000
+    assert strict.income.max() <= source.income.nlargest(5).min() and strict.age.max() <= source.age.nlargest(5).min()
+    # What takes the place of the few is shared out, so that nothing else changes much.
+    share = source.job.value_counts(normalize=True)
+    assert (strict.job.value_counts(normalize=True) - share.reindex(JOBS)).abs().max() < 0.03
+
+
+def test_rows_keep_away_from_those_who_are_alone_in_their_cell(real: Path) -> None:
+    with sqlite3.connect(real) as db:
+        source = pd.read_sql_query("SELECT * FROM person", db)
+    db.close()
+
+    def alone(rows: pd.DataFrame) -> float:
+        """The share of the rows in a cell of 32 parts of age and income each in which there is one real person."""
+        edges = {c: np.quantile(source[c], np.linspace(0, 1, 33)[1:-1]) for c in ("age", "income")}
+
+        def cells(frame: pd.DataFrame) -> pd.Series:
+            return pd.Series(list(zip(frame.job, frame.town, *(np.searchsorted(edges[c], frame[c], "right") for c in edges), strict=True)))
+
+        count = cells(source).value_counts()
+        return float(cells(rows).map(count).eq(1).mean())
+
+    assert alone(drawn(real, "strict")) < 0.5 * alone(drawn(real, "standard"))
+
+
+def test_an_exchange_takes_rows_out_of_lonely_cells_and_keeps_all_values() -> None:
+    rng = stream(0, "nearness")
+    x = {"a": rng.integers(0, 6, 600).astype(float), "b": rng.integers(0, 6, 600).astype(float), "c": rng.integers(0, 3, 600).astype(float)}
+    arrays = {c: pa.array(v) for c, v in x.items()}
+    none = np.empty(0)
+    every = Nearness(("a", "b", "c"), (none, none, none), np.empty(0, dtype=np.uint64), ("a", "b", "c"))
+    assert not every.near(x).any()
+    lonely = Nearness(every.columns, every.edges, np.unique(every.cells_of(x))[::9], every.free)
+    before = {c: np.sort(v) for c, v in x.items()}
+    assert 20 < lonely.near(x).sum()
+    assert keep_away(lonely, x, arrays, rng) == 0 == lonely.near(x).sum()
+    for column, values in x.items():
+        assert np.array_equal(np.sort(values), before[column]) and np.array_equal(arrays[column].to_numpy(), values)
+
+
+def test_an_entity_has_the_same_instead_on_all_of_its_rows() -> None:
+    x = np.array([0, 0, 1, 1, 2, 2, 2, 3, 3, np.nan], dtype=float)
+    entities = np.array([0, 1, 2, 3, 4, 4, 4, 5, 6, 7])
+    out = without_rare(x, 4, entities, 2)
+    assert len(set(out[4:7])) == 1 and out[4] != 2 and np.isnan(out[9])
+    assert np.array_equal(out[[0, 1, 2, 3, 7, 8]], x[[0, 1, 2, 3, 7, 8]])
+    assert without_rare(x, 4, entities, 9) is x  # all are rare: nothing could take their place
+
+
+def test_ends_are_where_enough_entities_are() -> None:
+    x = np.r_[np.arange(100.0), 500, 900, np.nan]
+    entities = np.r_[np.arange(100), 7, 8, 9]
+    out = without_ends(x, np.arange(103), entities, 3)
+    assert np.nanmax(out) == 99 and np.nanmin(out) == 2 and np.isnan(out[-1])
+    few = without_ends(x, np.arange(4), entities, 3)
+    assert few is x
