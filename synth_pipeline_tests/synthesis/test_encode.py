@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, digitize, hashed_units
+from synth_pipeline.synthesis.relational.heaps import Heaps
+from synth_pipeline.synthesis.relational.random import stream
 
 
 def chunked(values: list[object], kind: pa.DataType) -> pa.ChunkedArray:
@@ -81,3 +83,26 @@ def test_hashes_recognise_values_without_holding_them() -> None:
     assert len(np.unique(hashes)) == 1000
     assert np.array_equal(hashes, hashed_units(x))
     assert not np.isin(hashes, x.astype(np.uint64)).any()
+
+
+def test_single_floats_have_the_digits_that_they_were_written_with() -> None:
+    codec = NumberCodec.fit(pa.chunked_array([pa.array([14.0, 9.80000019, 34.7999992, 3.5999999, 19.2000008, 7.44999981])]))
+    assert codec is not None and codec.digits == 2
+    assert codec.decode(codec.encode(pa.array([15.1999998]))).to_pylist() == [15.2]
+    rng = np.random.default_rng(0)
+    for arbitrary in (rng.random(100) * 100, rng.normal(size=30), rng.random(20).astype(np.float32).astype(float)):
+        found = NumberCodec.fit(pa.chunked_array([pa.array(arbitrary)]))
+        assert found is not None and found.digits is None
+    whole = NumberCodec.fit(pa.chunked_array([pa.array([1e15, 3.0])]))
+    assert whole is not None and whole.digits == 0
+
+
+def test_numbers_are_as_round_as_real_ones_of_their_size() -> None:
+    rng = stream(0, "heaps")
+    small, large = rng.integers(100, 1000, 300) // 50 * 50, rng.integers(1000, 9000, 300)
+    heaps = Heaps.fit(np.r_[small, large].astype(float), 1.0)
+    assert heaps is not None
+    made = heaps.rounded(np.r_[rng.integers(120, 950, 500), rng.integers(1100, 8900, 500), np.nan, 0].astype(float), 100, 9000, rng)
+    assert (made[:500] % 50 == 0).mean() > 0.95 and (made[500:1000] % 50 == 0).mean() < 0.1
+    assert np.isnan(made[1000]) and made[1001] == 0 and np.nanmin(made[:1000]) >= 100
+    assert Heaps.fit(rng.integers(1, 5000, 400).astype(float), 1.0) is None

@@ -18,7 +18,7 @@ _MOST_ROWS, _MOST_PARENTS = 200, 5_000
 """Where more parents have children, or there are more of them, it is left to the trees."""
 _MOST_DRAWN = 50_000
 _GROUP_ROWS = 3
-_GROUPS = 4
+_GROUPS = 8
 _ROUNDS = 80
 _ACCEPTED = 8
 

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from synth_pipeline.synthesis.relational.trees import MAX_BINS, Feature
 
 _EXACT = 2.0**53
+_SINGLE, _SLACK = 1.2e-7, 0.02
+"""The relative precision of single floats, and how much of a unit it may be for them to be told from arbitrary numbers."""
 _LATTICE_VALUES = 10
 _DAY = 86_400_000_000
 _NEVER_ROWS = 10
@@ -294,12 +296,18 @@ def _family(kind: pa.DataType) -> str:
 
 
 def _decimal_digits(x: np.ndarray) -> int | None:
-    """The fewest decimal digits (up to 6) that hold all values; None where they need more."""
+    """The fewest decimal digits (up to 6) that hold all values; None where they need more.
+
+    Numbers that once were of single precision (15.1999998) have the digits that they were written with.
+    """
     x = x[np.isfinite(x)]
-    for digits in range(7):
-        scaled = x * 10.0**digits
-        if len(x) == 0 or (np.abs(scaled).max() < _EXACT and np.allclose(scaled, np.round(scaled), rtol=1e-12, atol=1e-6 if digits else 0)):
-            return digits
+    for precision in (1e-12, _SINGLE):
+        for digits in range(7):
+            scaled = x * 10.0**digits
+            if len(x) and (np.abs(scaled).max() >= _EXACT or precision == _SINGLE and precision * np.abs(scaled).max() > _SLACK):
+                break
+            if len(x) == 0 or np.allclose(scaled, np.round(scaled), rtol=precision, atol=1e-6 if digits else 0):
+                return digits
     return None
 
 

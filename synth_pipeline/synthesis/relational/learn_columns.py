@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
+import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.columns import make_column, named_columns
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, digitize, hashed_units
 from synth_pipeline.synthesis.relational.frame import Frame, Group
+from synth_pipeline.synthesis.relational.heaps import Heaps
 from synth_pipeline.synthesis.relational.learner import Learner
 from synth_pipeline.synthesis.relational.model import Context, DrawnColumn, TableModel
 from synth_pipeline.synthesis.relational.nearness import find_nearness
@@ -132,7 +134,10 @@ class ColumnLearner(Learner):
                 variable = self._repeating(model, frame, context, x, column, ("column", column), lag, codes=codes, smooth=smooth)
             else:
                 variable = self._lagged(frame, context, x, ("column", column), lag, codes=codes, rows=rows, smooth=smooth)
-            model.drawn[column] = DrawnColumn(codec, variable, avoid=self._avoid(frame, column))
+            heaps = None
+            if smooth and isinstance(codec, NumberCodec) and codec.digits is not None and not pa.types.is_temporal(codec.type):
+                heaps = Heaps.fit(x[train], codec.step)
+            model.drawn[column] = DrawnColumn(codec, variable, avoid=self._avoid(frame, column), heaps=heaps)
             return
         assert isinstance(codec, NumberCodec)
         in_months = base.calendar is not None
@@ -159,7 +164,7 @@ class ColumnLearner(Learner):
             if not in_months and _irregular(frame.group, distance):
                 longer = opening[frame.group.size[opening] > 1]
                 span = self._variable(frame, context, frame.group.last(x) - x, ("span", column), rows=longer, smooth=True)
-            elif not in_months and base.least >= 0 and column not in model.rules.begins and _spread(frame.group.last(x)[opening]) < _TIGHTER * _spread(start[opening]):
+            elif not (in_months or base.least < 0 or column in model.rules.begins) and _tighter(frame.group.last(x)[opening], start[opening]):
                 last = self._variable(frame, context, frame.group.last(x), ("last", column), rows=opening, smooth=True)
             if last is None:
                 first = self._variable(frame, context, start, ("first", column), rows=opening, smooth=True)
@@ -224,10 +229,10 @@ class ColumnLearner(Learner):
         return np.where(index >= 0, above.x[base.column][np.maximum(index, 0)], np.nan) * (other.unit / codec.unit)
 
 
-def _spread(x: np.ndarray) -> float:
-    """The distance between the quartiles."""
-    known = x[np.isfinite(x)]
-    return float(np.subtract(*np.quantile(known, [0.75, 0.25]))) if len(known) else 0.0
+def _tighter(last: np.ndarray, first: np.ndarray) -> bool:
+    """Whether the last siblings lie so much closer together than the first ones that all are better told from them."""
+    spread = [float(np.subtract(*np.quantile(known, [0.75, 0.25]))) if len(known := x[np.isfinite(x)]) else 0.0 for x in (last, first)]
+    return spread[0] < _TIGHTER * spread[1]
 
 
 def _scattered(group: Group, steps: np.ndarray) -> bool:

@@ -17,6 +17,7 @@ from synth_pipeline.errors import UsageError
 from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import Codec
 from synth_pipeline.synthesis.relational.frame import Group
+from synth_pipeline.synthesis.relational.heaps import Heaps
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.nearness import Nearness
 from synth_pipeline.synthesis.relational.personal import PersonalModel
@@ -88,6 +89,7 @@ class DrawnColumn:
         scatter: for a column whose siblings lie anywhere and are put in order afterwards: how evenly they do.
         edges: bins of the distance, as a feature of what comes later.
         avoid: hashes of values in units that must not come out, ascending; None where any value may.
+        heaps: how round numbers are, where they are rounder than chance has it.
     """
 
     codec: Codec
@@ -99,6 +101,7 @@ class DrawnColumn:
     scatter: float | None = None
     edges: np.ndarray | None = None
     avoid: np.ndarray | None = None
+    heaps: Heaps | None = None
 
 
 @dataclass

@@ -22,6 +22,7 @@ from synth_pipeline.synthesis.relational.balance import Margin
 from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.guide import Guide
+from synth_pipeline.synthesis.relational.heaps import Heaps
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.nearness import Nearness
 from synth_pipeline.synthesis.relational.personal import PersonalModel
@@ -59,7 +60,7 @@ _CLASSES = {
         PersonalModel,
         Product, Linear, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Pace, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within, Guide,
-        Nearness, ForeignKey,
+        Heaps, Nearness, ForeignKey,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

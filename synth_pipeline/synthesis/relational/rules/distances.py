@@ -13,10 +13,12 @@ from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.calendar import find_calendar
 from synth_pipeline.synthesis.relational.rules.model import Base, Rules
-from synth_pipeline.synthesis.relational.rules.support import SUPPORT
+from synth_pipeline.synthesis.relational.rules.support import ENTITIES, SUPPORT
 
 _PROPORTIONAL, _FINE = 0.5, 50
-"""The spread of logarithms that a proportion may leave; how many units and values its numbers must have, so that it can show."""
+"""The spread of logarithms that a proportion may leave; how many values its numbers must have, so that it can show."""
+_GRAIN, _DISCOUNTS, _ALMOST = 0.01, 12, 0.9
+"""Discounts are whole percents; at most so many different ones explain so much of the rows."""
 _MOSTLY = 0.3
 """The share of the rows with a sibling before, from which on these tell a column better than the parent does."""
 
@@ -132,12 +134,37 @@ def _distance(
     return [(ratio, made)] if worth else []
 
 
+def find_discounts(frame: Frame, frames: Mapping[str, Frame], rules: Rules) -> None:
+    """Numbers that mostly repeat the parent's, and are one of a few fractions of it where they do not: a price, or four fifths of it."""
+    for column, copy in list(rules.sticky.items()):
+        codec, above = frame.codecs.get(column), next((fk for fk in frame.table.foreign_keys if fk.id == copy.key), None)
+        kind = frames[above.parent].codecs.get(copy.column) if above is not None else None
+        if above is None or not isinstance(codec, NumberCodec) or not isinstance(kind, NumberCodec) or not kind.comparable(codec):
+            continue
+        index = frame.parents[copy.key]
+        x, held = frame.x[column], np.where(index >= 0, frames[above.parent].x[copy.column][np.maximum(index, 0)], np.nan)
+        base = Base("parent", copy.column, copy.key, ratio=True, grain=_GRAIN)
+        known = np.flatnonzero(np.isfinite(x) & np.isfinite(held))
+        if pa.types.is_temporal(codec.type) or codec.never is not None or len(known) < np.isfinite(x).sum() or (x[known] <= 0).any():
+            continue
+        start = held[known] * (kind.unit / codec.unit)
+        if not len(known) or (start <= 0).any() or (x[known] < _GRAIN * start).any():
+            continue
+        distance = base.distance(start, x[known])
+        values, inverse, count = np.unique(distance, return_inverse=True, return_counts=True)
+        several = np.array([len(np.unique(frame.entities[known[inverse == v]])) >= ENTITIES for v in range(len(values))])
+        exact = np.abs(base.value(start, distance) - x[known]) <= (0.51 if codec.digits is not None else 1e-6 * start)
+        if 1 < several.sum() <= _DISCOUNTS and count[several].sum() >= _ALMOST * len(known) and exact.mean() >= _ALMOST:
+            rules.bases[column] = replace(base, least=float(values.min()), most=float(values.max()))
+            del rules.sticky[column]
+
+
 def _proportion(x: np.ndarray, base: np.ndarray, template: Base, codec: NumberCodec) -> list[tuple[float, Base]]:
     """As `_distance`, for a number that is so many times another one: its size goes with its duration, by the medium."""
     if pa.types.is_temporal(codec.type) or codec.never is not None or not (np.nan_to_num(x, nan=1.0) > 0).all():
         return []
     both = np.isfinite(x) & (base > 0)
-    if both.sum() < 2 * SUPPORT or both.sum() < np.isfinite(x).sum() or np.median(x[both]) < _FINE or np.unique(base[both]).size < _FINE:
+    if both.sum() < 2 * SUPPORT or both.sum() < np.isfinite(x).sum() or np.unique(x[both]).size < _FINE or np.unique(base[both]).size < _FINE:
         return []
     value, distance = np.log(x[both]), np.log(x[both]) - np.log(base[both])
     spread = float(np.diff(np.quantile(value, [0.1, 0.9]))[0])

@@ -14,7 +14,7 @@ from synth_pipeline.synthesis.relational.rules.bounds import find_bounds
 from synth_pipeline.synthesis.relational.rules.children import find_rank, find_total
 from synth_pipeline.synthesis.relational.rules.copies import find_copies
 from synth_pipeline.synthesis.relational.rules.dependencies import find_determined, find_nested, find_steps
-from synth_pipeline.synthesis.relational.rules.distances import find_bases, find_chains, find_shift
+from synth_pipeline.synthesis.relational.rules.distances import find_bases, find_chains, find_discounts, find_shift
 from synth_pipeline.synthesis.relational.rules.levels import find_levels
 from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.presence import find_presence
@@ -49,6 +49,7 @@ def find_rules(
     for column in copyable:
         find_copies(frame, frames, parents, column, rules)
     numbers = {c: codec for c in candidates if isinstance(codec := frame.codecs[c], NumberCodec) and c not in rules.copied and c not in rules.sticky}
+    find_discounts(frame, frames, rules)
     for column in numbers:
         first = find_rank(frame, column)
         if first is not None:

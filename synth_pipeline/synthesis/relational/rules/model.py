@@ -234,6 +234,7 @@ class Base:
         least, most: bounds of the distance in units of the column, or in months where there is a calendar.
         calendar: distances are whole months.
         ratio: distances are of logarithms: the value is so many times the other one.
+        grain: of what ratios are multiples; 0 where they may be any number.
     """
 
     kind: Literal["own", "parent", "previous"]
@@ -245,10 +246,13 @@ class Base:
     first: Base | None = None
     calendar: Calendar | None = None
     ratio: bool = False
+    grain: float = 0.0
 
     def distance(self, start: np.ndarray, x: np.ndarray) -> np.ndarray:
         """How far values lie from what they are counted from; float (n,)."""
-        return np.asarray(np.log(x) - np.log(start) if self.ratio else x - start)
+        if not self.ratio:
+            return np.asarray(x - start)
+        return np.asarray(np.log(np.round(x / start / self.grain) * self.grain if self.grain else x / start))
 
     def value(self, start: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """The values at a distance from what they are counted from; float (n,)."""
