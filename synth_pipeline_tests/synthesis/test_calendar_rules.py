@@ -119,6 +119,18 @@ def test_dates_follow_the_calendar_of_their_owner_until_its_end(synthetic: tuple
     assert wrong <= 20  # rows are added or taken where the total asks for it
 
 
+def test_who_goes_on_is_billed_to_the_last(synthetic: tuple[TableBundle, list[str]]) -> None:
+    bundle, _ = synthetic
+    issued: dict[object, set[dt.date]] = {}
+    for bill in bundle.read("bill").to_pylist():
+        issued.setdefault(bill["contract_id"], set()).add(bill["issued"])
+    running = [c for c in bundle.read("contract").to_pylist() if c["ended"] is None]
+    assert len(running) > 100
+    for contract in running:
+        due = {d for k in range(1, 60) if (d := month_after(contract["started"], k, contract["day"])) <= LAST}
+        assert issued.get(contract["id"], set()) == due
+
+
 def test_a_category_follows_from_where_a_date_lies(synthetic: tuple[TableBundle, list[str]]) -> None:
     bundle, rules = synthetic
     assert "contract.state is ended where ended is known; running where ended is missing" in rules

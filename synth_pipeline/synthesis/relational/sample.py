@@ -176,7 +176,10 @@ class Sampler(Draft):
             room = self._room(model, state, key, count)
             middle = self.lane(table).middle
             if count.run is not None and room is not None:
-                counts = np.maximum(0, room + np.round(np.nan_to_num(raw)).astype(np.int64))
+                rest = np.round(np.nan_to_num(raw)).astype(np.int64)
+                if count.run.whole:
+                    rest[np.isnan(state.x[count.run.end]) if count.run.end else slice(None)] = 0
+                counts = np.maximum(0, room + rest)
             elif room is not None:
                 state.most[key] = room
                 counts = np.minimum(count.calibrate(np.maximum(0, room + raw), rng, middle), room)

@@ -211,7 +211,9 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
             high = np.minimum(drawn.codec.high, np.nan_to_num(_limits(draft, model, state, column)[1], nan=np.inf))
             high = np.minimum(high, last_start(draft, model, state, column))
             late = (state.group.last(value) > high) & (high >= first)
-            value = state.group.stretch(value, np.where(late, high - first, np.nan))
+            # At a steady pace the last one is as late as may be; otherwise it is the last of so many that lie anywhere.
+            reach = 1.0 if drawn.span is None else rng.random(state.rows) ** (1 / np.maximum(state.group.size - 1, 1))
+            value = state.group.stretch(value, np.where(late, (high - first) * reach, np.nan))
         distance = np.where(state.group.position > 0, x, np.nan)
     else:
         distance = np.clip(x, base.least, base.most)

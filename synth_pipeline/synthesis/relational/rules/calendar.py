@@ -142,7 +142,11 @@ def find_run(frame: Frame, owner: ForeignKey, above: Frame, column: str) -> Run 
         rest = (count - run_lengths(run, codec, above.codecs, above.x))[rows]
         found.append((float(np.abs(rest).mean()), place, run))
     spread, _, best = min(found, key=lambda f: f[:2])
-    return best if len(rows) >= 2 * SUPPORT and spread < 0.1 * np.abs(count[rows] - count[rows].mean()).mean() else None
+    if len(rows) < 2 * SUPPORT or spread >= 0.1 * np.abs(count[rows] - count[rows].mean()).mean():
+        return None
+    going = rows[np.isnan(above.x[best.end][rows])] if best.end else rows
+    rest = (count - run_lengths(best, codec, above.codecs, above.x))[going]
+    return replace(best, whole=len(going) >= SUPPORT and len(np.unique(above.entities[going])) >= ENTITIES and not rest.any())
 
 
 def run_lengths(run: Run, codec: NumberCodec, codecs: Mapping[str, Codec], x: Mapping[str, np.ndarray]) -> np.ndarray:

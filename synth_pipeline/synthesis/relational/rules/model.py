@@ -75,6 +75,7 @@ class Run:
         end: the owner's date at which they end; "" or NULL: they go on.
         horizon: the last date of all, in units.
         before: whether the last of them lies before that date, and not on it.
+        whole: whether those that go on have all of them, without an exception.
     """
 
     column: str
@@ -85,6 +86,7 @@ class Run:
     end: str
     horizon: float
     before: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
