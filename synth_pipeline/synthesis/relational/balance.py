@@ -51,12 +51,12 @@ def find_margins(
         columns: the values.
         rows: parents to learn from.
         count: children of each parent, (n,).
-        least: parents of a group; an eighth of the rows where these are more.
+        least: parents of a group; or an eighth of the rows, or as many as have children, where these are more.
     """
     weight = count[rows].astype(float)
     if len(rows) > _MOST_PARENTS or np.count_nonzero(weight) >= _MOST_ROWS or weight.sum() <= 0 or np.ptp(weight) == 0:
         return {}
-    least = max(least, len(rows) // _GROUPS)
+    least = max(least, min(len(rows) // _GROUPS, np.count_nonzero(weight)))
     found = {}
     for feature in features:
         values, inverse, size = np.unique(columns[feature.name][rows].astype(np.int64), return_inverse=True, return_counts=True)
