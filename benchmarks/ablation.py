@@ -22,9 +22,9 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks import honest
-from synth_pipeline.synthesis.relational import counts, fit, guide, learn_columns, learner, sample, variable
+from synth_pipeline.synthesis.relational import counts, fit, guide, heaps, learn_columns, learner, sample, variable
 from synth_pipeline.synthesis.relational.model import opening_context
-from synth_pipeline.synthesis.relational.rules import Rules
+from synth_pipeline.synthesis.relational.rules import Rules, distances, find
 
 _STANDARD = variable.PRIVACY["standard"]
 
@@ -58,6 +58,12 @@ INGREDIENTS: dict[str, Callable[[], list[Any]]] = {
     "rules": lambda: [patch.object(learn_columns, "find_rules", lambda *_: Rules()), patch.object(fit, "find_path", lambda *_: None)],
     "stratified draws": lambda: [patch.object(variable, "stratified", _independent), patch.object(variable, "spread_along", _independent)],
     "linear parts": lambda: [patch.object(guide.Terms, "fit", lambda *_: None)],
+    "proportions, round numbers": lambda: [
+        patch.object(distances, "_proportion", lambda *_: []), patch.object(find, "find_discounts", lambda *_: None),
+        patch.object(heaps.Heaps, "fit", lambda *_: None),
+    ],
+    "histories together, pace": lambda: [patch.object(find, "find_together", lambda *_: None), patch.object(fit, "find_pace", lambda *_: None)],
+    "children of few parents": lambda: [patch.object(fit, "find_margins", lambda *_: {})],
     "means of children": lambda: [patch.object(fit, "telling_columns", lambda *_: [])],
     "counts of the population": lambda: [patch.object(counts.CountModel, "calibrate", _as_drawn)],
     "blocks of parents": lambda: [patch.object(fit, "fit_blocks", _one_block)],

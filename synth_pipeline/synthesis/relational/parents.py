@@ -9,7 +9,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes, stacked
 from synth_pipeline.synthesis.relational.links import match, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
-from synth_pipeline.synthesis.relational.random import stream
+from synth_pipeline.synthesis.relational.random import stratified, stream
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_repeating
 from synth_pipeline.synthesis.relational.trees import Feature
 
@@ -147,7 +147,7 @@ def draw_tree(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> 
     below = np.flatnonzero((level > 0) & (index < 0))
     first, last = start[level[below] - 1], start[level[below]] - 1
     low = np.where(first > 0, cut[np.maximum(first - 1, 0)], 0.0)
-    target = low + rng.random(len(below)) * (cut[last] - low)
+    target = low + stratified(rng, level[below]) * (cut[last] - low)
     index[below] = order[np.clip(np.searchsorted(cut, target), first, last)]
     return agree(draft, model, state, fk, index, rng)
 
