@@ -56,7 +56,7 @@ def find_margins(
     weight = count[rows].astype(float)
     if len(rows) > _MOST_PARENTS or np.count_nonzero(weight) >= _MOST_ROWS or weight.sum() <= 0 or np.ptp(weight) == 0:
         return {}
-    least = max(least, min(len(rows) // _GROUPS, np.count_nonzero(weight)))
+    least = max(least, min(len(rows) // _GROUPS, int(np.count_nonzero(weight))))
     found = {}
     for feature in features:
         values, inverse, size = np.unique(columns[feature.name][rows].astype(np.int64), return_inverse=True, return_counts=True)

@@ -22,7 +22,7 @@ from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
 from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_blocks, levels
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, opening_context
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import find_pace, find_run, most_of, run_lengths
+from synth_pipeline.synthesis.relational.rules import describe, find_pace, find_run, most_of, run_lengths
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
@@ -195,7 +195,7 @@ class _Fit(ColumnLearner):
     def _describe(self, model: TableModel) -> list[str]:
         parents = {fk.id: fk.parent for fk in self.schema.table(model.plan.table).foreign_keys}
         parents |= {fk.id: fk.table for fk in self.schema.children[model.plan.table] if fk.id not in parents}
-        lines = list(model.rules.describe(model.plan.table, parents))
+        lines = list(describe(model.rules, model.plan.table, parents))
         for key, link in model.links.items():
             if link.path is not None:
                 fk = next(f for f in self.schema.table(model.plan.table).foreign_keys if f.id == key)

@@ -231,8 +231,9 @@ def _redraw(
             state.group = Group.of(state.parents[name], state.group.position)
     elif kind == "column":
         codec = model.codec(name)
+        base = model.rules.bases.get(name)
         choose = (
-            repair.number_candidates(codec, state.x[name])
+            repair.number_candidates(codec, state.x[name], upward=base is not None and base.least >= 0)
             if isinstance(codec, NumberCodec)
             else repair.choice_candidates(np.arange(len(codec.dictionary)), rng)
         )

@@ -56,16 +56,19 @@ def reassign(
     return values, np.array(failed, dtype=np.int64)
 
 
-def number_candidates(codec: NumberCodec, x: np.ndarray) -> Callable[[int], Iterator[float]]:
-    """The nearest values of the lattice first, within the range of the training values, then beyond its end."""
+def number_candidates(codec: NumberCodec, x: np.ndarray, *, upward: bool = False) -> Callable[[int], Iterator[float]]:
+    """The nearest values of the lattice first, within the range of the training values, then beyond its end.
+
+    With `upward` later ones before earlier ones: for a date that never lies before what it is counted from.
+    """
     step = codec.step if codec.digits is not None else max((codec.high - codec.low) / 1e6, 1e-9)
 
     def near(row: int) -> Iterator[float]:
         start = x[row] if np.isfinite(x[row]) else codec.low
-        for k in range(1, 2_000):
-            for value in (start + k * step, start - k * step):
-                if codec.low <= value <= codec.high:
-                    yield value
+        signs = ((1,), (-1,)) if upward else ((1, -1),)
+        for value in (start + sign * k * step for tried in signs for k in range(1, 2_000) for sign in tried):
+            if codec.low <= value <= codec.high:
+                yield value
         for k in range(1, 100_000):
             yield codec.high + k * step
 

@@ -12,6 +12,7 @@ from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.synthesis.relational.columns import make_values
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, hashed_units
 from synth_pipeline.synthesis.relational.frame import Group
+from synth_pipeline.synthesis.relational.limits import base_values, between_limits, limits, within_range
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
@@ -41,7 +42,7 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
     elif column in model.drawn and column in rules.steps:
         x = np.where(np.isnan(x), _draw(draft, model, state, column, rng), x)
     if column in rules.bounds and column in model.drawn:
-        x = _between(x, *_limits(draft, model, state, column), rng)
+        x = between_limits(x, *limits(draft, model, state, column), rng)
     heaps = model.drawn[column].heaps if column in model.drawn else None
     if heaps is not None and model.drawn[column].variable.reach > 0 and isinstance(codec, NumberCodec):
         x = heaps.rounded(x, codec.low, codec.high, stream(draft.seed, table, "heaps", column))
@@ -93,7 +94,7 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
         steps = rules.steps[column]
         against = Base("parent" if steps.scale.key else "own", steps.scale.against, steps.scale.key)
         s = state.x[steps.scale.source]
-        x = steps.apply(s - _base(draft, model, state, against, steps.scale.source) if steps.scale.against else s)
+        x = steps.apply(s - base_values(draft, model, state, against, steps.scale.source) if steps.scale.against else s)
         return np.where(np.isnan(x), steps.absent[0], x) if len(steps.absent) == 1 else x
     if column in rules.ranks and state.group is not None:
         return rules.ranks[column] + state.group.position
@@ -102,7 +103,7 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
         value = rule.apply({c: plain(draft, model, state, c) for c in rule.operands})
         return np.round(value / codec.unit) if codec.digits is not None else value
     if base is not None and base.shift is not None:
-        return _base(draft, model, state, base, column) + base.shift
+        return base_values(draft, model, state, base, column) + base.shift
     return None
 
 
@@ -117,7 +118,7 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
         if x is None and column in model.rules.chains:
             x = _continued(model, state, column, state.ends[column])
             if (base := model.rules.bases.get(column)) is not None:
-                x = np.where(np.isnan(x), x, np.maximum(x, _base(draft, model, state, base, column) + base.least))
+                x = np.where(np.isnan(x), x, np.maximum(x, base_values(draft, model, state, base, column) + base.least))
         if x is not None and column in model.rules.steps and model.rules.steps[column].absent:
             absent, held = np.array(model.rules.steps[column].absent), state.x[column]
             x = np.where(np.isnan(x), np.where(np.isin(held, absent), held, absent[0]), x)
@@ -173,7 +174,7 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
     drawn, levels = model.drawn[column], model.rules.levels.get(column)
     if drawn.scatter is not None and state.group is not None:
         anywhere = drawn.variable.draw(state.context.columns, state.rows, rng, scattered_strata(state.group, drawn.scatter, rng))
-        anywhere = _between(anywhere, *_limits(draft, model, state, column), rng)
+        anywhere = between_limits(anywhere, *limits(draft, model, state, column), rng)
         return kept_apart(state.group, anywhere, base.least if base is not None else 0.0, rng)
     if levels is not None:
         level = draw_lagged(drawn.variable, state, f"p.c.{column}", rng)
@@ -190,9 +191,9 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
         value = _dated(draft, model, state, base, column, x, rng)
     elif base.kind == "previous" and state.group is not None:
         steps = np.clip(np.nan_to_num(x), base.least, base.most)
-        start = _base(draft, model, state, base.first, column) if base.first is not None else None
+        start = base_values(draft, model, state, base.first, column) if base.first is not None else None
         if drawn.last is not None:
-            lowest = np.fmax(drawn.codec.low if isinstance(drawn.codec, NumberCodec) else -np.inf, _limits(draft, model, state, column)[0])
+            lowest = np.fmax(drawn.codec.low if isinstance(drawn.codec, NumberCodec) else -np.inf, limits(draft, model, state, column)[0])
             if start is not None and base.first is not None:
                 lowest = np.fmax(lowest, start + base.first.least)
             highest = drawn.codec.high if isinstance(drawn.codec, NumberCodec) else np.inf
@@ -201,14 +202,14 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
             first = _of_first(drawn.first, state, rng) if drawn.first is not None else x
             if start is not None and base.first is not None:
                 first = np.where(np.isfinite(start), start + np.clip(first, base.first.least, base.first.most), np.nan)
-            first = _between(_within(drawn.codec, first, first, rng), *_limits(draft, model, state, column), rng)
+            first = between_limits(within_range(drawn.codec, first, first, rng), *limits(draft, model, state, column), rng)
             first = begun(draft, model, state, column, first)
             value = state.group.accumulate(first, steps)
             if drawn.span is not None:
                 value = state.group.stretch(value, _of_first(drawn.span, state, rng))
         if isinstance(drawn.codec, NumberCodec) and base.least >= 0:
             # What would end after the last value of the source, or of the owner's time, is drawn together until it does not.
-            high = np.minimum(drawn.codec.high, np.nan_to_num(_limits(draft, model, state, column)[1], nan=np.inf))
+            high = np.minimum(drawn.codec.high, np.nan_to_num(limits(draft, model, state, column)[1], nan=np.inf))
             high = np.minimum(high, last_start(draft, model, state, column))
             late = (state.group.last(value) > high) & (high >= first)
             # At a steady pace the last one is as late as may be; otherwise it is the last of so many that lie anywhere.
@@ -217,14 +218,14 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
         distance = np.where(state.group.position > 0, x, np.nan)
     else:
         distance = np.clip(x, base.least, base.most)
-        start = _base(draft, model, state, base, column)
-        value = _within(drawn.codec, start, base.value(start, distance), rng)
+        start = base_values(draft, model, state, base, column)
+        value = within_range(drawn.codec, start, base.value(start, distance), rng)
         if draft.may_lack(model, column):
             # What would have to lie beyond the range of the column, as its start does, has not happened yet.
             value = np.where((base.least >= 0) & (value < start) | (base.most <= 0) & (value > start), np.nan, value)
     if column in model.rules.chains:
         value = _continued(model, state, column, ended(draft, model, state, column, value))
-        distance = value - _base(draft, model, state, base, column)
+        distance = value - base_values(draft, model, state, base, column)
     name = f"d.{column}"
     feature, values = [Feature(name)], {name: digitize(distance, drawn.edges if drawn.edges is not None else np.empty(0))}
     state.offer(feature, values)
@@ -268,7 +269,7 @@ def _dated(draft: Draft, model: TableModel, state: State, base: Base, column: st
     assert isinstance(codec, NumberCodec) and group is not None and calendar is not None and drawn.first is not None
     first = _of_first(drawn.first, state, rng)
     if base.first is not None:
-        first = months_of(codec, _base(draft, model, state, base.first, column)) + np.clip(first, base.first.least, base.first.most)
+        first = months_of(codec, base_values(draft, model, state, base.first, column)) + np.clip(first, base.first.least, base.first.most)
     months = group.accumulate(np.round(first), np.round(np.clip(np.nan_to_num(steps, nan=base.least), base.least, base.most)))
     if drawn.day is not None:
         day = group.accumulate(_of_first(drawn.day, state, rng), np.zeros(state.rows))
@@ -280,58 +281,6 @@ def _dated(draft: Draft, model: TableModel, state: State, base: Base, column: st
         held = day_of(holder, x) if is_calendar(holder) else x
         day = np.where(index >= 0, held[np.maximum(index, 0)], np.nan) if len(held) else np.full(state.rows, np.nan)
     return date_of(codec, months, day)
-
-
-def _base(draft: Draft, model: TableModel, state: State, base: Base, column: str) -> np.ndarray:
-    codec = model.codec(column)
-    assert isinstance(codec, NumberCodec)
-    if base.kind == "own":
-        other = model.codec(base.column)
-        assert isinstance(other, NumberCodec)
-        return state.x[base.column] * (other.unit / codec.unit)
-    fk = draft.foreign_key(model, base.key)
-    above, index = draft.model.tables[fk.parent], state.parents[fk.id]
-    parent = draft.states[fk.parent]
-    if above.reference is not None:
-        other = NumberCodec.fit(above.reference.column(base.column)) or codec
-        x = other.encode(above.reference.column(base.column))
-    else:
-        found = above.codec(base.column)
-        assert isinstance(found, NumberCodec)
-        other, x = found, parent.x[base.column]
-    return np.where(index >= 0, x[np.maximum(index, 0)], np.nan) * (other.unit / codec.unit) if len(x) else np.full(state.rows, np.nan)
-
-
-def _within(codec: Codec, start: np.ndarray, value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Values beyond the range of the training values fall anywhere between their start and its end."""
-    if not isinstance(codec, NumberCodec):
-        return value
-    share = rng.random(len(value))
-    over, under = value > codec.high, value < codec.low
-    value = np.where(over, np.minimum(start, codec.high) + share * (codec.high - np.minimum(start, codec.high)), value)
-    return np.where(under, np.maximum(start, codec.low) - share * (np.maximum(start, codec.low) - codec.low), value)
-
-
-def _limits(draft: Draft, model: TableModel, state: State, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest value that other dates leave to a column, NaN for none; in units, float (rows,)."""
-    low, high = np.full(state.rows, np.nan), np.full(state.rows, np.nan)
-    for bound in model.rules.bounds.get(column, ()):
-        value = _base(draft, model, state, Base("parent" if bound.key else "own", bound.column, bound.key), column)
-        low, high = (low, np.fmin(high, value)) if bound.upper else (np.fmax(low, value), high)
-    base = model.rules.bases.get(column)
-    if base is not None and base.shift is None and base.kind != "previous" and (base.least >= 0 or base.most <= 0):
-        start = _base(draft, model, state, base, column)
-        low, high = (np.fmax(low, start), high) if base.least >= 0 else (low, np.fmin(high, start))
-    return low, high
-
-
-def _between(x: np.ndarray, low: np.ndarray, high: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Values beyond one limit fall anywhere between the two, or on it where there is but one or they contradict each other."""
-    share = rng.random(len(x))
-    over, under = x > high, x < low
-    room = np.floor(share * np.maximum(high - low, 0))
-    x = np.where(over, np.where(high >= low, low + room, high), x)
-    return np.where(under & ~over, np.where(high >= low, low + room, low), x)
 
 
 def _lag_of(codec: Codec) -> Callable[[np.ndarray], np.ndarray] | None:

@@ -12,6 +12,7 @@ from synth_pipeline.synthesis.relational.rules.arithmetic import Linear, Product
 from synth_pipeline.synthesis.relational.rules.calendar import date_of, day_of, find_run, is_calendar, months_of, run_lengths
 from synth_pipeline.synthesis.relational.rules.children import extremes
 from synth_pipeline.synthesis.relational.rules.copies import equal_rows
+from synth_pipeline.synthesis.relational.rules.describe import describe
 from synth_pipeline.synthesis.relational.rules.find import find_rules
 from synth_pipeline.synthesis.relational.rules.model import (
     Base,
@@ -54,6 +55,7 @@ __all__ = [
     "Written",
     "date_of",
     "day_of",
+    "describe",
     "equal_rows",
     "extremes",
     "find_numbering",

@@ -1,4 +1,4 @@
-"""The rules of a table as data: what each says, and how it is told to the user.
+"""The rules of a table as data: what each says.
 
 Most are exact. A base is softer: a column that is modelled as a distance from another one, so that an order between the
 two always holds.
@@ -6,7 +6,7 @@ two always holds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -377,76 +377,3 @@ class Rules:
                 found[column] = None
                 waiting += self.operands(column) if column not in self.chains else []
         return list(found)
-
-    def describe(self, table: str, parents: Mapping[str, str]) -> Iterator[str]:
-        """One readable line per rule; `parents` names the parent table of each foreign key id."""
-        for c, copy in self.copied.items():
-            yield f"{table}.{c} = {copy.column} of its {parents[copy.key]}"
-        for c, copy in self.sticky.items():
-            yield f"{table}.{c} mostly = {copy.column} of its {parents[copy.key]}"
-        for c, source in self.determined.items():
-            yield f"{table}.{source} determines {c}"
-        for c, larger in self.nested.items():
-            yield f"{table}.{c} determines {larger}"
-        for c, a in self.arithmetic.items():
-            yield f"{table}.{c} = {a}"
-        for c, t in self.totals.items():
-            what = f"{t.extreme or 'sum of'} {' * '.join(t.factors)}" if t.factors else "number"
-            yield f"{table}.{c} = {what} over its {parents[t.key]} rows"
-        for c, first in self.ranks.items():
-            yield f"{table}.{c} counts from {first:g} within its parent"
-        for c, source in self.chains.items():
-            yield f"{table}.{c} = {source} of the next row of the same parent"
-        for c, b in self.bases.items():
-            if b.calendar is not None:
-                yield from self._calendar(table, c, b, b.calendar, parents)
-                continue
-            other = {"own": b.column, "parent": f"{b.column} of its {parents.get(b.key, '')}", "previous": "that of the row before"}[b.kind]
-            if b.shift is not None:
-                yield f"{table}.{c} = {other} {b.shift:+g}" if b.shift else f"{table}.{c} = {other}"
-            elif b.ratio:
-                yield f"{table}.{c} is {_times(b.least)} to {_times(b.most)} times {other}"
-            elif b.least >= 0:
-                yield f"{table}.{c} ≥ {other}"
-            elif b.most <= 0:
-                yield f"{table}.{c} ≤ {other}"
-            if b.first is not None:
-                sign = "≥ " if b.first.least >= 0 else "≤ " if b.first.most <= 0 else "counted from "
-                yield f"{table}.{c} of the first row of a parent {sign}{b.first.column} of its {parents[b.first.key]}"
-        for c, one in self.begins.items():
-            yield f"{table}.{c} of the first row of a parent = the first {one.column} of its {one.table}"
-        for c, one in self.ends.items():
-            yield f"{table}.{c} of the last row of a parent = the last {one.column} of its {one.table}"
-        for c, bounds in self.bounds.items():
-            for bound in bounds:
-                yield f"{table}.{c} {'≤' if bound.upper else '≥'} {bound.column}{f' of its {parents[bound.key]}' if bound.key else ''}"
-        for c, steps in self.steps.items():
-            yield f"{table}.{c} is {steps}" + (f" ({steps.scale.against} of its {parents[steps.scale.key]})" if steps.scale.key else "")
-        for c, levels in self.levels.items():
-            yield f"{table}.{c} is one of at most {levels.most} values for each {levels.source}"
-        for c, presence in self.presence.items():
-            source = f"{presence.source} of its {parents[presence.key]}".removeprefix(" of ") if presence.key else presence.source
-            yield f"{table}.{c} {presence.shown.format(source=source)}"
-        for c, n in self.numbered.items():
-            if n.by:
-                order = ", then ".join(name if kind == "column" else f"its {parents[name]}" for kind, name in n.by)
-                yield f"{table}.{c} counts {'roughly ' if n.noise else ''}in the order of {order}"
-            yield from (f"{table}.{r} never falls along {c}" for r in n.rising)
-        for c, w in self.written.items():
-            text = "".join(v if k == "text" else "9" * max(1, int(v)) if k == "count" else f"<{k} of {v}>" for k, v in w.parts)
-            yield f"{table}.{c} = {text}, counted in the order of {w.key}{', from the start for each date' if w.restarts else ''}"
-
-    def _calendar(self, table: str, column: str, base: Base, calendar: Calendar, parents: Mapping[str, str]) -> Iterator[str]:
-        steps = f"{base.least:g} to {base.most:g} months" if base.most > base.least else f"{base.least:g} months" if base.least > 1 else "month"
-        owner = parents[calendar.key]
-        day = f"on the {calendar.day} of its {owner}" if calendar.day else f"on one day of the month for each {owner}"
-        first = base.first
-        begin = ""
-        if first is not None:
-            after = f"{first.least:g}" if first.least == first.most else f"{first.least:g} to {first.most:g}"
-            begin = f", the first {after} months after {first.column} of its {owner}"
-        yield f"{table}.{column} comes every {steps}, {day}{begin}"
-
-
-def _times(distance: float) -> str:
-    return f"{np.exp(distance):.2g}"

@@ -1,0 +1,63 @@
+"""Where other values leave room for a number or a date: what it is counted from, and what it never passes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec
+from synth_pipeline.synthesis.relational.model import TableModel
+from synth_pipeline.synthesis.relational.rules import Base
+from synth_pipeline.synthesis.relational.state import Draft, State
+
+
+def base_values(draft: Draft, model: TableModel, state: State, base: Base, column: str) -> np.ndarray:
+    """What a column of each row is counted from, in units of the column; float (rows,), NaN where there is no such row or value."""
+    codec = model.codec(column)
+    assert isinstance(codec, NumberCodec)
+    if base.kind == "own":
+        other = model.codec(base.column)
+        assert isinstance(other, NumberCodec)
+        return state.x[base.column] * (other.unit / codec.unit)
+    fk = draft.foreign_key(model, base.key)
+    above, index = draft.model.tables[fk.parent], state.parents[fk.id]
+    parent = draft.states[fk.parent]
+    if above.reference is not None:
+        other = NumberCodec.fit(above.reference.column(base.column)) or codec
+        x = other.encode(above.reference.column(base.column))
+    else:
+        found = above.codec(base.column)
+        assert isinstance(found, NumberCodec)
+        other, x = found, parent.x[base.column]
+    return np.where(index >= 0, x[np.maximum(index, 0)], np.nan) * (other.unit / codec.unit) if len(x) else np.full(state.rows, np.nan)
+
+
+def within_range(codec: Codec, start: np.ndarray, value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Values beyond the range of the training values fall anywhere between their start and its end."""
+    if not isinstance(codec, NumberCodec):
+        return value
+    share = rng.random(len(value))
+    over, under = value > codec.high, value < codec.low
+    value = np.where(over, np.minimum(start, codec.high) + share * (codec.high - np.minimum(start, codec.high)), value)
+    return np.where(under, np.maximum(start, codec.low) - share * (np.maximum(start, codec.low) - codec.low), value)
+
+
+def limits(draft: Draft, model: TableModel, state: State, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest value that other dates leave to a column, NaN for none; in units, float (rows,)."""
+    low, high = np.full(state.rows, np.nan), np.full(state.rows, np.nan)
+    for bound in model.rules.bounds.get(column, ()):
+        value = base_values(draft, model, state, Base("parent" if bound.key else "own", bound.column, bound.key), column)
+        low, high = (low, np.fmin(high, value)) if bound.upper else (np.fmax(low, value), high)
+    base = model.rules.bases.get(column)
+    if base is not None and base.shift is None and base.kind != "previous" and (base.least >= 0 or base.most <= 0):
+        start = base_values(draft, model, state, base, column)
+        low, high = (np.fmax(low, start), high) if base.least >= 0 else (low, np.fmin(high, start))
+    return low, high
+
+
+def between_limits(x: np.ndarray, low: np.ndarray, high: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Values beyond one limit fall anywhere between the two, or on it where there is but one or they contradict each other."""
+    share = rng.random(len(x))
+    over, under = x > high, x < low
+    room = np.floor(share * np.maximum(high - low, 0))
+    x = np.where(over, np.where(high >= low, low + room, high), x)
+    return np.where(under & ~over, np.where(high >= low, low + room, low), x)
