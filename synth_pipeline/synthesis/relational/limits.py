@@ -32,13 +32,17 @@ def base_values(draft: Draft, model: TableModel, state: State, base: Base, colum
 
 
 def within_range(codec: Codec, start: np.ndarray, value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Values beyond the range of the training values fall anywhere between their start and its end."""
+    """Values beyond the range of the training values are as far within it, or anywhere between their start and its end."""
     if not isinstance(codec, NumberCodec):
         return value
     share = rng.random(len(value))
-    over, under = value > codec.high, value < codec.low
-    value = np.where(over, np.minimum(start, codec.high) + share * (codec.high - np.minimum(start, codec.high)), value)
-    return np.where(under, np.maximum(start, codec.low) - share * (np.maximum(start, codec.low) - codec.low), value)
+    for end, beyond in ((codec.high, value > codec.high), (codec.low, value < codec.low)):
+        side = 1.0 if end == codec.high else -1.0
+        near = side * np.minimum(side * start, side * end)
+        mirrored = 2 * end - value
+        inside = (side * (mirrored - near) >= 0) & (start != value)
+        value = np.where(beyond, np.where(inside, mirrored, near + share * (end - near)), value)
+    return value
 
 
 def limits(draft: Draft, model: TableModel, state: State, column: str) -> tuple[np.ndarray, np.ndarray]:
