@@ -27,8 +27,9 @@ _MANY = 5_000
 """Rows from which on one tree is enough to tell which kind of variable is better."""
 _REHEARSED, _REHEARSALS = 40_000, 8
 """Draws that tell the distribution of predictions and residuals together: about so many, and at most so many per row."""
-_SHARED = 0.4
-"""Numbers with fewer distinct values than this share of the rows say nothing about a single row."""
+_SHARED, _SEVERAL = 0.4, 20
+"""Numbers with fewer distinct values than this share of the rows, or so few (half of the rows, where these are fewer than forty),
+say nothing about a single row."""
 
 
 def explained(variable: Variable, codes: int, *, exact: bool = False) -> float:
@@ -254,7 +255,7 @@ class _Fitter:
 def _reach(x: np.ndarray) -> float:
     """How far apart neighbouring donors may lie to be interpolated: 0 for values that many rows share."""
     x = x[np.isfinite(x)]
-    if len(x) < 10 or len(np.unique(x)) <= max(20, _SHARED * len(x)):
+    if len(x) < 10 or len(np.unique(x)) <= max(min(_SEVERAL, len(x) / 2), _SHARED * len(x)):
         return 0.0
     low, high = np.quantile(x, [0.01, 0.99])
     return float(high - low) / 10

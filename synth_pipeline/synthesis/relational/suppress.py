@@ -31,7 +31,10 @@ def without_rare(x: np.ndarray, codes: int, entities: np.ndarray, least: int) ->
 
 
 def without_ends(x: np.ndarray, rows: np.ndarray, entities: np.ndarray, least: int) -> np.ndarray:
-    """Numbers (n,) no higher and no lower than `least` root entities among `rows` have them; NaN stays."""
+    """Numbers (n,) with those that fewer than `least` root entities among `rows` reach replaced by what these reach on average; NaN stays.
+
+    The mean of several is nobody's own number.
+    """
     known = rows[np.isfinite(x[rows])]
     _, entity = np.unique(entities[known], return_inverse=True)
     count = int(entity.max(initial=-1)) + 1
@@ -40,5 +43,7 @@ def without_ends(x: np.ndarray, rows: np.ndarray, entities: np.ndarray, least: i
     highest, lowest = np.full(count, -np.inf), np.full(count, np.inf)
     np.maximum.at(highest, entity, x[known])
     np.minimum.at(lowest, entity, x[known])
-    low, high = np.partition(lowest, least - 1)[least - 1], np.partition(highest, count - least)[count - least]
-    return np.clip(x, low, high) if low <= high else x
+    lowest, highest = np.sort(lowest)[:least], np.sort(highest)[-least:]
+    if lowest[-1] >= highest[0]:
+        return x
+    return np.where(x <= lowest[-1], lowest.mean(), np.where(x >= highest[0], highest.mean(), x))
