@@ -296,13 +296,14 @@ class DatabaseSchema:
         tables = tuple(dataclasses.replace(t, foreign_keys=(*t.foreign_keys, *added[t.id])) if t.id in added else t for t in self.tables)
         return dataclasses.replace(self, tables=tables)
 
-    def levels(self) -> list[list[str]]:
+    def levels(self, order: Sequence[str] | None = None) -> list[list[str]]:
         """Strongly connected groups of tables, parents before children; a group of several is a cycle (Tarjan 1972).
 
-        Self references do not make a cycle. Within a group and between independent groups the catalogue's order holds.
+        Self references do not make a cycle. Within a group and between independent groups `order`, of all tables, holds: by
+        default the catalogue's.
         """
         parents = {t.id: tuple(dict.fromkeys(f.parent for f in t.foreign_keys if f.parent in self._by_id)) for t in self.tables}
-        return strong_components(self.table_ids, parents)
+        return strong_components(self.table_ids if order is None else order, parents)
 
     def diff(self, newer: DatabaseSchema) -> list[str]:
         """What changed from this schema to `newer`, one readable line per change; empty where the fingerprints agree."""

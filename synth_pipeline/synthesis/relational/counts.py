@@ -27,8 +27,8 @@ class CountModel:
         variable: a draw of the count given the parent.
         degrees, parents: the population's histogram.
         most: the most children that a parent may have (1 where the key is unique); None for no limit.
-        run: a calendar that says how many there are; the variable is then of what there are more or less.
-        pace: a steady pace that leaves time for so many at most; the variable is then of what there are less.
+        steady: a calendar that says how many there are, or a pace that leaves time for so many at most; the variable is then of what
+            there are more or less.
         margins: by feature of the parents, which share of the children groups of them have.
     """
 
@@ -36,8 +36,7 @@ class CountModel:
     degrees: np.ndarray
     parents: np.ndarray
     most: int | None = None
-    run: Run | None = None
-    pace: Pace | None = None
+    steady: Run | Pace | None = None
     margins: dict[str, Margin] = field(default_factory=dict)
 
     def histogram(self, n: int, at: float = 0.5) -> np.ndarray:

@@ -22,7 +22,7 @@ from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
 from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_blocks, levels
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, opening_context
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import describe, find_pace, find_run, most_of, run_lengths
+from synth_pipeline.synthesis.relational.rules import Run, describe, find_pace, find_run, time_for
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
@@ -137,14 +137,13 @@ class _Fit(ColumnLearner):
             index = child.parents[fk.id]
             count = np.bincount(index[index >= 0], minlength=frame.rows).astype(float)
             dated = ranking_column(child) if child.group is not None and self._owner_of(fk.table) == fk.id else None
-            run = find_run(child, fk, frame, dated) if dated is not None else None
-            pace = find_pace(child, fk, frame, dated) if dated is not None and run is None else None
+            steady = find_run(child, fk, frame, dated) or find_pace(child, fk, frame, dated) if dated is not None else None
             room: int | np.ndarray = 0
-            if dated is not None and isinstance(codec := child.codecs[dated], NumberCodec):
-                room = run_lengths(run, codec, frame.codecs, frame.x) if run else most_of(pace, codec, frame.codecs, frame.x) if pace else 0
+            if steady is not None and isinstance(codec := child.codecs[steady.column], NumberCodec):
+                room = time_for(steady, codec, frame.codecs, frame.x)
             # How many the sibling before has may tell how many come next: large orders follow small ones.
             lag = None
-            if frame.group is not None and run is None and pace is None:
+            if frame.group is not None and steady is None:
                 lag = Feature(f"p.n.{fk.id}"), count_bins(frame.group.previous(count))
             variable = self._lagged(frame, context, count - room, ("count", fk.id), lag, rows=rows)
             fanout = self.data.population.fanouts.get(fk.id)
@@ -154,8 +153,8 @@ class _Fit(ColumnLearner):
                 degrees, parents = np.unique(count[rows].astype(np.int64), return_counts=True)
             own, parts = self.own[plan.table], {f"c.{c}.{p}" for c, k in frame.codecs.items() if isinstance(k, NumberCodec) for p in k.parts}
             telling = [f for f in own.features if f.name not in parts]
-            margins = find_margins(telling, own.columns, rows, count) if run is None and not fk.is_self_reference else {}
-            model.counts[fk.id] = CountModel(variable, degrees, parents, 1 if one_child(child.table, fk) else None, run, pace, margins)
+            margins = find_margins(telling, own.columns, rows, count) if not isinstance(steady, Run) and not fk.is_self_reference else {}
+            model.counts[fk.id] = CountModel(variable, degrees, parents, 1 if one_child(child.table, fk) else None, steady, margins)
             self._offer(frame, context, f"n.{fk.id}", small_bins(count))
 
     def _owner_of(self, table: str) -> str | None:

@@ -24,7 +24,7 @@ from synth_pipeline.synthesis.relational.nearness import keep_away
 from synth_pipeline.synthesis.relational.numbers import number_keys
 from synth_pipeline.synthesis.relational.parents import copied_reference, draw_link, draw_lookup, draw_tree, find_parents, require_parents
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Run, extremes, most_of, run_lengths
+from synth_pipeline.synthesis.relational.rules import Run, extremes, time_for
 from synth_pipeline.synthesis.relational.shards import Shard
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
 from synth_pipeline.synthesis.relational.structure import anchored
@@ -90,7 +90,7 @@ class Sampler(Draft):
         counts = np.zeros(parent.rows, dtype=np.int64)
         counts[able] = parent.counts[fk.id][able]
         total = wanted - nulls
-        if owner and self.shard.count == 1 and self.model.tables[fk.parent].counts[fk.id].run is not None:
+        if owner and self.shard.count == 1 and isinstance(self.model.tables[fk.parent].counts[fk.id].steady, Run):
             # What a calendar says is not bent for the sake of a few rows.
             free = int(_FREE * wanted)
             total = min(max(int(counts.sum()), total - free), total + free)
@@ -175,10 +175,10 @@ class Sampler(Draft):
             raw = draw_lagged(count.variable, state, f"p.n.{key}", rng, count_bins)
             room = self._room(model, state, key, count)
             middle = self.lane(table).middle
-            if count.run is not None and room is not None:
+            if isinstance(count.steady, Run) and room is not None:
                 rest = np.round(np.nan_to_num(raw)).astype(np.int64)
-                if count.run.whole:
-                    rest[np.isnan(state.x[count.run.end]) if count.run.end else slice(None)] = 0
+                if count.steady.whole:
+                    rest[np.isnan(state.x[count.steady.end]) if count.steady.end else slice(None)] = 0
                 counts = np.maximum(0, room + rest)
             elif room is not None:
                 state.most[key] = room
@@ -197,13 +197,12 @@ class Sampler(Draft):
 
     def _room(self, model: TableModel, state: State, key: str, count: CountModel) -> np.ndarray | None:
         """How many children a calendar, or their pace, leaves room for; None where there is neither."""
-        steady = count.run or count.pace
-        if steady is None:
+        if count.steady is None:
             return None
         child = next(m for m in self.model.tables.values() if m.plan.owner is not None and m.plan.owner.id == key)
-        codec, codecs = child.codec(steady.column), {c: model.codec(c) for c in state.x}
+        codec, codecs = child.codec(count.steady.column), {c: model.codec(c) for c in state.x}
         assert isinstance(codec, NumberCodec)
-        return run_lengths(steady, codec, codecs, state.x) if isinstance(steady, Run) else most_of(steady, codec, codecs, state.x)
+        return time_for(count.steady, codec, codecs, state.x)
 
     def _deferred(self, model: TableModel, state: State, fk: ForeignKey) -> None:
         if model.reference is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from synth_pipeline.catalog.graph import strong_components
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
 
 _ENTITY_ROWS = 30
@@ -44,7 +43,8 @@ def plan_tables(
     """
     plans = []
     done: set[str] = set()
-    for group in _levels(schema, rows):
+    # Large tables first, where that is free: histories in small steps tell those in large ones.
+    for group in schema.levels(sorted(schema.table_ids, key=lambda t: -rows.get(t, 0))):
         for table_id in _break_cycle(schema, group):
             table = schema.table(table_id)
             keys = usable_keys(schema, table)
@@ -56,12 +56,6 @@ def plan_tables(
             plans.append(TablePlan(table_id, owner, lookups, tuple(fk for fk in rest if fk is not owner), deferred))
             done.add(table_id)
     return plans
-
-
-def _levels(schema: DatabaseSchema, rows: Mapping[str, int]) -> list[list[str]]:
-    """Groups of tables, parents before children, the large ones first where that is free: histories in small steps tell those in large ones."""
-    parents = {t.id: tuple(dict.fromkeys(f.parent for f in t.foreign_keys if f.parent in schema)) for t in schema.tables}
-    return strong_components(sorted(schema.table_ids, key=lambda t: -rows.get(t, 0)), parents)
 
 
 def usable_keys(schema: DatabaseSchema, table: Table) -> list[ForeignKey]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.model import TableModel
-from synth_pipeline.synthesis.relational.rules import Together, extremes, latest
+from synth_pipeline.synthesis.relational.rules import Together, earliest, latest
 from synth_pipeline.synthesis.relational.state import Draft, State
 
 
@@ -16,7 +16,7 @@ def begun(draft: Draft, model: TableModel, state: State, column: str, first: np.
     if rule is None:
         return first
     index, theirs, value = _other(draft, model, state, column, rule)
-    held = extremes(theirs, value, draft.states[draft.foreign_key(model, rule.key).parent].rows, "lowest")
+    held = earliest(theirs, value, draft.states[draft.foreign_key(model, rule.key).parent].rows)
     start = np.where(index >= 0, held[np.maximum(index, 0)], np.nan) if len(held) else first
     return np.where(np.isfinite(start), start, first)
 

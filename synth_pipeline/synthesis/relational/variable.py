@@ -24,7 +24,8 @@ class Privacy:
     Attributes:
         min_rows, min_entities: fewest donors of a leaf, and fewest root entities among them.
         honest: whether structure and donors come from different entities.
-        min_category: categories with fewer root entities are not reproduced.
+        min_category: categories, and ends of numbers, with fewer root entities are not reproduced; above 1, rows also keep away from
+            those who are alone.
     """
 
     min_rows: int

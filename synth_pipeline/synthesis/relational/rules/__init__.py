@@ -9,7 +9,7 @@ Rules of keys (which parents belong together) are in `links`; CHECK constraints 
 from __future__ import annotations
 
 from synth_pipeline.synthesis.relational.rules.arithmetic import Linear, Product
-from synth_pipeline.synthesis.relational.rules.calendar import date_of, day_of, find_run, is_calendar, months_of, run_lengths
+from synth_pipeline.synthesis.relational.rules.calendar import date_of, day_of, find_run, is_calendar, months_of
 from synth_pipeline.synthesis.relational.rules.children import extremes
 from synth_pipeline.synthesis.relational.rules.copies import equal_rows
 from synth_pipeline.synthesis.relational.rules.describe import describe
@@ -32,8 +32,8 @@ from synth_pipeline.synthesis.relational.rules.model import (
     Written,
 )
 from synth_pipeline.synthesis.relational.rules.numbering import find_numbering, find_written, ranks
-from synth_pipeline.synthesis.relational.rules.pace import find_pace, most_of
-from synth_pipeline.synthesis.relational.rules.together import latest
+from synth_pipeline.synthesis.relational.rules.pace import find_pace, time_for
+from synth_pipeline.synthesis.relational.rules.together import earliest, latest
 
 __all__ = [
     "Base",
@@ -56,6 +56,7 @@ __all__ = [
     "date_of",
     "day_of",
     "describe",
+    "earliest",
     "equal_rows",
     "extremes",
     "find_numbering",
@@ -66,7 +67,6 @@ __all__ = [
     "is_calendar",
     "latest",
     "months_of",
-    "most_of",
     "ranks",
-    "run_lengths",
+    "time_for",
 ]

@@ -15,7 +15,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Base, Calendar, Run
-from synth_pipeline.synthesis.relational.rules.support import ENTITIES, SUPPORT
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _DAY = 86_400_000_000
 _MOST_MONTHS = 12
@@ -66,7 +66,7 @@ def find_calendar(frame: Frame, owner: ForeignKey, above: Frame, column: str) ->
     if later.sum() < 2 * SUPPORT or np.isnan(x).any() or not pa.types.is_date(codec.type) and (x % _DAY).any():
         return None
     steps = (months_of(codec, x) - months_of(codec, group.previous(x)))[later]
-    if steps.min() < 1 or steps.max() > _MOST_MONTHS or len(np.unique(frame.entities[later])) < ENTITIES:
+    if steps.min() < 1 or steps.max() > _MOST_MONTHS or not supported(frame, np.flatnonzero(later)):
         return None
     if len(np.unique(x)) < 5 or (day := _day(frame, above, column, codec)) is None:
         return None
@@ -146,7 +146,7 @@ def find_run(frame: Frame, owner: ForeignKey, above: Frame, column: str) -> Run 
         return None
     going = rows[np.isnan(above.x[best.end][rows])] if best.end else rows
     rest = (count - run_lengths(best, codec, above.codecs, above.x))[going]
-    return replace(best, whole=len(going) >= SUPPORT and len(np.unique(above.entities[going])) >= ENTITIES and not rest.any())
+    return replace(best, whole=len(going) >= SUPPORT and supported(above, going) and not rest.any())
 
 
 def run_lengths(run: Run, codec: NumberCodec, codecs: Mapping[str, Codec], x: Mapping[str, np.ndarray]) -> np.ndarray:

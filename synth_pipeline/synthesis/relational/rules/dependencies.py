@@ -11,7 +11,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, shown
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Rules, Scale, Steps
-from synth_pipeline.synthesis.relational.rules.support import ENTITIES, SUPPORT, supported
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _MOST_STEPS = 8
 _MOST_VALUES = 12
@@ -77,7 +77,7 @@ def find_nested(frame: Frame, rules: Rules) -> None:
     if group is None:
         return
     later = np.flatnonzero((group.position > 0) & frame.train)
-    if len(later) < _NESTED_ROWS or len(np.unique(frame.entities[later])) < ENTITIES:
+    if len(later) < _NESTED_ROWS or not supported(frame, later):
         return
     for source in dict.fromkeys(rules.determined.values()):
         x = frame.x[source]

@@ -13,7 +13,7 @@ from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.calendar import find_calendar
 from synth_pipeline.synthesis.relational.rules.model import Base, Rules
-from synth_pipeline.synthesis.relational.rules.support import ENTITIES, SUPPORT
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _PROPORTIONAL, _FINE = 0.5, 50
 """The spread of logarithms that a proportion may leave; how many values its numbers must have, so that it can show."""
@@ -152,7 +152,7 @@ def find_discounts(frame: Frame, frames: Mapping[str, Frame], rules: Rules) -> N
             continue
         distance = base.distance(start, x[known])
         values, inverse, count = np.unique(distance, return_inverse=True, return_counts=True)
-        several = np.array([len(np.unique(frame.entities[known[inverse == v]])) >= ENTITIES for v in range(len(values))])
+        several = np.array([supported(frame, known[inverse == v]) for v in range(len(values))])
         exact = np.abs(base.value(start, distance) - x[known]) <= (0.51 if codec.digits is not None else 1e-6 * start)
         if 1 < several.sum() <= _DISCOUNTS and count[several].sum() >= _ALMOST * len(known) and exact.mean() >= _ALMOST:
             rules.bases[column] = replace(base, least=float(values.min()), most=float(values.max()))

@@ -9,9 +9,9 @@ import numpy as np
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.calendar import is_calendar
-from synth_pipeline.synthesis.relational.rules.model import Pace
-from synth_pipeline.synthesis.relational.rules.support import ENTITIES, SUPPORT
+from synth_pipeline.synthesis.relational.rules.calendar import is_calendar, run_lengths
+from synth_pipeline.synthesis.relational.rules.model import Pace, Run
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _STEADY = 0.1
 """The spread of steps, as a share of their middle, up to which they are steady."""
@@ -32,9 +32,9 @@ def find_pace(frame: Frame, owner: ForeignKey, above: Frame, column: str) -> Pac
     if group is None or not isinstance(codec, NumberCodec) or not is_calendar(codec):
         return None
     x = frame.x[column]
-    steps = (x - group.previous(x))[(group.position > 0) & ~frame.gaps]
-    later = np.unique(frame.entities[(group.position > 0) & ~frame.gaps])
-    if len(steps) < 2 * SUPPORT or len(later) < ENTITIES or np.isnan(x).any() or steps.min() <= 0:
+    later = np.flatnonzero((group.position > 0) & ~frame.gaps)
+    steps = (x - group.previous(x))[later]
+    if len(steps) < 2 * SUPPORT or not supported(frame, later) or np.isnan(x).any() or steps.min() <= 0:
         return None
     low, middle, high = np.quantile(steps, [0.05, 0.5, 0.95])
     if high - low > _STEADY * middle:
@@ -53,6 +53,11 @@ def find_pace(frame: Frame, owner: ForeignKey, above: Frame, column: str) -> Pac
             if (count <= most).all() and share > _FULL:
                 found.append((-share, pace))
     return min(found, key=lambda f: f[0])[1] if found else None
+
+
+def time_for(steady: Run | Pace, codec: NumberCodec, codecs: Mapping[str, Codec], x: Mapping[str, np.ndarray]) -> np.ndarray:
+    """How many siblings a calendar, or their pace, leaves time for under each owner; int64 (n,). Arguments as for `most_of`."""
+    return run_lengths(steady, codec, codecs, x) if isinstance(steady, Run) else most_of(steady, codec, codecs, x)
 
 
 def most_of(pace: Pace, codec: NumberCodec, codecs: Mapping[str, Codec], x: Mapping[str, np.ndarray]) -> np.ndarray:

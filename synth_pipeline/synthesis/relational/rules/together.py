@@ -6,19 +6,20 @@ or ends, with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.calendar import is_calendar
 from synth_pipeline.synthesis.relational.rules.children import extremes
 from synth_pipeline.synthesis.relational.rules.model import Rules, Together
-from synth_pipeline.synthesis.relational.rules.support import ENTITIES, SUPPORT
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _DIFFERENT = 5
+_Outermost = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 
 def find_together(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey | None, cousins: Sequence[ForeignKey], rules: Rules) -> None:
@@ -42,26 +43,44 @@ def find_together(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey |
         whole = np.bincount(theirs[theirs >= 0], minlength=parents.rows) > 0
         for side, rows in ((frame, index), (other, theirs)):
             whole[rows[(rows >= 0) & side.gaps]] = False
-        for column in [*rules.bases, *rules.chains]:
-            codec = frame.codecs[column]
-            base = rules.bases.get(column)
-            if not isinstance(codec, NumberCodec) or not (pa.types.is_date(codec.type) or pa.types.is_timestamp(codec.type)):
+        for kept, candidates, rows, of in ((rules.begins, _beginning(rules), first, earliest), (rules.ends, list(rules.chains), last, latest)):
+            rows = rows[whole[index[rows]]]
+            if len(rows) < SUPPORT or not supported(parents, index[rows]):
                 continue
-            chained = column in rules.chains
-            if not chained and (base is None or base.kind != "previous" or base.calendar is not None or _fixed(rules, column)):
-                continue
-            rows = (last if chained else first)[whole[index[last if chained else first]]]
-            if len(rows) < SUPPORT or len(np.unique(parents.entities[index[rows]])) < ENTITIES or column in (rules.ends if chained else rules.begins):
-                continue
-            mine = frame.x[column][rows]
-            for name, kind in other.codecs.items():
-                if not isinstance(kind, NumberCodec) or not kind.comparable(codec) or name in other.late:
-                    continue
-                value = other.x[name] * (kind.unit / codec.unit)
-                held = latest(theirs, value, parents.rows) if chained else extremes(theirs, value, parents.rows, "lowest")
-                if np.array_equal(mine, held[index[rows]], equal_nan=chained) and _telling(mine):
-                    (rules.ends if chained else rules.begins)[column] = Together(owner.id, fk.table, fk.id, name)
-                    break
+
+            def held(value: np.ndarray, of: _Outermost = of, at: np.ndarray = index[rows]) -> np.ndarray:
+                return np.asarray(of(theirs, value, parents.rows)[at])  # noqa: B023
+
+            for column in (c for c in candidates if c not in kept and is_calendar(frame.codecs[c])):
+                name = _same(frame, column, rows, other, held, endless=of is latest)
+                if name is not None:
+                    kept[column] = Together(owner.id, fk.table, fk.id, name)
+
+
+def _same(
+    frame: Frame, column: str, rows: np.ndarray, other: Frame, held: Callable[[np.ndarray], np.ndarray], *, endless: bool
+) -> str | None:
+    """The other history's column whose outermost value for each row's parent, as `held` gives it, is the column's on all of these rows."""
+    codec, mine = frame.codecs[column], frame.x[column][rows]
+    known = mine[np.isfinite(mine)]
+    if not isinstance(codec, NumberCodec) or len(known) < SUPPORT or len(np.unique(known)) <= _DIFFERENT:
+        return None
+    for name, kind in other.codecs.items():
+        if isinstance(kind, NumberCodec) and kind.comparable(codec) and name not in other.late:
+            if np.array_equal(mine, held(other.x[name] * (kind.unit / codec.unit)), equal_nan=endless):
+                return name
+    return None
+
+
+def _beginning(rules: Rules) -> list[str]:
+    """The columns whose first sibling is drawn: dates in steps, unless a parent's date says the first one, or a calendar all."""
+    stepping = [c for c, b in rules.bases.items() if b.kind == "previous" and b.calendar is None and c not in rules.chains]
+    return [c for c in stepping if (first := rules.bases[c].first) is None or first.least < first.most]
+
+
+def earliest(index: np.ndarray, value: np.ndarray, parents: int) -> np.ndarray:
+    """The lowest value (n,) of each parent's children by `index`, NaN where there is none; float (parents,)."""
+    return extremes(index, value, parents, "lowest")
 
 
 def latest(index: np.ndarray, value: np.ndarray, parents: int) -> np.ndarray:
@@ -69,13 +88,3 @@ def latest(index: np.ndarray, value: np.ndarray, parents: int) -> np.ndarray:
     out = extremes(index, value, parents, "highest")
     out[index[(index >= 0) & np.isnan(value)]] = np.nan
     return out
-
-
-def _fixed(rules: Rules, column: str) -> bool:
-    first = rules.bases[column].first
-    return first is not None and first.least == first.most
-
-
-def _telling(x: np.ndarray) -> bool:
-    known = x[np.isfinite(x)]
-    return len(known) >= SUPPORT and len(np.unique(known)) > _DIFFERENT
