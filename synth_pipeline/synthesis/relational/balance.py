@@ -21,6 +21,8 @@ _GROUP_ROWS = 3
 _GROUPS = 8
 _ROUNDS = 80
 _ACCEPTED = 8
+_STRICT = 0.1
+"""Children that a group without any may seem to have: errors are measured by what chance would make."""
 
 
 @dataclass
@@ -81,8 +83,9 @@ def balance(counts: np.ndarray, margins: Mapping[str, Margin], columns: Mapping[
         gain = np.zeros(len(one))
         for group, wanted in known:
             over = np.bincount(group, counts, minlength=len(wanted)) - wanted
-            a, b = over[group[one]], over[group[other]]
-            gain += np.where(group[one] != group[other], np.abs(a) - np.abs(a + more) + np.abs(b) - np.abs(b - more), 0.0)
+            a, b, error = over[group[one]], over[group[other]], wanted + _STRICT
+            change = (a**2 - (a + more) ** 2) / error[group[one]] + (b**2 - (b - more) ** 2) / error[group[other]]
+            gain += np.where(group[one] != group[other], change, 0.0)
         # What each exchange gains is told as if it were the only one: so few at a time, the best ones.
         best = np.argsort(-gain, kind="stable")[: max(1, len(gain) // _ACCEPTED)]
         best = best[gain[best] > 1e-9 * total]

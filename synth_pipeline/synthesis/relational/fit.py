@@ -18,8 +18,9 @@ from synth_pipeline.synthesis.relational.balance import find_margins
 from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, telling_columns
 from synth_pipeline.synthesis.relational.encode import NumberCodec, bin_edges, digitize
 from synth_pipeline.synthesis.relational.frame import Frame, small_bins
+from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, find_kinship, levels
 from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
-from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_blocks, levels
+from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_blocks
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, opening_context
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Run, describe, find_pace, find_run, time_for
@@ -119,8 +120,7 @@ class _Fit(ColumnLearner):
             return model
         index, parent = frame.parents[fk.id], self.frames[fk.parent]
         train = np.flatnonzero(frame.train)
-        if self.schema.nullable(fk) and (index[train] < 0).any():
-            model.absent = self._variable(frame, context, np.where(index < 0, np.nan, 0.0), ("absent", fk.id), codes=1)
+        model.absent = self._absent(frame, context, fk)
         own = self.own[fk.parent]
         rng = stream(self.seed, frame.table.id, "blocks", fk.id)
         model.tree, block, model.blocks = fit_blocks(parent.rows, own.features, own.columns, index, train, context.features, context.columns, rng)
@@ -129,6 +129,13 @@ class _Fit(ColumnLearner):
             present = train[index[train] >= 0]
             model.block = self._variable(frame, context, x, ("block", fk.id), codes=model.blocks, rows=present)
         return model
+
+    def _absent(self, frame: Frame, context: Context, fk: ForeignKey) -> Variable | None:
+        """What tells rows without a parent, where there are some."""
+        without = frame.parents[fk.id] < 0
+        if not self.schema.nullable(fk) or not without[frame.train].any():
+            return None
+        return self._variable(frame, context, np.where(without, np.nan, 0.0), ("absent", fk.id), codes=1)
 
     def _counts(self, plan: TablePlan, model: TableModel, frame: Frame, context: Context) -> None:
         rows = np.flatnonzero(frame.counted)
@@ -184,19 +191,37 @@ class _Fit(ColumnLearner):
         if plan.table in self.training.reference:
             return
         context = self.contexts[plan.table]
+        known = [f for f in (plan.owner, *plan.links, *plan.lookups) if f is not None]
+        if fk.id in self.training.inverse:
+            link = model.links[fk.id] = LinkModel(inverse=self.training.inverse[fk.id])
+            link.absent = self._absent(frame, context, fk)
+            return
         if fk.is_self_reference:
             model.links[fk.id] = LinkModel(most=1 if one_child(frame.table, fk) else None)
-            model.depth[fk.id] = self._variable(frame, context, levels(frame.parents[fk.id]), ("depth", fk.id))
+            model.hierarchies[fk.id] = self._hierarchy(frame, context, fk, known)
             return
-        known = [f for f in (plan.owner, *plan.links, *plan.lookups) if f is not None]
         model.links[fk.id] = self._link(frame, context, fk, known)
+
+    def _hierarchy(self, frame: Frame, context: Context, fk: ForeignKey, known: list[ForeignKey]) -> Hierarchy:
+        index = frame.parents[fk.id]
+        model = Hierarchy(self._variable(frame, context, levels(index), ("depth", fk.id)), *find_kinship(frame, fk, known))
+        if model.after:
+            x = frame.x[model.after]
+            later = np.where(index >= 0, x - x[np.maximum(index, 0)], np.nan)
+            rows = np.flatnonzero(frame.train & np.isfinite(later))
+            model.gap = self._variable(frame, context, later, ("gap", fk.id), rows=rows, smooth=True)
+        return model
 
     def _describe(self, model: TableModel) -> list[str]:
         parents = {fk.id: fk.parent for fk in self.schema.table(model.plan.table).foreign_keys}
         parents |= {fk.id: fk.table for fk in self.schema.children[model.plan.table] if fk.id not in parents}
         lines = list(describe(model.rules, model.plan.table, parents))
         for key, link in model.links.items():
+            fk = next(f for f in self.schema.table(model.plan.table).foreign_keys if f.id == key)
+            if link.inverse is not None:
+                back = next(f for f in self.schema.table(fk.parent).foreign_keys if f.id == link.inverse)
+                own = f"one of its own {fk.parent} rows, by their {', '.join(back.columns)}"
+                lines.append(f"{model.plan.table}.{', '.join(fk.columns)} leads to {own}")
             if link.path is not None:
-                fk = next(f for f in self.schema.table(model.plan.table).foreign_keys if f.id == key)
                 lines.append(f"{model.plan.table}.{', '.join(fk.columns)} = that of its {parents.get(link.path[0], '')}")
         return lines

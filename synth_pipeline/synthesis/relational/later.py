@@ -38,6 +38,7 @@ class Growth:
     names: tuple[object, ...]
     codes: int = 0
     smooth: bool = False
+    shares: bool = False
     lag: tuple[Feature, np.ndarray] | None = None
     margin: float = 0.0
 
@@ -49,10 +50,12 @@ class Growth:
         """The variable."""
         extra = self.lag[0] if self.lag is not None else None
         columns = {**self.columns, self.lag[0].name: self.lag[1]} if self.lag is not None else self.columns
-        return fit_variable(
+        variable = fit_variable(
             self.x, self.rows, self.features, columns, self.entities, self.privacy, stream(self.seed, "fit", *self.names),
             codes=self.codes, smooth=self.smooth, extra=extra, margin=self.margin,
         )  # fmt: skip
+        variable.shares = self.shares
+        return variable
 
 
 class Later:

@@ -65,11 +65,11 @@ class Learner:
         if lag is not None and frame.group is not None:
             carried = carried_rows(frame.group, x, train, stream(self.seed, "fit", frame.table.id, *name, "carried"))
         if carried is None or frame.group is None:
-            return self._lagged(frame, context, x, name, lag, codes=codes, smooth=smooth)
+            return self._lagged(frame, context, x, name, lag, codes=codes, smooth=smooth, shares=True)
         later = train[frame.group.position[train] > 0]
         model.carried[key] = self._variable(frame, context, carried.astype(float), (*name, "carried"), rows=later)
         # All rows, not the fresh ones: a draw stands for as many rows as carry it on, and values are as frequent as they are.
-        variable = self._variable(frame, context, x, name, codes=codes, smooth=smooth)
+        variable = self._variable(frame, context, x, name, codes=codes, smooth=smooth, shares=True)
         context.add([Feature(f"r.{key}")], {f"r.{key}": carried.astype(np.uint8)})
         return variable
 
@@ -84,13 +84,14 @@ class Learner:
         codes: int = 0,
         rows: np.ndarray | None = None,
         smooth: bool = False,
+        shares: bool = False,
     ) -> Variable:
         """A variable that looks at the sibling before, where that explains what nothing else does."""
         group = frame.group
         if lag is None or group is None or (group.position > 0).sum() < _LAGGED_ROWS or group.size.max() > _LONGEST:
-            return self._variable(frame, context, x, name, codes=codes, rows=rows, smooth=smooth)
+            return self._variable(frame, context, x, name, codes=codes, rows=rows, smooth=smooth, shares=shares)
         margin = _WORTH * float((group.position > 0).mean())
-        return self._variable(frame, context, x, name, codes=codes, rows=rows, smooth=smooth, lag=lag, margin=margin)
+        return self._variable(frame, context, x, name, codes=codes, rows=rows, smooth=smooth, shares=shares, lag=lag, margin=margin)
 
     def _variable(
         self,
@@ -102,6 +103,7 @@ class Learner:
         codes: int = 0,
         rows: np.ndarray | None = None,
         smooth: bool = False,
+        shares: bool = False,
         lag: tuple[Feature, np.ndarray] | None = None,
         margin: float = 0.0,
     ) -> Variable:
@@ -109,5 +111,5 @@ class Learner:
         rows, names = np.flatnonzero(frame.train) if rows is None else rows, (frame.table.id, *name)
         known, columns = list(context.features), dict(context.columns)
         return self.later.variable(
-            Growth(x, rows, known, columns, frame.entities, self.privacy, self.seed, names, codes, smooth, lag, margin)
+            Growth(x, rows, known, columns, frame.entities, self.privacy, self.seed, names, codes, smooth, shares, lag, margin)
         )

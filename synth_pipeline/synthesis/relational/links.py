@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
 from synth_pipeline.synthesis.relational.counts import apportion, impose_total
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.structure import anchored, usable_keys
 from synth_pipeline.synthesis.relational.trees import Feature, Tree, grow
 from synth_pipeline.synthesis.relational.variable import Variable
 
@@ -23,6 +24,8 @@ _MOST_BLOCKS = 64
 _FEW_PARENTS = 64
 _MOST_OUTPUTS = 10
 _EXCHANGES = 40
+_INVERSE = 8
+"""Fewest rows that point to one of their own children for it to be a rule; by chance hardly one would."""
 
 
 @dataclass
@@ -32,6 +35,7 @@ class LinkModel:
     Attributes:
         absent: draws NaN for rows without a parent; None where every row has one.
         path: two foreign keys (of this table, then of its parent) that lead to the same row; the key is then not drawn.
+        inverse: the foreign key by which the parent is one of the row's own children; the key is then drawn among these.
         astray: whether rows that lack the first key of the path have a parent all the same.
         block: draws the block of the parent; None where there is only one block.
         tree: gives a parent its block by its features; None where blocks are ranks of the degree (few parents).
@@ -42,6 +46,7 @@ class LinkModel:
     absent: Variable | None = None
     path: tuple[str, str] | None = None
     astray: bool = False
+    inverse: str | None = None
     block: Variable | None = None
     tree: Tree | None = None
     blocks: int = 1
@@ -75,6 +80,28 @@ def find_path(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: 
             if (index[led] >= 0).sum() >= _SUPPORT and np.array_equal(above[middle[led]], index[led]):
                 return via.id, then.id
     return None
+
+
+def find_inverse(schema: DatabaseSchema, parents: Mapping[str, np.ndarray], seen: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Keys that always lead to one of the row's own children (a department's manager works there), and the keys by which they are such.
+
+    Args:
+        schema: the working schema.
+        parents: for each foreign key id the row of the parent, -1 for none.
+        seen: by table the rows to learn from, bool (rows,).
+    """
+    found: dict[str, str] = {}
+    for fk in (k for t in schema.tables for k in usable_keys(schema, t)):
+        rows = np.flatnonzero(seen[fk.table] & (parents[fk.id] >= 0))
+        rows = rows[seen[fk.parent][parents[fk.id][rows]]]
+        for back in usable_keys(schema, schema.table(fk.parent)):
+            if back.parent != fk.table or back.id == fk.id or back.id in found or len(rows) < _INVERSE or anchored(schema, fk):
+                continue
+            children = parents[back.id][seen[back.table]]
+            many = np.bincount(children[children >= 0]).max(initial=0)
+            if np.array_equal(parents[back.id][parents[fk.id][rows]], rows) and many > 1:
+                found[fk.id] = back.id
+    return found
 
 
 def fit_blocks(
@@ -230,18 +257,3 @@ def _member(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
     at = np.searchsorted(ordered, values).clip(0, max(0, len(ordered) - 1))
     return np.asarray(ordered[at] == values)
 
-
-def levels(parent: np.ndarray) -> np.ndarray:
-    """The level of each row of a self reference: 0 without a parent, NaN where it points to itself; by pointer doubling."""
-    n = len(parent)
-    own = parent == np.arange(n)
-    ancestor = np.where(own, -1, parent)
-    depth = (ancestor >= 0).astype(np.int64)
-    for _ in range(max(1, int(n).bit_length() + 1)):
-        going = ancestor >= 0
-        if not going.any():
-            break
-        depth[going] += depth[ancestor[going]]
-        ancestor[going] = ancestor[ancestor[going]]
-    depth[ancestor >= 0] = 1  # a cycle has no level
-    return np.where(own, np.nan, depth.astype(float))

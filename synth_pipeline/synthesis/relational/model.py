@@ -18,6 +18,7 @@ from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import Codec
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.heaps import Heaps
+from synth_pipeline.synthesis.relational.hierarchy import Hierarchy
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.nearness import Nearness
 from synth_pipeline.synthesis.relational.personal import PersonalModel
@@ -122,7 +123,7 @@ class TableModel:
         null_owners: share of the rows that have no owner.
         reference: the real rows, for a table that is copied.
         lookups, links: by foreign key id; `links` holds deferred keys, too.
-        depth: for a self reference the level of a row: 0 without a parent, NaN pointing to itself.
+        hierarchies: self references, by foreign key id.
         order: the drawn and computed columns in the order in which they come.
         drawn, made, exact: columns by name; `exact` ones have a codec but no variable.
         sticky: for a column that mostly repeats its parent's, whether it does (1) or not (0).
@@ -141,7 +142,7 @@ class TableModel:
     reference: pa.Table | None = None
     lookups: dict[str, Variable] = field(default_factory=dict)
     links: dict[str, LinkModel] = field(default_factory=dict)
-    depth: dict[str, Variable] = field(default_factory=dict)
+    hierarchies: dict[str, Hierarchy] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     order: list[str] = field(default_factory=list)
     drawn: dict[str, DrawnColumn] = field(default_factory=dict)

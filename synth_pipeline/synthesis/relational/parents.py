@@ -7,9 +7,10 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes, stacked
+from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb
 from synth_pipeline.synthesis.relational.links import match, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
-from synth_pipeline.synthesis.relational.random import stratified, stream
+from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_repeating
 from synth_pipeline.synthesis.relational.trees import Feature
 
@@ -94,6 +95,25 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
     return agree(draft, model, state, fk, index, rng)
 
 
+def own_child(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> np.ndarray:
+    """For each row one of its own children, the likeliest first to be pointed to; -1 for none; int64 (rows,)."""
+    link, child = model.links[fk.id], draft.states[fk.parent]
+    assert link.inverse is not None
+    rng = stream(draft.seed, model.plan.table, "own child", fk.id)
+    index = np.full(state.rows, -1, dtype=np.int64)
+    rows = np.arange(state.rows)
+    if link.absent is not None:
+        rows = np.flatnonzero(np.isfinite(link.absent.draw(state.context.columns, state.rows, rng)))
+    above = draft.parent_index(fk.parent, link.inverse)
+    order = np.lexsort((rng.random(child.rows), above))
+    first, last = (np.searchsorted(above[order], rows, side) for side in ("left", "right"))
+    upto = np.r_[0.0, np.cumsum(draft.degrees(fk)[order] + 1e-6)]
+    target = upto[first] + rng.random(len(rows)) * (upto[last] - upto[first])
+    some = last > first
+    index[rows[some]] = order[(np.searchsorted(upto, target, "right") - 1).clip(first, last - 1)[some]]
+    return index
+
+
 def _paired(draft: Draft, model: TableModel, state: State, fk: ForeignKey, key: tuple[str, ...]) -> np.ndarray | None:
     """Codes of what a key holds beside a foreign key, where all of it are parents that are known; int64 (rows,)."""
     rest = [c for c in key if c not in fk.columns]
@@ -131,25 +151,26 @@ def draw_tree(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> 
     index = np.full(n, -1, dtype=np.int64)
     if n == 0:
         return index
-    level = model.depth[fk.id].draw(state.context.columns, n, rng)
+    hierarchy = model.hierarchies[fk.id]
+    level = hierarchy.depth.draw(state.context.columns, n, rng)
     index[np.isnan(level)] = np.flatnonzero(np.isnan(level))
     level = np.nan_to_num(level)
-    if not draft.schema.nullable(fk):
-        roots = np.flatnonzero(level == 0)
-        index[roots] = roots
-    # Levels without gaps, from 0: otherwise some row would find nobody above it.
-    _, level = np.unique(level, return_inverse=True)
+    below = np.flatnonzero(index < 0)
     weight = np.maximum(state.counts.get(fk.id, np.ones(n)), 0) + 1e-6
-    order = np.lexsort((rng.random(n), level))
-    ordered = level[order]
-    cut = np.cumsum(weight[order])
-    start = np.searchsorted(ordered, np.arange(ordered[-1] + 2), "left")
-    below = np.flatnonzero((level > 0) & (index < 0))
-    first, last = start[level[below] - 1], start[level[below]] - 1
-    low = np.where(first > 0, cut[np.maximum(first - 1, 0)], 0.0)
-    target = low + stratified(rng, level[below]) * (cut[last] - low)
-    index[below] = order[np.clip(np.searchsorted(cut, target), first, last)]
+    time = np.nan_to_num(state.x[hierarchy.after], nan=np.inf) if hierarchy.after else None
+    gap = hierarchy.gap.draw(state.context.columns, n, rng) if hierarchy.gap is not None else None
+    above = climb(level.astype(np.int64), weight, _cells(hierarchy, state), time, gap, rng)
+    index[below] = above[below]
+    if not draft.schema.nullable(fk):
+        roots = np.flatnonzero(index < 0)
+        index[roots] = roots
     return agree(draft, model, state, fk, index, rng)
+
+
+def _cells(hierarchy: Hierarchy, state: State) -> np.ndarray:
+    """Codes of what parents and children have in common; int64 (rows,)."""
+    shared = [state.parents[k] for k in hierarchy.keys] + [state.x[c] for c in hierarchy.columns]
+    return combined_codes([pa.chunked_array([pa.array(v)]) for v in shared]) if shared else np.zeros(state.rows, dtype=np.int64)
 
 
 def copied_reference(draft: Draft, state: State, fk: ForeignKey, rng: np.random.Generator) -> None:

@@ -22,7 +22,7 @@ from synth_pipeline.synthesis.relational.keep import keep_checks, keep_unique
 from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel, opening_context
 from synth_pipeline.synthesis.relational.nearness import keep_away
 from synth_pipeline.synthesis.relational.numbers import number_keys
-from synth_pipeline.synthesis.relational.parents import copied_reference, draw_link, draw_lookup, draw_tree, find_parents, require_parents
+from synth_pipeline.synthesis.relational.parents import copied_reference, draw_link, draw_lookup, draw_tree, find_parents, own_child, require_parents
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Run, extremes, time_for
 from synth_pipeline.synthesis.relational.shards import Shard
@@ -60,9 +60,9 @@ class Sampler(Draft):
             self.states[table_id] = self._reference(model) if model.reference is not None else self._table(model)
             if step is not None:
                 step.advance(self.states[table_id].rows, note=table_id)
-        for table_id, model in chosen:
-            for fk in model.plan.deferred:
-                self._deferred(model, self.states[table_id], fk)
+        waiting = [(m, self.states[t], fk) for t, m in chosen for fk in m.plan.deferred]
+        for model, state, fk in sorted(waiting, key=lambda w: w[2].id in w[0].links and w[0].links[w[2].id].inverse is not None):
+            self._deferred(model, state, fk)
         # A customer's sum of his orders comes after the orders' sums of their lines.
         for _, model in reversed(chosen):
             for column in model.rules.totals:
@@ -133,6 +133,7 @@ class Sampler(Draft):
             state.context, state.above = opening_context(owner.own, owner.above, state.group)
         else:
             state = State(self.planned[table.id])
+        state.part = table.id in self.shard.anchors or any(self.states[fk.parent].part for fk in (plan.owner, *plan.links) if fk is not None)
         for fk in plan.lookups:
             draw_lookup(self, model, state, fk)
         for fk in plan.links:
@@ -212,7 +213,9 @@ class Sampler(Draft):
         if len(fixed) == len(fk.columns):
             self._follow_values(model, state, fk)
         else:
-            index = draw_tree(self, model, state, fk) if fk.is_self_reference else find_parents(self, model, state, fk)
+            inverse = model.links[fk.id].inverse is not None
+            find = own_child if inverse else draw_tree if fk.is_self_reference else find_parents
+            index = find(self, model, state, fk)
             missing, parents = np.flatnonzero(index < 0), self.states[fk.parent].rows
             if len(missing) and parents and not fixed and not self.schema.nullable(fk):
                 index[missing] = stream(self.seed, model.plan.table, "required", fk.id).integers(0, parents, len(missing))

@@ -34,6 +34,7 @@ class State:
         ends: for a column that continues with the next sibling, what the last one has.
         counts: children per row and foreign key id.
         most: the most children per row, for foreign keys whose children come at a steady pace.
+        part: whether the rows are those of some parents only, so that values need not be as frequent as in the whole table.
     """
 
     rows: int
@@ -47,6 +48,7 @@ class State:
     ends: dict[str, np.ndarray] = field(default_factory=dict)
     counts: dict[str, np.ndarray] = field(default_factory=dict)
     most: dict[str, np.ndarray] = field(default_factory=dict)
+    part: bool = False
 
     def keep(self, rows: np.ndarray) -> None:
         """Keeps only these rows (ascending row numbers)."""
@@ -74,7 +76,7 @@ def draw_lagged(
     `encode` makes the feature's values from drawn ones; None: codes of a category.
     """
     if name not in variable.features or state.group is None:
-        return variable.draw(state.context.columns, state.rows, rng)
+        return variable.draw(state.context.columns, state.rows, rng, part=state.part)
     group = state.group
     columns = {n: state.context.columns[n] for n in variable.features if n != name}
     before = group.before()
@@ -108,7 +110,8 @@ def draw_repeating(
     source = sources(state.group, keeps)
     rows, times = np.unique(source, return_counts=True)
     out = np.empty(state.rows)
-    out[rows] = variable.draw({n: state.context.columns[n][rows] for n in variable.features}, len(rows), rng, weights=times.astype(float))
+    known = {n: state.context.columns[n][rows] for n in variable.features}
+    out[rows] = variable.draw(known, len(rows), rng, weights=times.astype(float), part=state.part)
     return np.asarray(out[source])
 
 

@@ -23,6 +23,7 @@ from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.guide import Guide
 from synth_pipeline.synthesis.relational.heaps import Heaps
+from synth_pipeline.synthesis.relational.hierarchy import Hierarchy
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.nearness import Nearness
 from synth_pipeline.synthesis.relational.personal import PersonalModel
@@ -52,7 +53,7 @@ from synth_pipeline.synthesis.relational.trees import Tree
 from synth_pipeline.synthesis.relational.variable import Variable
 from synth_pipeline.synthesis.relational.within import Within
 
-FORMAT = 3
+FORMAT = 4
 _CLASSES = {
     c.__name__: c
     for c in (
@@ -60,7 +61,7 @@ _CLASSES = {
         PersonalModel,
         Product, Linear, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Pace, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within, Guide,
-        Heaps, Nearness, ForeignKey,
+        Heaps, Hierarchy, Nearness, ForeignKey,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

@@ -30,7 +30,12 @@ class TablePlan:
 
 
 def plan_tables(
-    schema: DatabaseSchema, rows: Mapping[str, int], distinct: Mapping[str, int], absent: Mapping[str, float], reference: Collection[str]
+    schema: DatabaseSchema,
+    rows: Mapping[str, int],
+    distinct: Mapping[str, int],
+    absent: Mapping[str, float],
+    reference: Collection[str],
+    inverse: Collection[str] = (),
 ) -> list[TablePlan]:
     """The tables in the order of generation.
 
@@ -40,16 +45,17 @@ def plan_tables(
         distinct: for each foreign key (by id) how many different parents its rows have.
         absent: for each foreign key the share of its rows without a parent.
         reference: tables whose rows are copied.
+        inverse: foreign keys (by id) that lead to one of the row's own children, which must be there before.
     """
     plans = []
     done: set[str] = set()
     # Large tables first, where that is free: histories in small steps tell those in large ones.
     for group in schema.levels(sorted(schema.table_ids, key=lambda t: -rows.get(t, 0))):
-        for table_id in _break_cycle(schema, group):
+        for table_id in _break_cycle(schema, group, inverse):
             table = schema.table(table_id)
             keys = usable_keys(schema, table)
-            ready = [fk for fk in keys if fk.parent in done and not fk.is_self_reference and not anchored(schema, fk)]
-            deferred = tuple(fk for fk in keys if fk not in ready)
+            ready = [fk for fk in keys if fk.parent in done and not fk.is_self_reference and not anchored(schema, fk) and fk.id not in inverse]
+            deferred = tuple(sorted((fk for fk in keys if fk not in ready), key=lambda fk: fk.id in inverse))
             lookups = tuple(fk for fk in ready if fk.parent in reference)
             rest = [fk for fk in ready if fk not in lookups]
             owner = None if table_id in reference else _owner(table, rest, rows, distinct, absent)
@@ -85,13 +91,14 @@ def one_child(table: Table, fk: ForeignKey) -> bool:
     return set(fk.columns) in [set(k) for k in table.keys]
 
 
-def _break_cycle(schema: DatabaseSchema, group: list[str]) -> list[str]:
+def _break_cycle(schema: DatabaseSchema, group: list[str], inverse: Collection[str]) -> list[str]:
     """An order of the tables of a cycle that defers nullable keys rather than required ones."""
     left, order = list(group), []
     while left:
 
         def hard(table_id: str) -> tuple[int, int]:
-            waiting = [fk for fk in schema.table(table_id).foreign_keys if fk.parent in left and not fk.is_self_reference]  # noqa: B023
+            keys = [fk for fk in schema.table(table_id).foreign_keys if not fk.is_self_reference and fk.id not in inverse]
+            waiting = [fk for fk in keys if fk.parent in left]  # noqa: B023
             return sum(not schema.nullable(fk) for fk in waiting), len(waiting)
 
         best = min(left, key=hard)

@@ -19,6 +19,7 @@ from synth_pipeline.synthesis.base import TrainingData
 from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, pseudonyms
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame, Group, fit_codec, parents_of
+from synth_pipeline.synthesis.relational.links import find_inverse
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.structure import TablePlan, plan_tables, usable_keys
 
@@ -39,6 +40,7 @@ class Training:
         frames, roles: by table.
         plans: in the order of generation.
         reference: tables that are copied.
+        inverse: for each foreign key that leads to one of the row's own children, that by which it is one; by id.
         degrees: for each table the foreign keys whose children are counted with its rows.
     """
 
@@ -47,6 +49,7 @@ class Training:
     roles: dict[str, Roles] = field(default_factory=dict)
     plans: list[TablePlan] = field(default_factory=list)
     reference: set[str] = field(default_factory=set)
+    inverse: dict[str, str] = field(default_factory=dict)
     degrees: dict[str, list[ForeignKey]] = field(default_factory=dict)
 
     @classmethod
@@ -77,6 +80,7 @@ class Training:
         keys = [k for t in schema.tables for k in usable_keys(schema, t)]
         parents = {fk.id: parents_of(rows[fk.table], fk, rows[fk.parent]) for fk in keys}
         self.reference = self._reference_tables({t: int(s.sum()) for t, s in seen.items()})
+        self.inverse = find_inverse(schema, parents, seen)
         self.plans = self._plan(seen, parents)
         for plan in self.plans:
             if plan.owner is not None:
@@ -112,7 +116,7 @@ class Training:
             index = parents[fk.id][seen[fk.table]]
             distinct[fk.id] = len(np.unique(index[index >= 0]))
             absent[fk.id] = float((index < 0).mean()) if len(index) else 0.0
-        return plan_tables(self.data.schema, {t: int(s.sum()) for t, s in seen.items()}, distinct, absent, self.reference)
+        return plan_tables(self.data.schema, {t: int(s.sum()) for t, s in seen.items()}, distinct, absent, self.reference, self.inverse)
 
     def _reference_tables(self, count: Mapping[str, int]) -> set[str]:
         """Tables that are copied: those asked for, and small ones that describe other rows rather than somebody."""

@@ -14,6 +14,7 @@ import numpy as np
 from synth_pipeline.synthesis.relational.encode import digitize
 from synth_pipeline.synthesis.relational.guide import NAME, Guide
 from synth_pipeline.synthesis.relational.random import spread_along, stratified
+from synth_pipeline.synthesis.relational.shares import drawn_in_shares
 from synth_pipeline.synthesis.relational.trees import Tree
 
 
@@ -49,11 +50,13 @@ class Variable:
         trees: one, or two with exchanged halves; donors are values (float, NaN for NULL), sorted within a leaf.
         reach: values up to this far apart are interpolated; 0 draws the donors' values themselves.
         guide: the linear part of a number; donors are then residuals of its scores.
+        shares: whether values come out as often as they are among the donors (`shares`).
     """
 
     trees: list[Tree]
     reach: float = 0.0
     guide: Guide | None = None
+    shares: bool = False
 
     @property
     def features(self) -> set[str]:
@@ -83,7 +86,7 @@ class Variable:
         if rows == 0:
             return np.empty(0)
         if self.guide is None:
-            return self.pick(columns, rows, rng, self.reach, places, weights)
+            return self.pick(columns, rows, rng, self.reach, places, weights, shares=self.shares and self.reach <= 0 and not part)
         predicted = self.guide.predict(columns, rows)
         known = {**columns, NAME: digitize(predicted, self.guide.edges)}
         scores = predicted + self.pick(known, rows, rng, np.inf, places, weights, predicted)
@@ -100,8 +103,10 @@ class Variable:
         places: np.ndarray | None = None,
         weights: np.ndarray | None = None,
         along: np.ndarray | None = None,
+        *,
+        shares: bool = False,
     ) -> np.ndarray:
-        """A donor, or what lies between two, per row; spread evenly along `along`, where that is given."""
+        """A donor, or what lies between two, per row; spread evenly along `along`, where that is given; in `shares` of all donors."""
         which = rng.integers(0, len(self.trees), rows) if len(self.trees) > 1 else np.zeros(rows, dtype=np.int64)
         leaf = np.zeros(rows, dtype=np.int64)
         start, size, donors = [], [], []
@@ -118,6 +123,8 @@ class Variable:
         if not len(pool):
             return np.full(rows, np.nan)
         quantile = stratified(rng, leaf, weights) if along is None or weights is not None else spread_along(rng, leaf, along)
+        if shares:
+            return drawn_in_shares(pool, sizes, leaf, quantile, weights)
         if places is not None:
             quantile = np.where(np.isnan(places), quantile, places)
         return between(pool, quantile, reach, starts[leaf], sizes[leaf])
