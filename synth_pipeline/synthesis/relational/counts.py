@@ -13,7 +13,7 @@ import numpy as np
 from synth_pipeline.synthesis.relational.balance import Margin
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame, small_bins
-from synth_pipeline.synthesis.relational.rules import Pace, Run
+from synth_pipeline.synthesis.relational.rules import Pace, Presence, Run
 from synth_pipeline.synthesis.relational.variable import Variable
 
 _MOST_MEANS = 6
@@ -30,6 +30,7 @@ class CountModel:
         steady: a calendar that says how many there are, or a pace that leaves time for so many at most; the variable is then of what
             there are more or less.
         margins: by feature of the parents, which share of the children groups of them have.
+        childless: which parents have none, and which have some, because a column of theirs says so.
     """
 
     variable: Variable
@@ -38,6 +39,7 @@ class CountModel:
     most: int | None = None
     steady: Run | Pace | None = None
     margins: dict[str, Margin] = field(default_factory=dict)
+    childless: Presence | None = None
 
     def histogram(self, n: int, at: float = 0.5) -> np.ndarray:
         """The counts of `n` parents, ascending: the population's quantiles at (0 + at) / n, (1 + at) / n …; int64 (n,)."""

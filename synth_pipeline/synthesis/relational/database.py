@@ -58,8 +58,7 @@ def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWr
                     warnings += part.warnings
                 for table, rows in numbers.finished():
                     writer.write(table, rows)
-            for key, value in totals.items():
-                above.set_total(*key, value)
+            above.settle(totals)
         for table in layout.shared:
             writer.write(table, above.finished(table))
     return [*dict.fromkeys(warnings), *(f"{table}: {rows} rows given up, {why}" for (table, why), rows in lost.items())]

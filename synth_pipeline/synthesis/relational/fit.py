@@ -21,9 +21,9 @@ from synth_pipeline.synthesis.relational.frame import Frame, small_bins
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, find_kinship, levels
 from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
 from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_blocks
-from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, opening_context
+from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, completed, opening_context
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Run, describe, find_pace, find_run, time_for
+from synth_pipeline.synthesis.relational.rules import Run, describe, find_childless, find_pace, find_run, time_for
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
@@ -39,12 +39,17 @@ def fit_database(data: TrainingData, privacy: Privacy, seed: int, progress: Prog
 
 
 class _Fit(ColumnLearner):
+    def __init__(self, data: TrainingData, privacy: Privacy, seed: int, workers: Workers) -> None:
+        super().__init__(data, privacy, seed, workers)
+        self._waiting: set[tuple[str, str]] = set()
+
     def run(self, progress: Progress) -> DatabaseModel:
         start = time.perf_counter()
         with progress.step("fit", total=len(self.plans)) as step:
             for plan in self.plans:
                 self._table(plan)
                 self.later.finish()
+                self._complete()
                 step.advance(note=plan.table)
         for plan in self.plans:
             for fk in plan.deferred:
@@ -57,6 +62,14 @@ class _Fit(ColumnLearner):
             "reference_tables": sorted(t for t, m in self.models.items() if m.reference is not None),
         }  # fmt: skip
         return DatabaseModel(self.schema, {p.table: self.models[p.table] for p in self.plans}, info)
+
+    def _complete(self) -> None:
+        """Makes known what waited for rows that are there now."""
+        keys = {fk.id: p.table for p in self.plans for fk in p.ready}
+        for table, column in completed(self.models, keys, self.models, self._waiting):
+            frame = self.frames[table]
+            frame.late.discard(column)
+            self.own[table].add(*frame.codecs[column].features(f"c.{column}", frame.x[column]))
 
     # --- one table -----------------------------------------------------------------------------------------------------
 
@@ -87,6 +100,7 @@ class _Fit(ColumnLearner):
             context.add(*self.own[fk.parent].seen_from(f"l.{fk.id}.", frame.parents[fk.id]))
             known.append(fk)
         self._columns(plan, model, frame, context, [*known, *plan.lookups])
+        self._waiting |= {(plan.table, c) for c in frame.late}
         self._counts(plan, model, frame, context)
         self._means(plan, model, frame, context)
 
@@ -161,7 +175,10 @@ class _Fit(ColumnLearner):
             own, parts = self.own[plan.table], {f"c.{c}.{p}" for c, k in frame.codecs.items() if isinstance(k, NumberCodec) for p in k.parts}
             telling = [f for f in own.features if f.name not in parts]
             margins = find_margins(telling, own.columns, rows, count) if not isinstance(steady, Run) and not fk.is_self_reference else {}
-            model.counts[fk.id] = CountModel(variable, degrees, parents, 1 if one_child(child.table, fk) else None, steady, margins)
+            whole = rows[~frame.cut[fk.id][rows]]
+            childless = find_childless(frame, whole, count, [c for c in model.order if c not in frame.late]) if steady is None else None
+            most = 1 if one_child(child.table, fk) else None
+            model.counts[fk.id] = CountModel(variable, degrees, parents, most, steady, margins, childless)
             self._offer(frame, context, f"n.{fk.id}", small_bins(count))
 
     def _owner_of(self, table: str) -> str | None:
@@ -216,6 +233,10 @@ class _Fit(ColumnLearner):
         parents = {fk.id: fk.parent for fk in self.schema.table(model.plan.table).foreign_keys}
         parents |= {fk.id: fk.table for fk in self.schema.children[model.plan.table] if fk.id not in parents}
         lines = list(describe(model.rules, model.plan.table, parents))
+        for key, count in model.counts.items():
+            if count.childless is not None:
+                said = count.childless.shown.format(source=count.childless.source)
+                lines.append(f"{model.plan.table} {said.replace('is empty', 'has none').replace('is never empty', 'has some')} of its {parents[key]} rows")
         for key, link in model.links.items():
             fk = next(f for f in self.schema.table(model.plan.table).foreign_keys if f.id == key)
             if link.inverse is not None:

@@ -92,7 +92,7 @@ def keep_unique(draft: Draft, model: TableModel, state: State, table: Table, wai
 
     With `keys_only` those keys that consist of parents alone, before anything is drawn that depends on the parents.
     """
-    ready = {c for fk in draft.foreign_keys(model) if fk.id in state.parents for c in fk.columns}
+    ready = {c for fk in model.plan.keys if fk.id in state.parents for c in fk.columns}
     late = {c for fk in model.plan.deferred if fk.id in waiting for c in fk.columns if c not in anchored(draft.schema, fk)}
     for key in table.keys:
         if late & set(key) or any(c in model.made and model.made[c].unique for c in key):
@@ -185,9 +185,9 @@ def _components(draft: Draft, model: TableModel, state: State, table: Table, key
     """What may change to make a key unique, the least harmful first: (name, columns of the key that it decides)."""
     inside = set(key)
     found: list[tuple[int, str, tuple[str, ...]]] = []
-    for fk in draft.foreign_keys(model):
+    for fk in model.plan.keys:
         # A parent can be exchanged when no other key has a say in its columns.
-        others = {c for f in draft.foreign_keys(model) if f.id != fk.id for c in f.columns}
+        others = {c for f in model.plan.keys if f.id != fk.id for c in f.columns}
         if anchored(draft.schema, fk):
             continue
         if set(fk.columns) & inside and not set(fk.columns) & others and fk.id in state.parents and not _is_path(model, fk):

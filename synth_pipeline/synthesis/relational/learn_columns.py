@@ -36,9 +36,10 @@ class ColumnLearner(Learner):
         roles = self.roles[plan.table]
         before = [p.owner for p in self.plans if p.owner is not None and p.table in self.models and p.table not in self.training.reference]
         cousins = [fk for fk in before if plan.owner is not None and fk.parent == plan.owner.parent and fk.table != plan.table]
-        owned = [p.owner for p in self.plans if p.owner is not None and p.owner.parent == plan.table]
+        children = [fk for p in self.plans for fk in p.keys if fk.parent == plan.table and p.table not in self.training.reference]
+        children.sort(key=lambda fk: fk not in [p.owner for p in self.plans])
         rules = model.rules = find_rules(
-            frame, self.frames, parents, owned, roles.drawn, [*roles.drawn, *roles.copyable], roles.places, plan.owner, cousins
+            frame, self.frames, parents, children, roles.drawn, [*roles.drawn, *roles.copyable], roles.places, plan.owner, cousins
         )
         exact = rules.exact()
         for column in (c for c in frame.codecs if c in exact):
@@ -60,7 +61,7 @@ class ColumnLearner(Learner):
                 model.within[column] = Within.fit(feature.name, feature.codes, held[feature.name][train], frame.x[column][train])
             elif column not in exact:
                 self._drawn(model, frame, context, column)
-            if column in rules.totals or column in rules.copied:
+            if column in frame.late or column in rules.copied:
                 continue
             features, columns = frame.codecs[column].features(f"c.{column}", frame.x[column])
             context.add(features, columns)
@@ -83,7 +84,7 @@ class ColumnLearner(Learner):
             picked = stream(self.seed, plan.table, "check", check.sql).permutation(np.flatnonzero(frame.train))[:_CHECKED]
             model.checks[check.sql] = named, np.stack([frame.x[c][picked] for c in named], axis=1) if named else np.empty((0, 0))
         if self.privacy.min_category > 1:
-            told = [c for c in model.order if c not in rules.totals]
+            told = [c for c in model.order if c not in frame.late]
             model.nearness = find_nearness(frame, told, [c for c in told if c in movable and c != model.ranking])
         for column in roles.made:
             if column in rules.copied:

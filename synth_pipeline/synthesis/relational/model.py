@@ -5,7 +5,7 @@ Plain data only. How the parts are learnt is in `fit`, how they are used in `sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -206,3 +206,30 @@ def opening_context(owner: Context | None, above: Context | None, group: Group |
         if above is not None:
             context.add(*above.seen_from("u.", group.index))
     return context, passed_on
+
+
+def completed(
+    tables: Mapping[str, TableModel], keys: Mapping[str, str], there: Collection[str], waiting: set[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Takes out of the columns (table, column) that are `waiting` for other rows those that wait no longer; in an order to compute them in.
+
+    Args:
+        tables: all models that columns are waiting in.
+        keys: the table of each foreign key whose rows have their parents as soon as they are there, by id.
+        there: tables whose rows are there.
+        waiting: the columns.
+    """
+    found: list[tuple[str, str]] = []
+    while ready := [w for w in sorted(waiting) if _is_ready(tables[w[0]].rules, *w, keys, there, waiting)]:
+        waiting.difference_update(ready)
+        found += ready
+    return found
+
+
+def _is_ready(rules: Rules, table: str, column: str, keys: Mapping[str, str], there: Collection[str], waiting: Collection[tuple[str, str]]) -> bool:
+    if column not in rules.totals:
+        return not any((table, c) in waiting for c in rules.arithmetic[column].operands)
+    total = rules.totals[column]
+    child = keys.get(total.key)
+    needed = [*((str(child), c) for c in total.factors), *((table, c) for c, _ in total.plus)]
+    return child in there and not any(n in waiting for n in needed)

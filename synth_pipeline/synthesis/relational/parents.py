@@ -48,7 +48,7 @@ def announce(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> N
 
 def require_parents(draft: Draft, model: TableModel, state: State) -> None:
     """Gives up rows for which no parent agrees with the parents that they have."""
-    required = [fk.id for fk in draft.foreign_keys(model) if fk.id in state.parents and not draft.schema.nullable(fk)]
+    required = [fk.id for fk in model.plan.keys if fk.id in state.parents and not draft.schema.nullable(fk)]
     alone = np.any([state.parents[k] < 0 for k in required], axis=0) if required and state.rows else np.zeros(state.rows, dtype=bool)
     if alone.any():
         draft.lose(model.plan.table, int(alone.sum()), "no parent fits the others")
@@ -117,7 +117,7 @@ def own_child(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> 
 def _paired(draft: Draft, model: TableModel, state: State, fk: ForeignKey, key: tuple[str, ...]) -> np.ndarray | None:
     """Codes of what a key holds beside a foreign key, where all of it are parents that are known; int64 (rows,)."""
     rest = [c for c in key if c not in fk.columns]
-    known = {c for f in draft.foreign_keys(model) if f.id in state.parents for c in f.columns}
+    known = {c for f in model.plan.keys if f.id in state.parents for c in f.columns}
     if len(rest) == len(key) - len(fk.columns) and rest and set(rest) <= known:
         return combined_codes([pa.chunked_array([draft.value(model.plan.table, c, state)]) for c in rest])
     return None

@@ -19,17 +19,17 @@ from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, i
 from synth_pipeline.synthesis.relational.encode import NumberCodec, digitize
 from synth_pipeline.synthesis.relational.frame import Group, small_bins
 from synth_pipeline.synthesis.relational.keep import keep_checks, keep_unique
-from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel, opening_context
+from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel, completed, opening_context
 from synth_pipeline.synthesis.relational.nearness import keep_away
 from synth_pipeline.synthesis.relational.numbers import number_keys
 from synth_pipeline.synthesis.relational.parents import copied_reference, draw_link, draw_lookup, draw_tree, find_parents, own_child, require_parents
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Run, extremes, time_for
+from synth_pipeline.synthesis.relational.rules import Run, extremes, mean_of, sums, time_for
 from synth_pipeline.synthesis.relational.shards import Shard
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
 from synth_pipeline.synthesis.relational.structure import anchored
 from synth_pipeline.synthesis.relational.trees import Feature
-from synth_pipeline.synthesis.relational.values import draw_column, make_columns, plain, recompute
+from synth_pipeline.synthesis.relational.values import computed, decided_rows, draw_column, make_columns, plain, recompute
 
 _FREE = 0.02
 """The share of the rows by which a table may differ from the plan where a calendar says how many there are."""
@@ -52,22 +52,46 @@ class Sampler(Draft):
         super().__init__(model, seed if shard is None else f"{seed} {shard.number}/{shard.count}", shard)
         self.planned = {**planned, **self.shard.rows}
         self.states.update(shared or {})
+        self._waiting: set[tuple[str, str]] = set()
 
     def draw(self, tables: Collection[str], step: Step | None = None) -> None:
         """Draws these tables; whatever they refer to is among them or shared."""
         chosen = [(t, m) for t, m in self.model.tables.items() if t in tables]
+        late = {(t, c) for t, m in chosen for c in m.rules.late()}
+        beyond = set(late)  # what adds up rows of other tables than these
+        completed(self.model.tables, self._keys(tables), tables, beyond)
+        there: set[str] = set()
         for table_id, model in chosen:
-            self.states[table_id] = self._reference(model) if model.reference is not None else self._table(model)
+            state = self.states[table_id] = self._reference(model) if model.reference is not None else self._table(model)
+            there.add(table_id)
+            self._waiting |= {w for w in late if w[0] == table_id}
+            for _, column in sorted(w for w in beyond if w[0] == table_id):
+                state.own.add(*model.codec(column).features(f"c.{column}", state.x[column]))
+            self._complete({k: t for k, t in self._keys(there).items() if k not in {fk.id for fk in self.model.tables[t].plan.deferred}}, there)
             if step is not None:
-                step.advance(self.states[table_id].rows, note=table_id)
-        waiting = [(m, self.states[t], fk) for t, m in chosen for fk in m.plan.deferred]
-        for model, state, fk in sorted(waiting, key=lambda w: w[2].id in w[0].links and w[0].links[w[2].id].inverse is not None):
+                step.advance(state.rows, note=table_id)
+        deferred = [(m, self.states[t], fk) for t, m in chosen for fk in m.plan.deferred]
+        for model, state, fk in sorted(deferred, key=lambda w: w[2].id in w[0].links and w[0].links[w[2].id].inverse is not None):
             self._deferred(model, state, fk)
-        # A customer's sum of his orders comes after the orders' sums of their lines.
-        for _, model in reversed(chosen):
-            for column in model.rules.totals:
-                if self._adding(model, column).plan.table in tables:
-                    self.set_total(model.plan.table, column, self.total(model.plan.table, column))
+        self._complete(self._keys(there), there)
+
+    def settle(self, totals: Mapping[tuple[str, str], np.ndarray]) -> None:
+        """Sets what all shards together say of tables that were drawn before them, by (table, column), and what follows from it."""
+        for (table, column), value in totals.items():
+            self._set_total(table, column, value)
+        self._waiting -= totals.keys()
+        self._complete(self._keys(self.states), self.states)
+
+    def _keys(self, tables: Collection[str]) -> dict[str, str]:
+        return {fk.id: t for t in tables for fk in self.model.tables[t].plan.keys}
+
+    def _complete(self, keys: Mapping[str, str], there: Collection[str]) -> None:
+        """Computes what waited for rows that are there now (see `completed`)."""
+        for table, column in completed(self.model.tables, keys, there, self._waiting):
+            if column in self.model.tables[table].rules.totals:
+                self._set_total(table, column, self.total(table, column))
+            elif (x := computed(self, self.model.tables[table], self.states[table], column)) is not None:
+                self._set(table, column, x)
 
     def finished(self, table: str) -> pa.Table:
         """A table with the schema's columns, when everything is drawn."""
@@ -176,6 +200,8 @@ class Sampler(Draft):
             raw = draw_lagged(count.variable, state, f"p.n.{key}", rng, count_bins)
             room = self._room(model, state, key, count)
             middle = self.lane(table).middle
+            says = count.childless
+            empty, filled = np.zeros((2, state.rows), dtype=bool) if says is None else says.decide(state.x[says.source])
             if isinstance(count.steady, Run) and room is not None:
                 rest = np.round(np.nan_to_num(raw)).astype(np.int64)
                 if count.steady.whole:
@@ -185,8 +211,12 @@ class Sampler(Draft):
                 state.most[key] = room
                 counts = np.minimum(count.calibrate(np.maximum(0, room + raw), rng, middle), room)
             else:
-                counts = count.calibrate(raw, rng, middle)
-            counts = balance(counts, count.margins, state.own.columns, rng)
+                counts = count.calibrate(np.where(empty, -1.0, np.where(filled, np.maximum(raw, 0.5), raw)), rng, middle)
+            if says is not None:
+                counts = np.where(empty, 0, np.where(filled, np.maximum(counts, 1), counts))
+                state.most[key] = np.where(empty, 0, np.iinfo(np.int64).max if count.most is None else count.most)
+            free = np.flatnonzero(~(empty | filled))
+            counts[free] = balance(counts[free], count.margins, {n: state.own.columns[n][free] for n in count.margins}, rng)
             state.counts[key] = counts
             state.offer([Feature(f"n.{key}")], {f"n.{key}": small_bins(counts.astype(float))})
         for (key, column), mean in model.means.items():
@@ -234,39 +264,44 @@ class Sampler(Draft):
                 state.arrays[column] = state.arrays[column].take(pa.array(np.arange(state.rows), mask=index < 0))
 
     def total(self, table: str, column: str) -> np.ndarray:
-        """What a column says of the children that are drawn: their sum, or the highest or lowest; float (rows,)."""
-        model, total = self.model.tables[table], self.model.tables[table].rules.totals[column]
-        child = self._adding(model, column)
-        rows = self.states[child.plan.table]
-        index = rows.parents[total.key]
-        value = np.ones(rows.rows)
+        """What the rows that are drawn say of a column: their sums and numbers, float (2, rows), or the highest or lowest, float (rows,)."""
+        total, rows = self.model.tables[table].rules.totals[column], self.states[table].rows
+        child = self.model.tables[self._keys(self.states)[total.key]]
+        state = self.states[child.plan.table]
+        value = np.ones(state.rows)
         for factor in total.factors:
-            number = plain(self, child, rows, factor)
+            number = plain(self, child, state, factor)
             value = value * (number if total.extreme else np.nan_to_num(number))
-        if total.extreme:
-            return extremes(index, value, self.states[table].rows, total.extreme)
-        inside = index >= 0
-        return np.bincount(index[inside], value[inside], minlength=self.states[table].rows).astype(float)
+        if total.extreme in ("highest", "lowest"):
+            return extremes(state.parents[total.key], value, rows, total.extreme)
+        return sums(state.parents[total.key], value, rows)
 
     def combined(self, table: str, column: str, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """What `total` of two shards, or of more of them, is together; float (rows,)."""
+        """What `total` of two shards, or of more of them, is together."""
         extreme = self.model.tables[table].rules.totals[column].extreme
-        how: np.ufunc = np.add if extreme is None else np.fmax if extreme == "highest" else np.fmin
+        how: np.ufunc = np.fmax if extreme == "highest" else np.fmin if extreme == "lowest" else np.add
         return np.asarray(how(one, other))
 
-    def set_total(self, table: str, column: str, value: np.ndarray) -> None:
-        """Gives a column what it says of the children, float (rows,)."""
-        state, codec = self.states[table], self.model.tables[table].exact[column]
+    def _set_total(self, table: str, column: str, parts: np.ndarray) -> None:
+        """Gives a column what its rows say together (see `total`)."""
+        model, state = self.model.tables[table], self.states[table]
+        total, codec = model.rules.totals[column], model.exact[column]
         assert isinstance(codec, NumberCodec)
-        state.x[column] = x = value if codec.digits is None else np.round(value / codec.unit)
-        state.arrays[column] = codec.exact(x, np.isnan(x))
+        value = mean_of(parts) if total.extreme == "mean" else parts if total.extreme else np.where(total.bare & (parts[1] == 0), np.nan, parts[0])
+        for own, sign in total.plus:
+            value = value + sign * np.nan_to_num(plain(self, model, state, own))
+        if column in model.rules.presence:
+            value = np.where(decided_rows(self, model, state, column)[0], np.nan, value)
+        self._set(table, column, value if codec.digits is None else np.round(value / codec.unit))
 
-    def _adding(self, model: TableModel, column: str) -> TableModel:
-        """The table whose rows a column adds up."""
-        key = model.rules.totals[column].key
-        return next(m for m in self.model.tables.values() if m.plan.owner is not None and m.plan.owner.id == key)
+    def _set(self, table: str, column: str, x: np.ndarray) -> None:
+        """Gives a column its values, in units, float (rows,)."""
+        state, codec = self.states[table], self.model.tables[table].exact[column]
+        state.x[column] = x
+        state.arrays[column] = codec.exact(x, np.isnan(x)) if isinstance(codec, NumberCodec) else codec.decode(x)
+        state.own.add(*codec.features(f"c.{column}", x))
 
     def open_totals(self, tables: Collection[str]) -> list[tuple[str, str]]:
         """The columns, as (table, column), of other tables that add up rows of these."""
-        owned = [(t, m) for t, m in self.model.tables.items() if t not in tables]
-        return [(t, c) for t, m in owned for c in m.rules.totals if self._adding(m, c).plan.table in tables]
+        keys = self._keys(tables)
+        return [(t, c) for t, m in self.model.tables.items() if t not in tables for c, total in m.rules.totals.items() if total.key in keys]

@@ -19,7 +19,7 @@ import numpy as np
 from synth_pipeline.catalog.schema import ForeignKey, Table
 from synth_pipeline.synthesis.relational.model import DatabaseModel, MadeColumn, Opaque, Surrogate, TableModel
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
-from synth_pipeline.synthesis.relational.structure import TablePlan, anchored, one_child
+from synth_pipeline.synthesis.relational.structure import anchored, one_child
 
 _SHARED_ROWS = 100
 """A table of less than this part of a shard's rows is drawn once for all shards."""
@@ -78,6 +78,7 @@ def lay_out(model: DatabaseModel, planned: Mapping[str, int], shard_rows: int) -
         for table, item in model.tables.items():
             if table not in shared and not _divisible(model, item, shared, anchors):
                 again.add(table)
+        again |= {t for t in model.tables if t not in shared and t not in again and _added_above(model, t, shared)}
         again |= {p for t in model.tables if t not in shared and t not in again for p in _unsure(model, t, shared, anchors)}
         if not again:
             break
@@ -104,11 +105,18 @@ def _shared(model: DatabaseModel, planned: Mapping[str, int], shard_rows: int, w
 def _parents(model: DatabaseModel, table: str) -> set[str]:
     """The tables that must be drawn before: those referred to, and those whose histories its own begin or end with."""
     rules = model.tables[table].rules
-    return {fk.parent for fk in _keys(model.tables[table].plan)} | {t.table for t in (*rules.begins.values(), *rules.ends.values())}
+    return {fk.parent for fk in model.tables[table].plan.keys} | {t.table for t in (*rules.begins.values(), *rules.ends.values())}
 
 
-def _keys(plan: TablePlan) -> list[ForeignKey]:
-    return [*([plan.owner] if plan.owner else []), *plan.lookups, *plan.links, *plan.deferred]
+def _added_above(model: DatabaseModel, table: str, shared: Collection[str]) -> bool:
+    """Whether a shared table adds up rows of this one for what other tables follow from, which then cannot wait for all shards."""
+    for fk in (k for k in model.tables[table].plan.keys if k.parent in shared):
+        totals = model.tables[fk.parent].rules.totals
+        held = {c for c, t in totals.items() if t.key == fk.id}
+        others = [(m.rules, k) for m in model.tables.values() for k in m.plan.keys if k.parent == fk.parent]
+        if any(held & rules.seen_above(k.id) for rules, k in others):
+            return True
+    return False
 
 
 def _with_ancestors(model: DatabaseModel, tables: Collection[str]) -> set[str]:
@@ -128,7 +136,7 @@ def _divisible(model: DatabaseModel, item: TableModel, shared: Collection[str], 
     for key in table.keys:
         if any(table.column(c).generated is not None for c in key) or any(_laned(item, table, c) for c in key):
             continue
-        inside = [fk for fk in _keys(plan) if set(fk.columns) <= set(key) and _identifies(model, fk)]
+        inside = [fk for fk in plan.keys if set(fk.columns) <= set(key) and _identifies(model, fk)]
         if any(fk.parent not in shared or anchors.get(table.id) == fk for fk in inside):
             continue
         links = [fk for fk in inside if fk in plan.links and item.links[fk.id].path is None]
@@ -159,7 +167,7 @@ def _roomy(made: MadeColumn, length: int | None, bits: int | None) -> bool:
 
 def _unsure(model: DatabaseModel, table: str, shared: Collection[str], anchors: Mapping[str, ForeignKey]) -> set[str]:
     """Parents in the table's shard among which the one that a further, shared parent asks for may be missing."""
-    keys, found = _keys(model.tables[table].plan), set()
+    keys, found = model.tables[table].plan.keys, set()
     for fk in keys:
         for other in keys:
             if fk.parent in shared or other.parent not in shared or not set(fk.columns) & set(other.columns):
@@ -235,7 +243,7 @@ def _paired(
     model: DatabaseModel, table: str, anchor: ForeignKey, rows: Mapping[str, np.ndarray], children: np.ndarray, slices: Mapping[str, np.ndarray]
 ) -> bool:
     """Whether every shared parent finds as many different partners in its shard as a key of pairs asks for."""
-    for other in _keys(model.tables[table].plan):
+    for other in model.tables[table].plan.keys:
         pair = {*anchor.columns, *other.columns} in [set(key) for key in model.schema.table(table).keys]
         if pair and other.parent in rows and (children > rows[other.parent][slices[anchor.parent]]).any():
             return False
@@ -262,10 +270,10 @@ def _most(model: DatabaseModel, table: str, rows: Mapping[str, np.ndarray], coun
     """The most rows that a table can have in each shard, by the parents that are there."""
     definition = model.schema.table(table)
     most: np.ndarray = np.full(count, np.iinfo(np.int64).max)
-    for fk in _keys(model.tables[table].plan):
+    for fk in model.tables[table].plan.keys:
         if fk.parent in rows and not model.schema.nullable(fk) and not fk.is_self_reference:
             most = np.minimum(most, rows[fk.parent] if one_child(definition, fk) else np.where(rows[fk.parent] > 0, most, 0))
-    for one, other in combinations([fk for fk in _keys(model.tables[table].plan) if fk.parent in rows], 2):
+    for one, other in combinations([fk for fk in model.tables[table].plan.keys if fk.parent in rows], 2):
         if {*one.columns, *other.columns} in [set(key) for key in definition.keys]:
             most = np.minimum(most, _DENSEST * rows[one.parent] * rows[other.parent]).astype(np.int64)
     return most

@@ -134,12 +134,8 @@ class Draft:
         shard = self.shard
         return Lane(shard.number, shard.count, shard.before.get(table, 0), shard.total.get(table)) if table in shard.rows else WHOLE
 
-    def foreign_keys(self, model: TableModel) -> list[ForeignKey]:
-        plan = model.plan
-        return [*([plan.owner] if plan.owner else []), *plan.lookups, *plan.links, *plan.deferred]
-
     def foreign_key(self, model: TableModel, fk_id: str) -> ForeignKey:
-        return next(fk for fk in self.foreign_keys(model) if fk.id == fk_id)
+        return next(fk for fk in model.plan.keys if fk.id == fk_id)
 
     def may_lack(self, model: TableModel, column: str) -> bool:
         """Whether a drawn column may be without a value: NULL, or the date that stands for it."""
@@ -152,13 +148,13 @@ class Draft:
         if column in state.arrays:
             return state.arrays[column]
         kind = arrow_type(self.schema.table(table).column(column).type)
-        for fk in self.foreign_keys(self.model.tables[table]):
+        for fk in self.model.tables[table].plan.keys:
             if column in fk.columns and fk.id in state.parents:
                 index = state.parents[fk.id]
                 above = self.value(fk.parent, fk.parent_columns[fk.columns.index(column)])
                 out = above.take(pa.array(np.maximum(index, 0), mask=index < 0)) if len(above) else pa.nulls(state.rows, above.type)
                 out = out if out.type == kind else out.cast(kind)
-                if not any(fk.id != f.id and column in f.columns and f.id not in state.parents for f in self.foreign_keys(self.model.tables[table])):
+                if not any(fk.id != f.id and column in f.columns and f.id not in state.parents for f in self.model.tables[table].plan.keys):
                     state.arrays[column] = out
                 return out
         return pa.nulls(state.rows, kind)
@@ -167,7 +163,7 @@ class Draft:
         """The column's values where something other than the key `before` already fixed them."""
         if column in state.arrays:
             return state.arrays[column]
-        for fk in self.foreign_keys(model):
+        for fk in model.plan.keys:
             if before is not None and fk.id == before.id:
                 return None
             if column in fk.columns and fk.id in state.parents:

@@ -28,6 +28,16 @@ class TablePlan:
     links: tuple[ForeignKey, ...] = ()
     deferred: tuple[ForeignKey, ...] = ()
 
+    @property
+    def keys(self) -> list[ForeignKey]:
+        """All foreign keys, in the order in which they are drawn."""
+        return [*([self.owner] if self.owner else []), *self.lookups, *self.links, *self.deferred]
+
+    @property
+    def ready(self) -> list[ForeignKey]:
+        """Those that rows have from the first."""
+        return [fk for fk in self.keys if fk not in self.deferred]
+
 
 def plan_tables(
     schema: DatabaseSchema,

@@ -125,7 +125,7 @@ class Training:
         for table in schema.tables:
             rows = count[table.id]
             whole = rows == population.rows.get(table.id, 0)
-            outward = [fk for fk in table.foreign_keys if fk.parent in schema]
+            outward = [fk for fk in table.foreign_keys if fk.parent in schema and not fk.is_self_reference]
             used = sum(count[fk.table] for fk in schema.children[table.id])
             personal = any(c.pii for c in self.data.metadata.tables[table.id].columns.values())
             # A list of names is a reference; a hundred products with their prices are data.

@@ -29,7 +29,7 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
     rules, table = model.rules, model.plan.table
     rng = stream(draft.seed, table, "column", column)
     codec = model.codec(column)
-    if column in rules.totals:
+    if column in rules.late():
         state.x[column] = np.full(state.rows, np.nan)
         return
     repeats = _repeats(draft, model, state, column, rng) if column in rules.sticky else None
@@ -111,8 +111,9 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
     """Brings the columns that follow from others into line with them, after parents or values were exchanged."""
     if model.ranking is not None and state.group is not None:
         state.group = Group.of(state.group.index, state.x[model.ranking])
+    late = model.rules.late()
     for column in model.order:
-        if column in model.rules.totals:
+        if column in late:
             continue
         codec, x = model.codec(column), computed(draft, model, state, column)
         if x is None and column in model.rules.chains:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from synth_pipeline.synthesis.relational.rules.arithmetic import Linear, Product
 from synth_pipeline.synthesis.relational.rules.calendar import date_of, day_of, find_run, is_calendar, months_of
-from synth_pipeline.synthesis.relational.rules.children import extremes
+from synth_pipeline.synthesis.relational.rules.children import extremes, mean_of, sums
 from synth_pipeline.synthesis.relational.rules.copies import equal_rows
 from synth_pipeline.synthesis.relational.rules.describe import describe
 from synth_pipeline.synthesis.relational.rules.find import find_rules
@@ -33,6 +33,7 @@ from synth_pipeline.synthesis.relational.rules.model import (
 )
 from synth_pipeline.synthesis.relational.rules.numbering import find_numbering, find_written, ranks
 from synth_pipeline.synthesis.relational.rules.pace import find_pace, time_for
+from synth_pipeline.synthesis.relational.rules.presence import find_childless
 from synth_pipeline.synthesis.relational.rules.together import earliest, latest
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "earliest",
     "equal_rows",
     "extremes",
+    "find_childless",
     "find_numbering",
     "find_pace",
     "find_rules",
@@ -66,7 +68,9 @@ __all__ = [
     "find_written",
     "is_calendar",
     "latest",
+    "mean_of",
     "months_of",
     "ranks",
+    "sums",
     "time_for",
 ]

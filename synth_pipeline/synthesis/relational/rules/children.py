@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.model import Total
+from synth_pipeline.synthesis.relational.rules.model import Rules, Total
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
 
 _EXTREMES: tuple[tuple[Literal["highest", "lowest"], str], ...] = (("highest", "lowest"), ("lowest", "highest"))
@@ -35,37 +36,76 @@ def find_rank(frame: Frame, column: str) -> float | None:
     return first if whole.sum() >= SUPPORT and np.array_equal(x[ordered][whole], (place + first)[whole]) else None
 
 
-def find_total(frame: Frame, frames: Mapping[str, Frame], children: list[ForeignKey], column: str, codec: NumberCodec) -> Total | None:
-    """The sum over children that a column holds, to the last digit, on every row whose children are all known."""
+def find_total(
+    frame: Frame, frames: Mapping[str, Frame], children: list[ForeignKey], column: str, codec: NumberCodec, rules: Rules
+) -> Total | None:
+    """What a column says of the rows that refer to it, to the last digit, on every row whose children are all known.
+
+    Their number, the sum of a column or of the product of two, more or less than one or two columns of the row; or the highest, the
+    lowest or the mean of a column. `rules` are those found so far.
+    """
+    amounts = [c for c, k in frame.codecs.items() if isinstance(k, NumberCodec) and not pa.types.is_temporal(k.type) and not rules.needs(c, column)]
     x = frame.x[column] * codec.unit
     tolerance = 0.51 * codec.unit if codec.digits is not None else 1e-6 * max(1.0, float(np.nanmax(np.abs(x), initial=0)))
     for fk in children:
         child = frames[fk.table]
         index = child.parents[fk.id]
         inside = np.flatnonzero(index >= 0)
-        known = np.flatnonzero(np.bincount(index[inside], minlength=frame.rows))
-        known = known[np.isfinite(x[known]) & frame.counted[known] & ~frame.cut[fk.id][known]]
-        if len(known) < SUPPORT or len(np.unique(x[known])) < 5:
+        count = np.bincount(index[inside], minlength=frame.rows)
+        whole = np.flatnonzero(frame.counted & ~frame.cut[fk.id])
+        known = whole[np.isfinite(x[whole])]
+        if (count[known] > 0).sum() < SUPPORT or len(np.unique(x[known])) < 5 or (count > 1).sum() < SUPPORT:
+            continue  # one child each: it is the child that copies
+        empty = whole[np.isnan(x[whole])]
+        if (count[empty] > 0).any() or len(empty) and (count[known] == 0).any() and column not in _nullable(frame):
             continue
         numbers = [c for c, k in child.codecs.items() if isinstance(k, NumberCodec) and not pa.types.is_temporal(k.type)]
+        numbers = [c for c in numbers if child is not frame or c != column]
         options: list[tuple[str, ...]] = [(), *((c,) for c in numbers), *((a, b) for i, a in enumerate(numbers) for b in numbers[:i])]
-        if (np.bincount(index[inside]) > 1).sum() < SUPPORT:
-            continue  # one child each: it is the child that copies
         # A few rows refute most sums.
-        few = known[: 2 * SUPPORT]
+        few = known[np.argsort(count[known] == 0, kind="stable")][: 2 * SUPPORT]
         theirs = inside[np.isin(index[inside], few)]
         for factors in options:
-            for parents, rows in ((few, theirs), (known, inside)):
-                value = np.ones(len(rows))
-                for name in factors:
-                    other = child.codecs[name]
-                    value = value * np.nan_to_num(child.x[name][rows]) * (other.unit if isinstance(other, NumberCodec) else 1.0)
-                total = np.bincount(index[rows], value, minlength=frame.rows)
-                if np.abs(total[parents] - x[parents]).max() > tolerance:
-                    break
-            else:
-                return Total(fk.id, factors)
+            rest = (x - _added(child, index, theirs, factors, frame.rows))[few]
+            for plus in _rests(frame, amounts, few, rest, tolerance) if factors else [()] if np.abs(rest).max() <= tolerance else []:
+                whole_rest = x[known] - _added(child, index, inside, factors, frame.rows)[known] - _own(frame, plus)[known]
+                if np.abs(whole_rest).max() <= tolerance:
+                    return Total(fk.id, factors, plus=plus, bare=bool(len(empty)) and not (count[known] == 0).any())
     return next((found for fk in children if (found := _extreme(frame, frames[fk.table], fk, column, codec)) is not None), None)
+
+
+def _nullable(frame: Frame) -> set[str]:
+    return {c.name for c in frame.table.columns if c.nullable}
+
+
+def _added(child: Frame, index: np.ndarray, rows: np.ndarray, factors: tuple[str, ...], parents: int) -> np.ndarray:
+    """The sum of products over some of the children; float (parents,)."""
+    value = np.ones(len(rows))
+    for name in factors:
+        value = value * _plain(child, name)[rows]
+    return np.asarray(np.bincount(index[rows], value, minlength=parents), dtype=float)
+
+
+def _plain(frame: Frame, column: str) -> np.ndarray:
+    """Numbers in their own unit, 0 for NULL."""
+    codec = frame.codecs[column]
+    return np.asarray(np.nan_to_num(frame.x[column]) * (codec.unit if isinstance(codec, NumberCodec) else 1.0))
+
+
+def _own(frame: Frame, plus: tuple[tuple[str, int], ...]) -> np.ndarray:
+    return np.asarray(sum((k * _plain(frame, c) for c, k in plus), start=np.zeros(frame.rows)))
+
+
+def _rests(frame: Frame, amounts: Sequence[str], rows: np.ndarray, rest: np.ndarray, tolerance: float) -> Iterator[tuple[tuple[str, int], ...]]:
+    """What of the row's own may have to be added to a sum, none or one or two columns: what is left of the value on some rows says so."""
+    if np.abs(rest).max() <= tolerance:
+        yield ()
+        return
+    terms = {(c, k): k * _plain(frame, c)[rows] for c in amounts for k in (1, -1) if _plain(frame, c)[rows].any()}
+    yield from (((c, k),) for (c, k), y in terms.items() if np.abs(rest - y).max() <= tolerance)
+    for (a, i), (b, j) in combinations(terms, 2):
+        if a != b and np.abs(rest - terms[a, i] - terms[b, j]).max() <= tolerance:
+            yield (a, i), (b, j)
 
 
 def extremes(index: np.ndarray, value: np.ndarray, parents: int, extreme: str) -> np.ndarray:
@@ -75,8 +115,19 @@ def extremes(index: np.ndarray, value: np.ndarray, parents: int, extreme: str) -
     return out
 
 
+def sums(index: np.ndarray, value: np.ndarray, parents: int) -> np.ndarray:
+    """The sum of the values (n,) of each parent's children by `index`, and how many there are; float (2, parents)."""
+    known = (index >= 0) & np.isfinite(value)
+    return np.stack([np.bincount(index[known], weights, minlength=parents) for weights in (value[known], np.ones(known.sum()))])
+
+
+def mean_of(parts: np.ndarray) -> np.ndarray:
+    """The mean, NaN where there is nothing; float (parents,)."""
+    return np.where(parts[1] > 0, parts[0] / np.maximum(parts[1], 1), np.nan)
+
+
 def _extreme(frame: Frame, child: Frame, fk: ForeignKey, column: str, codec: NumberCodec) -> Total | None:
-    """The highest or lowest value of the children that a column holds on every row, if children differ enough to tell.
+    """The highest, lowest or mean value of the children that a column holds on every row, if children differ enough to tell.
 
     A parent's date with which its children begin is not one: they are counted from it.
     """
@@ -88,11 +139,16 @@ def _extreme(frame: Frame, child: Frame, fk: ForeignKey, column: str, codec: Num
     if alone.any() and not frame.table.column(column).nullable and codec.never is None:
         return None
     rows = rows[~alone]
-    for name, kind in child.codecs.items():
-        if not isinstance(kind, NumberCodec) or not kind.comparable(codec):
+    others = [(c, k) for c, k in child.codecs.items() if isinstance(k, NumberCodec) and (child is not frame or c != column)]
+    for name, kind in others:
+        if pa.types.is_temporal(kind.type) != pa.types.is_temporal(codec.type):
             continue
         value = child.x[name] * (kind.unit / codec.unit)
-        for extreme, opposite in _EXTREMES[: 1 if pa.types.is_temporal(codec.type) else 2]:
+        if not pa.types.is_temporal(codec.type):
+            held = mean_of(sums(index, value, frame.rows))[rows]
+            if codec.digits is not None and np.array_equal(np.abs(held - x[rows]) <= 0.51, np.isfinite(x[rows])) and np.ptp(held) > 0:
+                return Total(fk.id, (name,), "mean")
+        for extreme, opposite in _EXTREMES[: 1 if pa.types.is_temporal(codec.type) else 2] if kind.comparable(codec) else ():
             held = extremes(index, value, frame.rows, extreme)[rows]
             if not np.array_equal(held, x[rows], equal_nan=True):
                 continue

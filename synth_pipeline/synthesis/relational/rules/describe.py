@@ -23,7 +23,8 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
         yield f"{table}.{c} = {a}"
     for c, t in rules.totals.items():
         what = f"{t.extreme or 'sum of'} {' * '.join(t.factors)}" if t.factors else "number"
-        yield f"{table}.{c} = {what} over its {parents[t.key]} rows"
+        more = "".join(f" {'+' if k > 0 else '-'} {own}" for own, k in t.plus)
+        yield f"{table}.{c} = {what} over its {parents[t.key]} rows{more}"
     for c, first in rules.ranks.items():
         yield f"{table}.{c} counts from {first:g} within its parent"
     for c, source in rules.chains.items():

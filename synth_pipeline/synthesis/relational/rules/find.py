@@ -38,7 +38,7 @@ def find_rules(
         frame: the table.
         frames: all tables, by id.
         parents: the foreign keys whose parents exist before the table's rows do.
-        children: the foreign keys that own rows of other tables under this one.
+        children: the foreign keys by which rows refer to this table's.
         candidates: columns with values of their own, which rules may explain.
         places: columns that hold parts of a place, and how large a part (postal code, city, state, country).
         owner: the foreign key under whose parents siblings are grouped.
@@ -54,19 +54,22 @@ def find_rules(
         first = find_rank(frame, column)
         if first is not None:
             rules.ranks[column] = first
-    for column, codec in numbers.items():
-        if column in rules.ranks:
-            continue
-        total = find_total(frame, frames, children, column, codec)
+    # What is computed from the others varies most, as a total does; it is then no operand of them.
+    widest = sorted(numbers, key=lambda c: -float(np.nanstd(frame.x[c]) * numbers[c].unit) if np.isfinite(frame.x[c]).any() else 0.0)
+    for column in (c for c in widest if c not in rules.ranks):
+        total = find_total(frame, frames, children, column, numbers[column], rules)
         if total is not None:
             rules.totals[column] = total
-    frame.late = set(rules.totals)
-    # What is computed from the others varies most, as a total does; it is then no operand of them.
-    for column in sorted(numbers, key=lambda c: -float(np.nanstd(frame.x[c]) * numbers[c].unit) if np.isfinite(frame.x[c]).any() else 0.0):
+    for column in widest:
         if column not in rules.ranks and column not in rules.totals:
             arithmetic = find_arithmetic(frame, column, numbers[column], {*rules.totals, *rules.arithmetic})
+            if arithmetic is None and rules.totals:
+                # What waits for other rows is an operand of what has no others: a tax of the sum of an order's lines.
+                taken = {c for c in {*rules.totals, *rules.arithmetic} if c in rules.arithmetic or rules.needs(c, column)}
+                arithmetic = find_arithmetic(frame, column, numbers[column], taken)
             if arithmetic is not None:
                 rules.arithmetic[column] = arithmetic
+    frame.late = rules.late()
     for column, codec in numbers.items():
         if column not in rules.exact():
             find_shift(frame, column, codec, rules)
@@ -82,5 +85,10 @@ def find_rules(
     find_together(frame, frames, owner, cousins, rules)
     find_bounds(frame, frames, parents, [c for c in numbers if c not in rules.exact()], rules)
     find_presence(frame, frames, parents, [c for c in frame.codecs if c in candidates], [c for c in copyable if c not in frame.codecs], rules)
+    # A number of rows that is missing where it should be 0 is one only where another column says when it is missing.
+    unclear = [c for c, t in rules.totals.items() if t.extreme is None and not t.bare and np.isnan(frame.x[c]).any() and c not in rules.presence]
+    for column in unclear:
+        del rules.totals[column]
+    frame.late = rules.late()
     find_levels(frame, [c for c in frame.codecs if c in candidates], rules)
     return rules

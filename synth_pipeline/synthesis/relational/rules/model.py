@@ -40,14 +40,23 @@ class Together:
 
 @dataclass(frozen=True)
 class Total:
-    """The column adds up the product of `factors` (none: counts) over the children by the foreign key `key`.
+    """The column adds up the product of `factors` (none: counts) over the rows that refer to its own by the foreign key `key`.
 
-    Or it holds the highest or lowest of them (`extreme`; one factor): the last order of a customer. Without children it is empty.
+    Or it holds the highest, lowest or mean of them (`extreme`; one factor), and nothing without any: the last order of a customer.
+
+    Attributes:
+        key: the foreign key.
+        factors: columns of the other rows.
+        extreme: which of them, instead of their sum.
+        plus: columns of the row that are added to a sum, or taken from it (-1): a shipping fee, a discount.
+        bare: whether a sum of nothing is empty instead of 0.
     """
 
     key: str
     factors: tuple[str, ...]
-    extreme: Literal["highest", "lowest"] | None = None
+    extreme: Literal["highest", "lowest", "mean"] | None = None
+    plus: tuple[tuple[str, int], ...] = ()
+    bare: bool = False
 
 
 @dataclass(frozen=True)
@@ -327,6 +336,13 @@ class Rules:
         stepped = {c for c, s in self.steps.items() if len(s.absent) < 2}
         return {*self.copied, *self.determined, *self.arithmetic, *self.totals, *self.ranks, *fixed, *stepped}
 
+    def late(self) -> set[str]:
+        """Columns that wait for the rows that they add up, and those computed from them."""
+        found = set(self.totals)
+        while more := {c for c, a in self.arithmetic.items() if c not in found and found & set(a.operands)}:
+            found |= more
+        return found
+
     def alone(self, drawn: Collection[str]) -> set[str]:
         """The columns among those drawn that no rule ties to another value."""
         tied = {*self.exact(), *self.bases, *self.chains, *self.bounds, *self.steps, *self.presence, *self.levels, *self.sticky, *self.nested}
@@ -341,6 +357,8 @@ class Rules:
             found.append(self.nested[column])
         if column in self.arithmetic:
             found += self.arithmetic[column].operands
+        if column in self.totals:
+            found += [c for c, _ in self.totals[column].plus]
         if column in self.chains:
             found.append(self.chains[column])
         if column in self.bases and self.bases[column].kind == "own":
@@ -354,6 +372,14 @@ class Rules:
         if column in self.presence and not self.presence[column].key:
             found.append(self.presence[column].source)
         return found
+
+    def seen_above(self, key: str) -> set[str]:
+        """The columns of the parent by a foreign key from which something follows."""
+        copies = {c.column for c in (*self.copied.values(), *self.sticky.values()) if c.key == key}
+        bases = {b.column for base in self.bases.values() for b in (base, base.first) if b is not None and b.key == key}
+        bounds = {b.column for bounds in self.bounds.values() for b in bounds if b.key == key}
+        scales = {s.scale.against for s in self.steps.values() if s.scale.key == key}
+        return copies | bases | bounds | scales | {p.source for p in self.presence.values() if p.key == key}
 
     def needs(self, column: str, other: str) -> bool:
         """Whether the column must come after the other one, or is it."""

@@ -33,7 +33,8 @@ def find_presence(
         made: columns whose values are made up.
         rules: the rules so far; gets those found.
     """
-    explained = rules.exact() | {*rules.sticky, *rules.chains}
+    counted = {c for c, t in rules.totals.items() if t.extreme is None and not t.bare}
+    explained = (rules.exact() | {*rules.sticky, *rules.chains}) - counted
     for column in (*columns, *made):
         empty = np.asarray(frame.data.column(column).is_null())
         if column in explained or any(len(rows) < _SMALLEST or not supported(frame, rows) for rows in map(np.flatnonzero, (empty, ~empty))):
@@ -42,21 +43,39 @@ def find_presence(
         for rule, codes, s, codec in _deciders(frame, frames, parents, [c for c in columns if c != column]):
             if not rule.key and rules.needs(rule.source, column):
                 continue
-            found = _decided(frame, rule, codes, s, codec, empty)
+            seen = ~frame.lost if rule.key else np.ones(frame.rows, dtype=bool)
+            found = _decided(frame.entities[seen], rule, codes[seen], s[seen], codec, empty[seen])
             if found is not None and (best is None or found[:3] > best[:3]):
                 best = found
         if best is not None:
             rules.presence[column] = best[3]
 
 
+def find_childless(frame: Frame, rows: np.ndarray, count: np.ndarray, columns: Sequence[str]) -> Presence | None:
+    """Which rows have no children by one foreign key, and which have some, because a column says so: no payment of what was cancelled.
+
+    Args:
+        frame: the table.
+        rows: the rows all of whose children are known, int (n,).
+        count: children of each row.
+        columns: columns of the rows that are known before the children are.
+    """
+    empty = count[rows] == 0
+    if any(len(r) < _SMALLEST or not supported(frame, rows[r]) for r in map(np.flatnonzero, (empty, ~empty))):
+        return None
+    best: tuple[bool, bool, float, Presence] | None = None
+    for rule, codes, s, codec in _deciders(frame, {}, (), columns):
+        found = _decided(frame.entities[rows], rule, codes[rows], s[rows], codec, empty)
+        if found is not None and (best is None or found[:3] > best[:3]):
+            best = found
+    return best[3] if best is not None else None
+
+
 def _decided(
-    frame: Frame, rule: Presence, codes: np.ndarray, s: np.ndarray, codec: Codec | None, empty: np.ndarray
+    entities: np.ndarray, rule: Presence, codes: np.ndarray, s: np.ndarray, codec: Codec | None, empty: np.ndarray
 ) -> tuple[bool, bool, float, Presence] | None:
     """What a column says of whether another is empty: whether always, whether by being empty itself, its support, the rule."""
-    entities = frame.entities
-    if rule.key and frame.lost.any():
-        seen = ~frame.lost
-        codes, s, empty, entities = np.unique(codes[seen], return_inverse=True)[1], s[seen], empty[seen], entities[seen]
+    codes = np.unique(codes, return_inverse=True)[1]
     # A root entity counts once for each value of the column: what it does again and again is its habit.
     _, once = np.unique(codes.astype(np.int64) * (int(entities.max(initial=0)) + 1) + entities, return_index=True)
     size, share = int(codes.max(initial=0)) + 1, float(empty.mean())
