@@ -20,7 +20,7 @@ from synth_pipeline.synthesis.relational.encode import NumberCodec, bin_edges, d
 from synth_pipeline.synthesis.relational.frame import Frame, small_bins
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, find_kinship, levels
 from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
-from synth_pipeline.synthesis.relational.links import LinkModel, find_path, fit_blocks
+from synth_pipeline.synthesis.relational.links import LinkModel, find_path, find_since, fit_blocks
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, completed, opening_context
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Run, describe, find_childless, find_pace, find_run, time_for
@@ -132,6 +132,7 @@ class _Fit(ColumnLearner):
             without = (frame.parents[model.path[0]] < 0) & ~frame.lost
             model.astray = bool(without.any() and (frame.parents[fk.id][without] >= 0).mean() > 0.5)
             return model
+        model.since = find_since(self.frames, frame, fk, known)
         index, parent = frame.parents[fk.id], self.frames[fk.parent]
         train = np.flatnonzero(frame.train)
         model.absent = self._absent(frame, context, fk)
@@ -236,13 +237,17 @@ class _Fit(ColumnLearner):
         for key, count in model.counts.items():
             if count.childless is not None:
                 said = count.childless.shown.format(source=count.childless.source)
-                lines.append(f"{model.plan.table} {said.replace('is empty', 'has none').replace('is never empty', 'has some')} of its {parents[key]} rows")
+                said = said.replace("is empty", f"has no {parents[key]} rows").replace("is never empty", f"always has {parents[key]} rows")
+                lines.append(f"{model.plan.table} {said}")
         for key, link in model.links.items():
             fk = next(f for f in self.schema.table(model.plan.table).foreign_keys if f.id == key)
             if link.inverse is not None:
                 back = next(f for f in self.schema.table(fk.parent).foreign_keys if f.id == link.inverse)
                 own = f"one of its own {fk.parent} rows, by their {', '.join(back.columns)}"
                 lines.append(f"{model.plan.table}.{', '.join(fk.columns)} leads to {own}")
+            if link.since is not None:
+                other, time, since = link.since
+                lines.append(f"{model.plan.table}: {since} of its {fk.parent} ≤ {time} of its {parents[other]}")
             if link.path is not None:
                 lines.append(f"{model.plan.table}.{', '.join(fk.columns)} = that of its {parents.get(link.path[0], '')}")
         return lines

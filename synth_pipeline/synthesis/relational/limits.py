@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec
 from synth_pipeline.synthesis.relational.model import TableModel
-from synth_pipeline.synthesis.relational.rules import Base
+from synth_pipeline.synthesis.relational.rules import Base, Bound
 from synth_pipeline.synthesis.relational.state import Draft, State
 
 
@@ -45,10 +46,14 @@ def within_range(codec: Codec, start: np.ndarray, value: np.ndarray, rng: np.ran
     return value
 
 
-def limits(draft: Draft, model: TableModel, state: State, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest value that other dates leave to a column, NaN for none; in units, float (rows,)."""
+def limits(draft: Draft, model: TableModel, state: State, column: str, *, open_: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest value that other dates leave to a column, NaN for none; in units, float (rows,).
+
+    `open_`: as long as rows may exchange parents that begin too late (see `exchangeable`).
+    """
     low, high = np.full(state.rows, np.nan), np.full(state.rows, np.nan)
-    for bound in model.rules.bounds.get(column, ()):
+    free = [b for b, _ in exchangeable(model, column)] if open_ else []
+    for bound in (b for b in model.rules.bounds.get(column, ()) if b not in free):
         value = base_values(draft, model, state, Base("parent" if bound.key else "own", bound.column, bound.key), column)
         low, high = (low, np.fmin(high, value)) if bound.upper else (np.fmax(low, value), high)
     base = model.rules.bases.get(column)
@@ -56,6 +61,19 @@ def limits(draft: Draft, model: TableModel, state: State, column: str) -> tuple[
         start = base_values(draft, model, state, base, column)
         low, high = (np.fmax(low, start), high) if base.least >= 0 else (low, np.fmin(high, start))
     return low, high
+
+
+def exchangeable(model: TableModel, column: str) -> list[tuple[Bound, ForeignKey]]:
+    """The lower bounds of a column by links that decide nothing else, so that rows may exchange their parents."""
+    via = {link.path[0] for link in model.links.values() if link.path is not None}
+    found = []
+    for bound in (b for b in model.rules.bounds.get(column, ()) if not b.upper):
+        fk = next((k for k in model.plan.links if k.id == bound.key), None)
+        if fk is None or fk.id in via or model.links[fk.id].path is not None or model.links[fk.id].most is not None:
+            continue
+        if not {c for other in model.plan.keys if other != fk for c in other.columns} & set(fk.columns):
+            found.append((bound, fk))
+    return found
 
 
 def between_limits(x: np.ndarray, low: np.ndarray, high: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
+import pyarrow as pa
 
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
 from synth_pipeline.synthesis.relational.counts import apportion, impose_total
+from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.support import supported
 from synth_pipeline.synthesis.relational.structure import anchored, usable_keys
 from synth_pipeline.synthesis.relational.trees import Feature, Tree, grow
 from synth_pipeline.synthesis.relational.variable import Variable
@@ -35,6 +39,8 @@ class LinkModel:
     Attributes:
         absent: draws NaN for rows without a parent; None where every row has one.
         path: two foreign keys (of this table, then of its parent) that lead to the same row; the key is then not drawn.
+        since: another foreign key, a date of its parent, and a date of this one's parent that is never later: nothing is sold before
+            it is made.
         inverse: the foreign key by which the parent is one of the row's own children; the key is then drawn among these.
         astray: whether rows that lack the first key of the path have a parent all the same.
         block: draws the block of the parent; None where there is only one block.
@@ -46,6 +52,7 @@ class LinkModel:
     absent: Variable | None = None
     path: tuple[str, str] | None = None
     astray: bool = False
+    since: tuple[str, str, str] | None = None
     inverse: str | None = None
     block: Variable | None = None
     tree: Tree | None = None
@@ -80,6 +87,27 @@ def find_path(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: 
             if (index[led] >= 0).sum() >= _SUPPORT and np.array_equal(above[middle[led]], index[led]):
                 return via.id, then.id
     return None
+
+
+def find_since(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str] | None:
+    """A parent by a key that is known before, its date, and the date of the parent by `fk` that is never later, where chance would break that."""
+    found: list[tuple[int, float, tuple[str, str, str]]] = []
+    theirs = _dates(frames[fk.parent], frame.parents[fk.id])
+    for other in (k for k in known if k.id != fk.id):
+        for (column, time), (since, start) in product(_dates(frames[other.parent], frame.parents[other.id]).items(), theirs.items()):
+            rows = np.flatnonzero(np.isfinite(time) & np.isfinite(start) & ~frame.lost)
+            if len(rows) < 2 * _SUPPORT or not supported(frame, rows) or (start[rows] > time[rows]).any():
+                continue
+            order = rows[np.argsort(start[rows], kind="stable")]
+            if (np.roll(start[order], len(order) // 2) > time[order]).sum() >= 2 * _SUPPORT:
+                found.append((-len(rows), float(np.median(time[rows] - start[rows])), (other.id, column, since)))
+    return min(found)[2] if found else None
+
+
+def _dates(parent: Frame, index: np.ndarray) -> dict[str, np.ndarray]:
+    """The dates of each row's parent, in their own unit, NaN for none; float (n,) each."""
+    kinds = {c: k for c, k in parent.codecs.items() if isinstance(k, NumberCodec) and pa.types.is_temporal(k.type) and c not in parent.late}
+    return {c: np.where(index >= 0, parent.x[c][np.maximum(index, 0)] * k.unit, np.nan) for c, k in kinds.items() if parent.rows}
 
 
 def find_inverse(schema: DatabaseSchema, parents: Mapping[str, np.ndarray], seen: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -247,6 +275,37 @@ def untangle(rest: np.ndarray, index: np.ndarray, alike: np.ndarray, rng: np.ran
         _, inverse, count = np.unique(both, return_inverse=True, return_counts=True)
         single = count[inverse] == 1
         good &= single[: len(rows)] & single[len(rows) :] & ~np.isin(other, rows)
+        good[np.setdiff1d(np.arange(len(rows)), np.unique(other, return_index=True)[1])] = False
+        a, b = rows[good], other[good]
+        index[a], index[b] = index[b], index[a]
+    return index
+
+
+def in_time(index: np.ndarray, time: np.ndarray, start: np.ndarray, alike: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Exchanges parents between rows until none begins after its row; every parent keeps its number of rows.
+
+    Args:
+        index: the parent of each row, int (n,), not negative.
+        time: when each row is, float (n,), NaN for no matter when.
+        start: when each parent begins, float (m,).
+        alike: rows with the same number exchange their parents first, int (n,).
+        rng: the stream.
+
+    Returns:
+        The parents, int64 (n,). Where no exchange helps, some still begin later.
+    """
+    index, n = index.copy(), len(index)
+    groups = np.argsort(alike, kind="stable")
+    first = np.searchsorted(alike[groups], alike, "left")
+    size = np.searchsorted(alike[groups], alike, "right") - first
+    for attempt in range(2 * _EXCHANGES):
+        rows = np.flatnonzero(start[index] > time)
+        if not len(rows):
+            break
+        near = attempt < _EXCHANGES
+        other = groups[first[rows] + rng.integers(0, size[rows])] if near else rng.integers(0, n, len(rows))
+        good = ~((start[index[other]] > time[rows]) | (start[index[rows]] > time[other]))
+        good &= ~np.isin(other, rows)
         good[np.setdiff1d(np.arange(len(rows)), np.unique(other, return_index=True)[1])] = False
         a, b = rows[good], other[good]
         index[a], index[b] = index[b], index[a]

@@ -7,8 +7,10 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes, stacked
+from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb
-from synth_pipeline.synthesis.relational.links import match, untangle
+from synth_pipeline.synthesis.relational.limits import exchangeable
+from synth_pipeline.synthesis.relational.links import in_time, match, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_repeating
@@ -92,7 +94,35 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
         rest = _paired(draft, model, state, fk, key)
         if rest is not None and link.most is None:
             index[rows] = untangle(rest[rows], index[rows], wanted, rng)
+    if link.since is not None and link.most is None:
+        other, time, since = link.since
+        dates = moments(draft, draft.foreign_key(model, other).parent, time)
+        when = np.where(state.parents[other] >= 0, dates[np.maximum(state.parents[other], 0)], np.nan) if len(dates) else np.full(state.rows, np.nan)
+        index[rows] = in_time(index[rows], when[rows], moments(draft, fk.parent, since), wanted, rng)
     return agree(draft, model, state, fk, index, rng)
+
+
+def moments(draft: Draft, table: str, column: str) -> np.ndarray:
+    """The dates of a drawn table, in their own unit, NaN for none; float (rows,)."""
+    codec = draft.model.tables[table].codec(column)
+    assert isinstance(codec, NumberCodec)
+    return draft.states[table].x[column] * codec.unit
+
+
+def keep_time(draft: Draft, model: TableModel, state: State, column: str, x: np.ndarray) -> None:
+    """Exchanges parents between rows so that none begins after the row's own date, in units of its column; float (rows,)."""
+    for bound, fk in exchangeable(model, column):
+        codec = model.codec(column)
+        assert isinstance(codec, NumberCodec)
+        start, rows = moments(draft, fk.parent, bound.column), np.flatnonzero(state.parents[fk.id] >= 0)
+        blocks = model.links[fk.id].block_of(draft.states[fk.parent].own.columns, draft.degrees(fk))
+        index = state.parents[fk.id].copy()
+        rng = stream(draft.seed, model.plan.table, "time", fk.id)
+        index[rows] = in_time(index[rows], (x * codec.unit)[rows], start, blocks[index[rows]], rng)
+        state.parents[fk.id] = index
+        for c in fk.columns:
+            state.arrays.pop(c, None)
+        announce(draft, model, state, fk)
 
 
 def own_child(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> np.ndarray:

@@ -14,6 +14,7 @@ from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digit
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.limits import base_values, between_limits, limits, within_range
 from synth_pipeline.synthesis.relational.model import TableModel
+from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Base, Rules, date_of, day_of, is_calendar, months_of
@@ -42,6 +43,7 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
     elif column in model.drawn and column in rules.steps:
         x = np.where(np.isnan(x), _draw(draft, model, state, column, rng), x)
     if column in rules.bounds and column in model.drawn:
+        keep_time(draft, model, state, column, x)
         x = between_limits(x, *limits(draft, model, state, column), rng)
     heaps = model.drawn[column].heaps if column in model.drawn else None
     if heaps is not None and model.drawn[column].variable.reach > 0 and isinstance(codec, NumberCodec):
@@ -134,6 +136,8 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
             if not (empty & np.isfinite(x) | filled & np.isnan(x)).any():
                 continue
             x = _present(x, empty, filled, draft, model, column, stream(draft.seed, model.plan.table, "presence", column))
+        if x is None and column in model.rules.bounds and column in model.drawn:
+            x = between_limits(state.x[column], *limits(draft, model, state, column), stream(draft.seed, model.plan.table, "bounds", column))
         if x is None:
             continue
         if column in model.rules.copied:
@@ -175,7 +179,7 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
     drawn, levels = model.drawn[column], model.rules.levels.get(column)
     if drawn.scatter is not None and state.group is not None:
         anywhere = drawn.variable.draw(state.context.columns, state.rows, rng, scattered_strata(state.group, drawn.scatter, rng))
-        anywhere = between_limits(anywhere, *limits(draft, model, state, column), rng)
+        anywhere = between_limits(anywhere, *limits(draft, model, state, column, open_=True), rng)
         return kept_apart(state.group, anywhere, base.least if base is not None else 0.0, rng)
     if levels is not None:
         level = draw_lagged(drawn.variable, state, f"p.c.{column}", rng)
@@ -194,7 +198,7 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
         steps = np.clip(np.nan_to_num(x), base.least, base.most)
         start = base_values(draft, model, state, base.first, column) if base.first is not None else None
         if drawn.last is not None:
-            lowest = np.fmax(drawn.codec.low if isinstance(drawn.codec, NumberCodec) else -np.inf, limits(draft, model, state, column)[0])
+            lowest = np.fmax(drawn.codec.low if isinstance(drawn.codec, NumberCodec) else -np.inf, limits(draft, model, state, column, open_=True)[0])
             if start is not None and base.first is not None:
                 lowest = np.fmax(lowest, start + base.first.least)
             highest = drawn.codec.high if isinstance(drawn.codec, NumberCodec) else np.inf
@@ -203,14 +207,14 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
             first = _of_first(drawn.first, state, rng) if drawn.first is not None else x
             if start is not None and base.first is not None:
                 first = np.where(np.isfinite(start), start + np.clip(first, base.first.least, base.first.most), np.nan)
-            first = between_limits(within_range(drawn.codec, first, first, rng), *limits(draft, model, state, column), rng)
+            first = between_limits(within_range(drawn.codec, first, first, rng), *limits(draft, model, state, column, open_=True), rng)
             first = begun(draft, model, state, column, first)
             value = state.group.accumulate(first, steps)
             if drawn.span is not None:
                 value = state.group.stretch(value, _of_first(drawn.span, state, rng))
         if isinstance(drawn.codec, NumberCodec) and base.least >= 0:
             # What would end after the last value of the source, or of the owner's time, is drawn together until it does not.
-            high = np.minimum(drawn.codec.high, np.nan_to_num(limits(draft, model, state, column)[1], nan=np.inf))
+            high = np.minimum(drawn.codec.high, np.nan_to_num(limits(draft, model, state, column, open_=True)[1], nan=np.inf))
             high = np.minimum(high, last_start(draft, model, state, column))
             late = (state.group.last(value) > high) & (high >= first)
             # At a steady pace the last one is as late as may be; otherwise it is the last of so many that lie anywhere.

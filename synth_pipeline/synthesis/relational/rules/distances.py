@@ -90,7 +90,8 @@ def find_bases(
             share = 0.0 if column in rules.chains.values() else _MOSTLY
             steps = _distance(x, frame.group.previous(x), Base("previous", column), codec, monotone=True, share=share)
             if steps and _moves(x - frame.group.previous(x)) and (best is None or best[1].shift is None):
-                first = _first(frame, frames, parents, x, codec)
+                # Only the owner is the same for all siblings.
+                first = _first(frame, frames, [owner] if owner is not None else [], x, codec)
                 chosen = Base("previous", column, least=steps[0][1].least, most=steps[0][1].most, first=first)
         if chosen is not None:
             rules.bases[column] = chosen
