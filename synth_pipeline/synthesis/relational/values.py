@@ -313,6 +313,8 @@ def _repeats(draft: Draft, model: TableModel, state: State, column: str, rng: np
 def _stick(draft: Draft, model: TableModel, state: State, column: str, repeats: np.ndarray) -> None:
     copy = model.rules.sticky[column]
     fk = draft.foreign_key(model, copy.key)
+    if column in model.rules.presence:
+        repeats = repeats & ~decided_rows(draft, model, state, column)[0]
     above = draft.value(fk.parent, copy.column)
     above = above if above.type == state.arrays[column].type else above.cast(state.arrays[column].type, safe=False)
     if not draft.schema.table(model.plan.table).column(column).nullable:

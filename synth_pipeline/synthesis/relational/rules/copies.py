@@ -14,6 +14,8 @@ from synth_pipeline.synthesis.relational.rules.model import Copied, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
 
 _FEW = 100
+_TOLD = 0.02
+"""Least share of rows with a value, for these to stand for all."""
 _MOSTLY = 0.6
 """Least share of rows that repeat the parent's value for it to be worth modelling."""
 
@@ -21,6 +23,8 @@ _MOSTLY = 0.6
 def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], column: str, rules: Rules) -> None:
     """A parent's column that this one repeats, always or mostly, and far more often than chance would have it."""
     mine = frame.data.column(column)
+    # Where most rows have no value, what the others have counts: the price of what was put into the basket.
+    known = np.asarray(mine.is_valid())
     found: list[tuple[float, bool, Copied]] = []
     for fk in parents:
         index = frame.parents[fk.id]
@@ -33,13 +37,17 @@ def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[Foreign
             if theirs is None or name in fk.parent_columns or name in above.late:
                 continue
             # A few rows from all over the table refute most columns; prices of early orders may be others.
-            few = rows[:: max(1, len(rows) // _FEW)]
+            few = rows[known[rows]] if 0 < known[rows].sum() else rows
+            few = few[:: max(1, len(few) // _FEW)]
             if _equal(mine, theirs, few, index[few]).mean() < _MOSTLY - 2 * (_MOSTLY * (1 - _MOSTLY) / len(few)) ** 0.5:
                 continue
             same = _equal(mine, theirs, rows, index[rows])
             share = float(same.mean())
+            told = same[known[rows]]
+            if share < 1.0 and len(told) >= _TOLD * len(rows):
+                share = max(share, float(told.mean()))
             chance = _chance(theirs.take(pa.array(index[rows])))
-            if share >= _MOSTLY and (share - chance) * len(rows) >= SUPPORT and share > 2 * chance:
+            if share >= _MOSTLY and (share - chance) * min(len(rows), max(len(told), 1)) >= SUPPORT and share > 2 * chance:
                 found.append((share, name.lower() in column.lower(), Copied(fk.id, name)))
             elif share == 1.0 and (1 - chance) * len(rows) >= SUPPORT:
                 found.append((share, name.lower() in column.lower(), Copied(fk.id, name)))

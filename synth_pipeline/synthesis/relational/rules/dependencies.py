@@ -172,8 +172,8 @@ def _steps(frame: Frame, scale: Scale, s: np.ndarray, column: str) -> Steps | No
     starts = np.r_[0, change + 1]
     values = x[order][starts]
     absent = np.unique(x[missing])
-    if not len(change) and not (len(absent) and not np.isin(absent, values).any()):
-        return None
+    if not len(change) and (len(absent) != 1 or absent[0] in values):
+        return None  # several values where there is no number say more of the number than it says of them (`presence`)
     sizes = [*np.diff(np.r_[starts, len(order)]), *([int(missing.sum())] if missing.any() else [])]
     if min(sizes) < _SMALLEST or not all(supported(frame, rows) for rows in (order, *([np.flatnonzero(missing)] if not len(change) else []))):
         return None

@@ -34,7 +34,7 @@ def find_presence(
         rules: the rules so far; gets those found.
     """
     counted = {c for c, t in rules.totals.items() if t.extreme is None and not t.bare}
-    explained = (rules.exact() | {*rules.sticky, *rules.chains}) - counted
+    explained = (rules.exact() | {*rules.chains}) - counted
     for column in (*columns, *made):
         empty = np.asarray(frame.data.column(column).is_null())
         if column in explained or any(len(rows) < _SMALLEST or not supported(frame, rows) for rows in map(np.flatnonzero, (empty, ~empty))):
