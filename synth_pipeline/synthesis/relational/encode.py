@@ -18,6 +18,8 @@ _EXACT = 2.0**53
 _SINGLE, _SLACK = 1.2e-7, 0.02
 """The relative precision of single floats, and how much of a unit it may be for them to be told from arbitrary numbers."""
 _LATTICE_VALUES = 10
+_ENDS = 6
+"""How many times the last bin at each end is halved."""
 _DAY = 86_400_000_000
 _NEVER_ROWS = 10
 _NEVER_YEARS, _NEVER_SPANS = 30, 2
@@ -205,18 +207,20 @@ def to_numpy(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
 
 
 def bin_edges(x: np.ndarray) -> np.ndarray:
-    """At most 62 cut points of the finite values: between all of them where they are few, else at quantiles."""
+    """Cut points of the finite values: between all of them where they are few, else at 62 quantiles, and closer at both ends."""
     x = np.sort(x[np.isfinite(x)])
     if not len(x):
         return np.empty(0)
     unique = x[np.r_[True, x[1:] != x[:-1]]]
     if len(unique) > MAX_BINS - 2:
-        unique = np.unique(x[np.linspace(0, len(x) - 1, MAX_BINS - 1).astype(np.int64)])
+        # Who has most differs most: the last of the bins is halved, and so is the last of these.
+        end = 0.5 ** np.arange(1, _ENDS + 1) / (MAX_BINS - 2)
+        unique = np.unique(x[((len(x) - 1) * np.r_[end, np.linspace(0, 1, MAX_BINS - 1), 1 - end]).astype(np.int64)])
     return np.asarray((unique[1:] + unique[:-1]) / 2)
 
 
 def digitize(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Bins 1…63 as uint8; 0 for NaN."""
+    """Bins from 1 on as uint8; 0 for NaN."""
     return np.where(np.isnan(x), 0, 1 + np.searchsorted(edges, x, side="right")).astype(np.uint8)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth_pipeline.synthesis.relational.trees import MAX_BINS, Feature
+from synth_pipeline.synthesis.relational.trees import Feature
 
 NAME = "guide"
 """The prediction as a feature of the residuals."""
@@ -191,10 +191,11 @@ def _term(feature: Feature, values: np.ndarray, y: np.ndarray, entities: np.ndar
     Rows of an entity follow each other.
     """
     if not feature.codes:
-        count = np.bincount(values, minlength=MAX_BINS + 1).astype(float)
+        count = np.bincount(values, minlength=256).astype(float)
         count[0] = 0  # missing stands in the middle
         below = np.cumsum(count) - count / 2
-        table = np.where(count > 0, (below / max(1.0, count.sum()) - 0.5) * 3.46, 0.0)
+        share = np.clip(below / max(1.0, count.sum()), 1e-4, 1 - 1e-4)
+        table = np.where(count > 0, 4.91 * (share**0.14 - (1 - share) ** 0.14), 0.0)
         # Bins that did not occur stand between their neighbours.
         seen = np.flatnonzero(count > 0)
         if len(seen):
