@@ -114,8 +114,9 @@ class Sampler(Draft):
         counts = np.zeros(parent.rows, dtype=np.int64)
         counts[able] = parent.counts[fk.id][able]
         total = wanted - nulls
-        if owner and self.shard.count == 1 and isinstance(self.model.tables[fk.parent].counts[fk.id].steady, Run):
-            # What a calendar says is not bent for the sake of a few rows.
+        says = self.model.tables[fk.parent].counts[fk.id] if owner else None
+        if says is not None and self.shard.count == 1 and (isinstance(says.steady, Run) or says.childless is not None):
+            # What a calendar or a status says is not bent for the sake of a few rows.
             free = int(_FREE * wanted)
             total = min(max(int(counts.sum()), total - free), total + free)
         steady = parent.most.get(fk.id)

@@ -42,10 +42,10 @@ def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[Foreign
             if _equal(mine, theirs, few, index[few]).mean() < _MOSTLY - 2 * (_MOSTLY * (1 - _MOSTLY) / len(few)) ** 0.5:
                 continue
             same = _equal(mine, theirs, rows, index[rows])
-            share = float(same.mean())
             told = same[known[rows]]
+            share, most = float(same.mean()), np.nextafter(1.0, 0.0)
             if share < 1.0 and len(told) >= _TOLD * len(rows):
-                share = max(share, float(told.mean()))
+                share = max(share, min(float(told.mean()), most))
             chance = _chance(theirs.take(pa.array(index[rows])))
             if share >= _MOSTLY and (share - chance) * min(len(rows), max(len(told), 1)) >= SUPPORT and share > 2 * chance:
                 found.append((share, name.lower() in column.lower(), Copied(fk.id, name)))
