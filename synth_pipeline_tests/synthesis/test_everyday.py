@@ -34,7 +34,8 @@ CREATE TABLE review (id INTEGER PRIMARY KEY, product_id INTEGER NOT NULL REFEREN
 """
 SHOP_BROKEN = {
     "a number of orders": "SELECT count(*) FROM customer c WHERE order_count <> (SELECT count(*) FROM orders WHERE customer_id = c.id)",
-    "a sum of sums": "SELECT count(*) FROM customer c WHERE abs(spent - (SELECT coalesce(sum(total), 0) FROM orders WHERE customer_id = c.id)) > .005",
+    "a sum of sums": "SELECT count(*) FROM customer c "
+    "WHERE abs(spent - (SELECT coalesce(sum(total), 0) FROM orders WHERE customer_id = c.id)) > .005",
     "the last order": "SELECT count(*) FROM customer c WHERE last_order IS NOT (SELECT max(placed) FROM orders WHERE customer_id = c.id)",
     "an address of his own": "SELECT count(*) FROM customer c JOIN address a ON a.id = c.home_id WHERE a.customer_id <> c.id",
     "a sum of lines": "SELECT count(*) FROM orders o WHERE abs(subtotal - (SELECT sum(amount) FROM line WHERE order_id = o.id)) > .005",
