@@ -1,4 +1,4 @@
-"""A shop and a forum: what everyday software relies on holds on every row of their copies, drawn in one piece or in many."""
+"""A shop, a forum and a bank: what everyday software relies on holds on every row of their copies, drawn in one piece or in many."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERE
     shipped DATETIME, subtotal NUMERIC(10, 2) NOT NULL, tax NUMERIC(10, 2) NOT NULL, discount NUMERIC(10, 2) NOT NULL, total NUMERIC(10, 2) NOT NULL);
 CREATE TABLE line (order_id INTEGER NOT NULL REFERENCES orders, no INTEGER NOT NULL, product_id INTEGER NOT NULL REFERENCES product,
     quantity INTEGER NOT NULL, amount NUMERIC(10, 2) NOT NULL, PRIMARY KEY (order_id, no));
-CREATE TABLE payment (id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL UNIQUE REFERENCES orders, paid DATETIME NOT NULL, amount NUMERIC(10, 2) NOT NULL);
+CREATE TABLE payment (id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL UNIQUE REFERENCES orders, paid DATETIME NOT NULL,
+    amount NUMERIC(10, 2) NOT NULL);
 CREATE TABLE review (id INTEGER PRIMARY KEY, product_id INTEGER NOT NULL REFERENCES product, customer_id INTEGER NOT NULL REFERENCES customer,
     stars INTEGER NOT NULL, written DATETIME NOT NULL);
 """
@@ -73,6 +74,30 @@ FORUM_BROKEN = {
     "a reply comes later": "SELECT count(*) FROM remark r JOIN remark o ON o.id = r.reply_to WHERE r.written < o.written",
     "what is seen is the person": "SELECT count(*) FROM action a JOIN post p ON p.id = a.post_id "
     "WHERE (what = 'view') <> (seen IS NOT NULL) OR seen <> person_id",
+}
+
+BANK = """
+CREATE TABLE client (id INTEGER PRIMARY KEY, since DATE NOT NULL);
+CREATE TABLE home (id INTEGER PRIMARY KEY, client_id INTEGER NOT NULL REFERENCES client, city TEXT NOT NULL, is_main INTEGER NOT NULL);
+CREATE TABLE account (id INTEGER PRIMARY KEY, client_id INTEGER NOT NULL REFERENCES client, opened DATE NOT NULL, opening NUMERIC(10, 2) NOT NULL,
+    balance NUMERIC(12, 2) NOT NULL, status TEXT NOT NULL);
+CREATE TABLE entry (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL REFERENCES account, booked DATETIME NOT NULL, kind TEXT NOT NULL,
+    amount NUMERIC(10, 2) NOT NULL, after NUMERIC(12, 2) NOT NULL);
+CREATE TABLE change (account_id INTEGER NOT NULL REFERENCES account, no INTEGER NOT NULL, status TEXT NOT NULL, PRIMARY KEY (account_id, no));
+CREATE TABLE room (id INTEGER PRIMARY KEY, seats INTEGER NOT NULL, colour TEXT NOT NULL, floor INTEGER NOT NULL, area INTEGER NOT NULL);
+CREATE TABLE booking (id INTEGER PRIMARY KEY, room_id INTEGER NOT NULL REFERENCES room, begins DATETIME NOT NULL, ends DATETIME NOT NULL);
+"""
+BANK_BROKEN = {
+    "one main home": "SELECT count(*) FROM (SELECT sum(is_main) AS n FROM home GROUP BY client_id) WHERE n <> 1",
+    "a running balance": "SELECT count(*) FROM (SELECT e.*, lag(after) OVER (PARTITION BY account_id ORDER BY booked, id) AS before FROM entry e) e "
+    "JOIN account a ON a.id = account_id WHERE abs(after - amount - coalesce(before, opening)) > .005",
+    "the balance": "SELECT count(*) FROM account a "
+    "WHERE abs(balance - opening - coalesce((SELECT sum(amount) FROM entry WHERE account_id = a.id), 0)) > .005",
+    "the last status": "SELECT count(*) FROM account a JOIN (SELECT account_id, status, "
+    "row_number() OVER (PARTITION BY account_id ORDER BY no DESC) AS r FROM change) c ON c.account_id = a.id AND r = 1 WHERE a.status <> c.status",
+    "nobody in one room twice": "SELECT count(*) FROM (SELECT ends, lead(begins) OVER (PARTITION BY room_id ORDER BY begins) AS next FROM booking) "
+    "WHERE ends > next",
+    "no booking ends before it begins": "SELECT count(*) FROM booking WHERE ends < begins",
 }
 
 
@@ -155,7 +180,8 @@ def build_forum(path: Path) -> None:
                 mine[3] = int(rng.choice(answers))
         wrote = np.bincount([int(str(p[4])) for p in posts], minlength=401)[1:]
         reputation = (10 * wrote * rng.uniform(0.7, 1.3, 400)).astype(int) + 1
-        db.executemany("INSERT INTO person VALUES (?, ?, ?)", [(i + 1, moment(j), int(r)) for i, (j, r) in enumerate(zip(joined, reputation, strict=True))])
+        people = [(i + 1, moment(j), int(r)) for i, (j, r) in enumerate(zip(joined, reputation, strict=True))]
+        db.executemany("INSERT INTO person VALUES (?, ?, ?)", people)
         db.executemany("INSERT INTO post VALUES (?, ?, ?, ?, ?, ?, ?)", posts)
         remark = action = 0
         for p in range(1, len(posts) + 1):
@@ -170,6 +196,48 @@ def build_forum(path: Path) -> None:
                 action += 1
                 what = str(rng.choice(["view", "share"], p=[0.6, 0.4]))
                 db.execute("INSERT INTO action VALUES (?, ?, ?, ?)", (action, p, what, posts[p - 1][4] if what == "view" else None))
+    db.close()
+
+
+def build_bank(path: Path) -> None:
+    rng = np.random.default_rng(13)
+    day = 86_400
+    with sqlite3.connect(path) as db:
+        db.executescript(BANK)
+        homes = accounts = entries = bookings = 0
+        for c in range(1, 501):
+            since = int(rng.integers(0, 500))
+            db.execute("INSERT INTO client VALUES (?, ?)", (c, str(dt.date(2021, 1, 1) + dt.timedelta(since))))
+            several = int(rng.integers(1, 4))
+            main = int(rng.integers(several))
+            for i in range(several):
+                homes += 1
+                db.execute("INSERT INTO home VALUES (?, ?, ?, ?)", (homes, c, str(rng.choice(["Ulm", "Bonn", "Kiel"])), int(i == main)))
+            for _ in range(int(rng.integers(1, 3))):
+                accounts += 1
+                opened = since + int(rng.integers(0, 100))
+                opening = balance = float(rng.choice([0.0, 50.0, 200.0]))
+                at = opened * float(day)
+                for _ in range(int(rng.poisson(8))):
+                    entries, at = entries + 1, at + rng.exponential(9) * day
+                    kind = str(rng.choice(["in", "out"]))
+                    amount = round(float(rng.gamma(2, 40)) * (1 if kind == "in" else -1), 2)
+                    balance = round(balance + amount, 2)
+                    db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", (entries, accounts, moment(at), kind, amount, balance))
+                states = ["applied", "active", *(["blocked"] if rng.random() < 0.3 else []), *(["closed"] if rng.random() < 0.2 else [])]
+                db.executemany("INSERT INTO change VALUES (?, ?, ?)", [(accounts, i + 1, s) for i, s in enumerate(states)])
+                values = (accounts, c, str(dt.date(2021, 1, 1) + dt.timedelta(opened)), opening, balance, states[-1])
+                db.execute("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?)", values)
+        for r in range(1, 61):
+            numbers = (int(rng.integers(2, 30)), str(rng.choice(["red", "blue"])), int(rng.integers(1, 9)), int(rng.integers(10, 90)))
+            db.execute("INSERT INTO room VALUES (?, ?, ?, ?, ?)", (r, *numbers))
+            at = rng.uniform(0, 5) * day
+            for _ in range(int(rng.integers(15, 45))):
+                at += rng.exponential(1) * day
+                end = at + float(rng.choice([1, 2, 3, 8])) * 3600
+                bookings += 1
+                db.execute("INSERT INTO booking VALUES (?, ?, ?, ?)", (bookings, r, moment(at), moment(end)))
+                at = end
     db.close()
 
 
@@ -201,7 +269,9 @@ def _plain(value: object) -> object:
     return float(value) if isinstance(value, Decimal) else str(value) if isinstance(value, dt.date) else value
 
 
-@pytest.mark.parametrize(("build", "broken"), [(build_shop, SHOP_BROKEN), (build_forum, FORUM_BROKEN)], ids=["shop", "forum"])
+@pytest.mark.parametrize(
+    ("build", "broken"), [(build_shop, SHOP_BROKEN), (build_forum, FORUM_BROKEN), (build_bank, BANK_BROKEN)], ids=["shop", "forum", "bank"]
+)
 def test_what_software_relies_on_holds(build: Callable[[Path], None], broken: dict[str, str], tmp_path: Path) -> None:
     build(tmp_path / "real.db")
     assert not count(tmp_path / "real.db", broken)

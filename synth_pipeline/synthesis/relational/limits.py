@@ -55,6 +55,7 @@ def limits(draft: Draft, model: TableModel, state: State, column: str, *, open_:
     free = [b for b, _ in exchangeable(model, column)] if open_ else []
     for bound in (b for b in model.rules.bounds.get(column, ()) if b not in free):
         value = base_values(draft, model, state, Base("parent" if bound.key else "own", bound.column, bound.key), column)
+        value = state.group.following(value) if bound.next and state.group is not None else value
         low, high = (low, np.fmin(high, value)) if bound.upper else (np.fmax(low, value), high)
     base = model.rules.bases.get(column)
     if base is not None and base.shift is None and base.kind != "previous" and (base.least >= 0 or base.most <= 0):

@@ -40,6 +40,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Product,
     Rules,
     Run,
+    Running,
     Scale,
     Steps,
     Together,
@@ -60,7 +61,7 @@ _CLASSES = {
         m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, Margin, CategoryCodec, NumberCodec, LinkModel,
         PersonalModel,
         Product, Linear, Base, Copied, Rules, Total, Numbering, Written,
-        Calendar, Run, Pace, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within, Guide,
+        Calendar, Run, Running, Pace, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within, Guide,
         Heaps, Hierarchy, Nearness, ForeignKey,
     )
 }  # fmt: skip

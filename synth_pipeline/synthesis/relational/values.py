@@ -17,7 +17,7 @@ from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Base, Rules, date_of, day_of, is_calendar, months_of
+from synth_pipeline.synthesis.relational.rules import Base, Rules, date_of, day_of, is_calendar, months_of, singled
 from synth_pipeline.synthesis.relational.scatter import kept_apart, scattered_strata
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged, draw_repeating
 from synth_pipeline.synthesis.relational.together import begun, ended, last_start
@@ -52,6 +52,8 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         x = _present(x, *decided_rows(draft, model, state, column), draft, model, column, rng)
     if np.isnan(x).any() and not draft.may_lack(model, column):
         x = np.where(np.isnan(x), _any_value(draft, model, column, len(x), rng), x)
+    if column in rules.single and state.group is not None:
+        x = singled(state.group, x, rules.single[column], stream(draft.seed, table, "single", column))
     state.arrays[column] = _decoded(codec, x, exact=_as_made(rules, column))
     avoid = model.drawn[column].avoid if column in model.drawn else None
     if isinstance(codec, NumberCodec) and codec.digits is not None and avoid is not None:
@@ -98,6 +100,13 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
         s = state.x[steps.scale.source]
         x = steps.apply(s - base_values(draft, model, state, against, steps.scale.source) if steps.scale.against else s)
         return np.where(np.isnan(x), steps.absent[0], x) if len(steps.absent) == 1 else x
+    if column in rules.running and state.group is not None and isinstance(codec, NumberCodec):
+        running = rules.running[column]
+        step, start = running.sign * plain(draft, model, state, running.step), np.zeros(state.rows)
+        if running.start is not None:
+            start = base_values(draft, model, state, Base("parent", running.start.column, running.start.key), column) * codec.unit
+        value = state.group.accumulate(start + step, step)
+        return np.round(value / codec.unit) if codec.digits is not None else value
     if column in rules.ranks and state.group is not None:
         return rules.ranks[column] + state.group.position
     if column in rules.arithmetic and isinstance(codec, NumberCodec):

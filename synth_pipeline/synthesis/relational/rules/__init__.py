@@ -25,6 +25,7 @@ from synth_pipeline.synthesis.relational.rules.model import (
     Presence,
     Rules,
     Run,
+    Running,
     Scale,
     Steps,
     Together,
@@ -34,6 +35,7 @@ from synth_pipeline.synthesis.relational.rules.model import (
 from synth_pipeline.synthesis.relational.rules.numbering import find_numbering, find_written, ranks
 from synth_pipeline.synthesis.relational.rules.pace import find_pace, time_for
 from synth_pipeline.synthesis.relational.rules.presence import find_childless
+from synth_pipeline.synthesis.relational.rules.siblings import singled
 from synth_pipeline.synthesis.relational.rules.together import earliest, latest
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "Product",
     "Rules",
     "Run",
+    "Running",
     "Scale",
     "Steps",
     "Together",
@@ -71,6 +74,7 @@ __all__ = [
     "mean_of",
     "months_of",
     "ranks",
+    "singled",
     "sums",
     "time_for",
 ]

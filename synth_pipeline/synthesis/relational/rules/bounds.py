@@ -37,21 +37,21 @@ def find_bounds(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[For
         if base is not None and base.calendar is not None:
             continue
         found: list[tuple[float, Bound]] = []
-        for other, key, y in _others(frame, frames, parents, columns, column, codec):
+        for other, key, following, y in _others(frame, frames, parents, columns, column, codec):
             start = base.first if base is not None and base.kind == "previous" and base.least >= 0 else base
-            if (start is not None and _implied(rules, start, other, key)) or not key and rules.needs(other, column):
+            if not following and start is not None and _implied(rules, start, other, key) or not key and rules.needs(other, column):
                 continue
             both = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
             if len(both) < 2 * SUPPORT or not supported(frame, both):
                 continue
-            for upper in (False, True):
+            for upper in (True,) if following else (False, True):
                 distance = (y - x if upper else x - y)[both]
                 # Each date against that of the row halfway down the order of the other: what chance would make of it.
                 order = both[np.argsort(y[both], kind="stable")]
                 dealt = np.roll(y[order], len(order) // 2)
                 broken = int(((dealt < x[order]) if upper else (dealt > x[order])).sum())
                 if distance.min() >= 0 and broken >= 2 * SUPPORT:
-                    found.append((float(np.median(distance)), Bound(other, key, upper)))
+                    found.append((float(np.median(distance)), Bound(other, key, upper, following)))
         if found:
             rules.bounds[column] = tuple(b for _, b in sorted(found, key=lambda f: f[0])[:_MOST_BOUNDS])
 
@@ -71,13 +71,15 @@ def _implied(rules: Rules, base: Base, other: str, key: str) -> bool:
 
 def _others(
     frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey], columns: Sequence[str], column: str, codec: NumberCodec
-) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Dates that may bound one: (column, foreign key or "", values in units of that one)."""
+) -> Iterator[tuple[str, str, bool, np.ndarray]]:
+    """Dates that may bound one: (column, foreign key or "", whether of the sibling after, values in units of that one)."""
     for other, kind in frame.codecs.items():
         if other != column and other in columns and isinstance(kind, NumberCodec) and kind.comparable(codec):
-            yield other, "", frame.x[other] * (kind.unit / codec.unit)
+            yield other, "", False, frame.x[other] * (kind.unit / codec.unit)
+            if frame.group is not None:
+                yield other, "", True, np.where(frame.gaps, np.nan, frame.group.following(frame.x[other]) * (kind.unit / codec.unit))
     for fk in parents:
         above, index = frames[fk.parent], frame.parents[fk.id]
         for other, kind in above.codecs.items():
             if isinstance(kind, NumberCodec) and kind.comparable(codec) and other not in above.late and above.rows:
-                yield other, fk.id, np.where(index >= 0, above.x[other][np.maximum(index, 0)], np.nan) * (kind.unit / codec.unit)
+                yield other, fk.id, False, np.where(index >= 0, above.x[other][np.maximum(index, 0)], np.nan) * (kind.unit / codec.unit)

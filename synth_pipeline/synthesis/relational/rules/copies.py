@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Copied, Rules
-from synth_pipeline.synthesis.relational.rules.support import SUPPORT
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _FEW = 100
 _TOLD = 0.02
@@ -52,10 +53,39 @@ def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[Foreign
             elif share == 1.0 and (1 - chance) * len(rows) >= SUPPORT:
                 found.append((share, name.lower() in column.lower(), Copied(fk.id, name)))
     if not found:
+        found = _outermost(frame, frames, parents, column)
+    if not found:
         return
     share, _, copy = max(found, key=lambda f: f[:2])
     always = share == 1.0 and (((frame.parents[copy.key] >= 0) | frame.lost).all() or mine.null_count > 0)
     (rules.copied if always else rules.sticky)[column] = copy
+
+
+def _outermost(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], column: str) -> list[tuple[float, bool, Copied]]:
+    """A column of the owner that the last of the siblings repeats, or the first one: an order has the status of its last change.
+
+    Dates are not looked at: siblings are counted from them.
+    """
+    group, mine = frame.group, frame.data.column(column)
+    owner = next((fk for fk in parents if group is not None and np.array_equal(frame.parents[fk.id], group.index)), None)
+    if group is None or owner is None or pa.types.is_binary(mine.type) or pa.types.is_temporal(mine.type):
+        return []
+    if isinstance(codec := frame.codecs.get(column), NumberCodec) and pa.types.is_temporal(codec.type):
+        return []
+    found: list[tuple[float, bool, Copied]] = []
+    several, above = (group.size > 1) & (group.index >= 0) & ~frame.gaps, frames[owner.parent]
+    for place in (group.position == group.size - 1, group.position == 0):
+        rows = np.flatnonzero(several & place)
+        for name in above.data.column_names if len(rows) >= 2 * SUPPORT and supported(frame, rows) else ():
+            theirs = _as_type(above.data.column(name), mine.type)
+            if theirs is None or name in owner.parent_columns or name in above.late:
+                continue
+            few = rows[:: max(1, len(rows) // _FEW)]
+            if not _equal(mine, theirs, few, group.index[few]).all() or not _equal(mine, theirs, rows, group.index[rows]).all():
+                continue
+            if (1 - _chance(theirs.take(pa.array(group.index[rows])))) * len(rows) >= SUPPORT:
+                found.append((np.nextafter(1.0, 0.0), name.lower() in column.lower(), Copied(owner.id, name)))
+    return found
 
 
 def _as_type(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from synth_pipeline.synthesis.relational.rules.model import Base, Calendar, Rules
+from synth_pipeline.synthesis.relational.rules.model import Base, Bound, Calendar, Rules
 
 
 def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[str]:
@@ -25,6 +25,11 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
         what = f"{t.extreme or 'sum of'} {' * '.join(t.factors)}" if t.factors else "number"
         more = "".join(f" {'+' if k > 0 else '-'} {own}" for own, k in t.plus)
         yield f"{table}.{c} = {what} over its {parents[t.key]} rows{more}"
+    for c, r in rules.running.items():
+        start = f"{r.start.column} of its {parents[r.start.key]}" if r.start is not None else "0"
+        yield f"{table}.{c} runs from {start}, {'plus' if r.sign > 0 else 'less'} the {r.step} of each row"
+    for c in rules.single:
+        yield f"{table}.{c} marks exactly one row of each parent"
     for c, first in rules.ranks.items():
         yield f"{table}.{c} counts from {first:g} within its parent"
     for c, source in rules.chains.items():
@@ -51,7 +56,7 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
         yield f"{table}.{c} of the last row of a parent = the last {one.column} of its {one.table}"
     for c, bounds in rules.bounds.items():
         for bound in bounds:
-            yield f"{table}.{c} {'≤' if bound.upper else '≥'} {bound.column}{f' of its {parents[bound.key]}' if bound.key else ''}"
+            yield f"{table}.{c} {'≤' if bound.upper else '≥'} {bound.column}{_whose(bound, parents)}"
     for c, steps in rules.steps.items():
         yield f"{table}.{c} is {steps}" + (f" ({steps.scale.against} of its {parents[steps.scale.key]})" if steps.scale.key else "")
     for c, levels in rules.levels.items():
@@ -67,6 +72,10 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
     for c, w in rules.written.items():
         text = "".join(v if k == "text" else "9" * max(1, int(v)) if k == "count" else f"<{k} of {v}>" for k, v in w.parts)
         yield f"{table}.{c} = {text}, counted in the order of {w.key}{', from the start for each date' if w.restarts else ''}"
+
+
+def _whose(bound: Bound, parents: Mapping[str, str]) -> str:
+    return " of the row after" if bound.next else f" of its {parents[bound.key]}" if bound.key else ""
 
 
 def _calendar(table: str, column: str, base: Base, calendar: Calendar, parents: Mapping[str, str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from synth_pipeline.synthesis.relational.rules.distances import find_bases, find
 from synth_pipeline.synthesis.relational.rules.levels import find_levels
 from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.presence import find_presence
+from synth_pipeline.synthesis.relational.rules.siblings import find_running, find_single
 from synth_pipeline.synthesis.relational.rules.together import find_together
 
 
@@ -70,11 +71,13 @@ def find_rules(
             if arithmetic is not None:
                 rules.arithmetic[column] = arithmetic
     frame.late = rules.late()
+    find_running(frame, frames, owner, numbers, rules)
+    find_single(frame, [c for c in candidates if c not in rules.exact()], rules)
     for column, codec in numbers.items():
         if column not in rules.exact():
             find_shift(frame, column, codec, rules)
     taken = rules.exact()
-    find_steps(frame, frames, parents, [c for c in candidates if c not in taken], rules)
+    find_steps(frame, frames, parents, [c for c in candidates if c not in taken and c not in rules.single], rules)
     taken = rules.exact() | set(rules.steps)
     find_determined(frame, [c for c in candidates if c not in taken and c not in rules.sticky], places, rules)
     find_nested(frame, rules)

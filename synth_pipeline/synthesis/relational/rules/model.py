@@ -60,6 +60,15 @@ class Total:
 
 
 @dataclass(frozen=True)
+class Running:
+    """The column is that of the sibling before plus (`sign` 1) or less (-1) the column `step`; the first one's begins at `start`, or at 0."""
+
+    step: str
+    sign: int
+    start: Copied | None = None
+
+
+@dataclass(frozen=True)
 class Calendar:
     """Dates of siblings lie whole months apart, on the same day of the month or on the last one of a shorter month.
 
@@ -189,11 +198,12 @@ class Presence:
 
 @dataclass(frozen=True)
 class Bound:
-    """The column never lies above (`upper`) or below a column of its row, or of its parent by `key`."""
+    """The column never lies above (`upper`) or below a column of its row, of its parent by `key`, or of the sibling after (`next`)."""
 
     column: str
     key: str = ""
     upper: bool = False
+    next: bool = False
 
 
 @dataclass(frozen=True)
@@ -318,6 +328,9 @@ class Rules:
     """Columns that are drawn within another one, which they determine: siblings share a region, but no postal code."""
     arithmetic: dict[str, Product | Linear] = field(default_factory=dict)
     totals: dict[str, Total] = field(default_factory=dict)
+    running: dict[str, Running] = field(default_factory=dict)
+    single: dict[str, float] = field(default_factory=dict)
+    """Columns with a value that exactly one of the siblings has."""
     ranks: dict[str, float] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
     bases: dict[str, Base] = field(default_factory=dict)
@@ -334,7 +347,7 @@ class Rules:
         """Columns that are computed and never drawn."""
         fixed = {c for c, b in self.bases.items() if b.shift is not None}
         stepped = {c for c, s in self.steps.items() if len(s.absent) < 2}
-        return {*self.copied, *self.determined, *self.arithmetic, *self.totals, *self.ranks, *fixed, *stepped}
+        return {*self.copied, *self.determined, *self.arithmetic, *self.totals, *self.running, *self.ranks, *fixed, *stepped}
 
     def late(self) -> set[str]:
         """Columns that wait for the rows that they add up, and those computed from them."""
@@ -346,6 +359,7 @@ class Rules:
     def alone(self, drawn: Collection[str]) -> set[str]:
         """The columns among those drawn that no rule ties to another value."""
         tied = {*self.exact(), *self.bases, *self.chains, *self.bounds, *self.steps, *self.presence, *self.levels, *self.sticky, *self.nested}
+        tied |= {*self.single}
         return set(drawn) - tied - {o for c in drawn for o in self.operands(c)}
 
     def operands(self, column: str) -> list[str]:
@@ -357,6 +371,8 @@ class Rules:
             found.append(self.nested[column])
         if column in self.arithmetic:
             found += self.arithmetic[column].operands
+        if column in self.running:
+            found.append(self.running[column].step)
         if column in self.totals:
             found += [c for c, _ in self.totals[column].plus]
         if column in self.chains:
@@ -375,7 +391,8 @@ class Rules:
 
     def seen_above(self, key: str) -> set[str]:
         """The columns of the parent by a foreign key from which something follows."""
-        copies = {c.column for c in (*self.copied.values(), *self.sticky.values()) if c.key == key}
+        begun = [r.start for r in self.running.values() if r.start is not None]
+        copies = {c.column for c in (*self.copied.values(), *self.sticky.values(), *begun) if c.key == key}
         bases = {b.column for base in self.bases.values() for b in (base, base.first) if b is not None and b.key == key}
         bounds = {b.column for bounds in self.bounds.values() for b in bounds if b.key == key}
         scales = {s.scale.against for s in self.steps.values() if s.scale.key == key}

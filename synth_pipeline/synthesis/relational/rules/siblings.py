@@ -1,0 +1,91 @@
+"""What siblings say together: running balances, and the one of them that is marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.frame import Frame, Group
+from synth_pipeline.synthesis.relational.rules.model import Copied, Rules, Running
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
+
+_MOST_VALUES = 10
+
+
+def find_running(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey | None, numbers: Mapping[str, NumberCodec], rules: Rules) -> None:
+    """Numbers that grow from sibling to sibling by another column: a balance by what is paid, from the account's opening balance on."""
+    group = frame.group
+    if group is None or owner is None:
+        return
+    amounts = {c: k for c, k in numbers.items() if not pa.types.is_temporal(k.type) and c not in rules.exact()}
+    whole = ~frame.gaps & (frame.parents[owner.id] >= 0)
+    later, first = np.flatnonzero(whole & (group.position > 0)), np.flatnonzero(whole & (group.position == 0))
+    if len(later) < SUPPORT or not supported(frame, later):
+        return
+    for column, codec in amounts.items():
+        x = frame.x[column] * codec.unit
+        step = x - group.previous(x)
+        tolerance = 0.51 * codec.unit if codec.digits is not None else 1e-6 * max(1.0, float(np.nanmax(np.abs(x), initial=0)))
+        for other, sign in ((o, s) for o in amounts for s in (1, -1) if o != column and not rules.needs(o, column)):
+            y = sign * frame.x[other] * amounts[other].unit
+            if np.isnan(y[whole]).any() or np.unique(y).size < 5 or not (np.abs(step[later] - y[later]) <= tolerance).all():
+                continue
+            for start, value in _starts(frame, frames, owner, codec):
+                if (np.abs(x[first] - y[first] - value[first]) <= tolerance).all():
+                    rules.running[column] = Running(other, sign, start)
+                    break
+            break
+
+
+def _starts(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey, codec: NumberCodec) -> Iterator[tuple[Copied | None, np.ndarray]]:
+    """From what a balance may run: nothing, or a number of the parent; float (n,)."""
+    yield None, np.zeros(frame.rows)
+    above, index = frames[owner.parent], frame.parents[owner.id]
+    for name, kind in above.codecs.items():
+        if isinstance(kind, NumberCodec) and kind.comparable(codec) and name not in above.late and above.rows:
+            yield Copied(owner.id, name), np.where(index >= 0, above.x[name][np.maximum(index, 0)], np.nan) * kind.unit
+
+
+def find_single(frame: Frame, columns: list[str], rules: Rules) -> None:
+    """Values that exactly one of the siblings has: the main one of a customer's addresses."""
+    group = frame.group
+    if group is None or not (group.size > 1).any():
+        return
+    starts = np.flatnonzero((group.position == 0) & ~frame.gaps & (group.index >= 0))
+    several = starts[group.size[starts] > 1]
+    if len(several) < SUPPORT or not supported(frame, several):
+        return
+    for column in (c for c in columns if c not in rules.exact()):
+        x = frame.x[column]
+        values = np.unique(x)
+        if not 2 <= len(values) <= _MOST_VALUES or np.isnan(values).any():
+            continue
+        for value in values:
+            if (_number(group, x == value)[starts] == 1).all():
+                rules.single[column] = float(value)
+
+
+def _number(group: Group, marked: np.ndarray) -> np.ndarray:
+    """How many of the siblings are marked, for every row."""
+    order, begin, sizes = group.edges()
+    out = np.empty(len(marked), dtype=np.int64)
+    out[order] = np.repeat(np.add.reduceat(marked[order].astype(np.int64), begin), sizes) if len(marked) else out
+    return out
+
+
+def singled(group: Group, x: np.ndarray, value: float, rng: np.random.Generator) -> np.ndarray:
+    """The values with exactly one `value` among siblings: one of those that have it, or any; others take what others have."""
+    order, begin, sizes = group.edges()
+    chance = rng.random(len(x)) + (x == value)
+    best = np.repeat(np.maximum.reduceat(chance[order], begin), sizes) if len(x) else chance
+    chosen = np.zeros(len(x), dtype=bool)
+    chosen[order] = chance[order] == best
+    out, rest = np.where(chosen, value, x), x[x != value]
+    wrong = np.flatnonzero((out == value) & ~chosen)
+    if len(rest):
+        out[wrong] = rng.choice(rest, len(wrong))
+    return out
