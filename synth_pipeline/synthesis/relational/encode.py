@@ -224,6 +224,11 @@ def digitize(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(x), 0, 1 + np.searchsorted(edges, x, side="right")).astype(np.uint8)
 
 
+def held_above(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """What the parent of each row (`index`, -1 for none) holds, NaN for none; float (n,)."""
+    return np.where(index >= 0, values[np.maximum(index, 0)], np.nan) if len(values) else np.full(len(index), np.nan)
+
+
 def gather(values: np.ndarray, index: np.ndarray) -> np.ndarray:
     """`values[index]` with the missing mark (bin 0, code -1) where the index is negative."""
     if not len(values):

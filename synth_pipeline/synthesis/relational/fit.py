@@ -16,7 +16,7 @@ from synth_pipeline.synthesis.base import TrainingData
 from synth_pipeline.synthesis.parallel import Workers
 from synth_pipeline.synthesis.relational.balance import find_margins
 from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, telling_columns
-from synth_pipeline.synthesis.relational.encode import NumberCodec, bin_edges, digitize
+from synth_pipeline.synthesis.relational.encode import NumberCodec, bin_edges, digitize, held_above
 from synth_pipeline.synthesis.relational.frame import Frame, small_bins
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, find_kinship, levels
 from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
@@ -140,7 +140,7 @@ class _Fit(ColumnLearner):
         rng = stream(self.seed, frame.table.id, "blocks", fk.id)
         model.tree, block, model.blocks = fit_blocks(parent.rows, own.features, own.columns, index, train, context.features, context.columns, rng)
         if model.blocks > 1:
-            x = np.where(index >= 0, block[np.maximum(index, 0)], np.nan).astype(float)
+            x = held_above(block, index)
             present = train[index[train] >= 0]
             model.block = self._variable(frame, context, x, ("block", fk.id), codes=model.blocks, rows=present)
         return model
@@ -225,7 +225,7 @@ class _Fit(ColumnLearner):
         model = Hierarchy(self._variable(frame, context, levels(index), ("depth", fk.id)), *find_kinship(frame, fk, known))
         if model.after:
             x = frame.x[model.after]
-            later = np.where(index >= 0, x - x[np.maximum(index, 0)], np.nan)
+            later = x - held_above(x, index)
             rows = np.flatnonzero(frame.train & np.isfinite(later))
             model.gap = self._variable(frame, context, later, ("gap", fk.id), rows=rows, smooth=True)
         return model

@@ -15,7 +15,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import ForeignKey, Table
 from synth_pipeline.keys import parent_rows
 from synth_pipeline.metadata.model import ColumnMetadata
-from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, NumberCodec, gather
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, NumberCodec, gather, held_above
 from synth_pipeline.synthesis.relational.trees import Feature
 
 
@@ -50,8 +50,7 @@ class Group:
 
     def previous(self, x: np.ndarray) -> np.ndarray:
         """The value of the sibling before, NaN for the first."""
-        before = self.before()
-        return np.where(before >= 0, x[np.maximum(before, 0)], np.nan) if len(x) else np.empty(0)
+        return held_above(x, self.before())
 
     def before(self) -> np.ndarray:
         """The row of the sibling before, -1 for the first; int64 (n,)."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.columns import make_column, named_columns
-from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, digitize, hashed_units
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, digitize, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Frame, Group
 from synth_pipeline.synthesis.relational.heaps import Heaps
 from synth_pipeline.synthesis.relational.learner import Learner
@@ -204,7 +204,7 @@ class ColumnLearner(Learner):
         fk = next(f for f in frame.table.foreign_keys if f.id == presence.key)
         above, index = self.frames[fk.parent], frame.parents[fk.id]
         x = above.x[presence.source] if presence.source else np.arange(above.rows, dtype=float)
-        return np.where(index >= 0, x[np.maximum(index, 0)], np.nan)
+        return held_above(x, index)
 
     def _avoid(self, frame: Frame, column: str) -> np.ndarray | None:
         """Hashes of personal values that are drawn between donors (a latitude), so that none of them comes out."""
@@ -227,7 +227,7 @@ class ColumnLearner(Learner):
         above, index = self.frames[fk.parent], frame.parents[fk.id]
         other = above.codecs[base.column]
         assert isinstance(other, NumberCodec)
-        return np.where(index >= 0, above.x[base.column][np.maximum(index, 0)], np.nan) * (other.unit / codec.unit)
+        return held_above(above.x[base.column], index) * (other.unit / codec.unit)
 
 
 def _tighter(last: np.ndarray, first: np.ndarray) -> bool:

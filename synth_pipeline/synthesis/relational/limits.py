@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec
+from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, held_above
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.rules import Base, Bound
 from synth_pipeline.synthesis.relational.state import Draft, State
@@ -29,7 +29,7 @@ def base_values(draft: Draft, model: TableModel, state: State, base: Base, colum
         found = above.codec(base.column)
         assert isinstance(found, NumberCodec)
         other, x = found, parent.x[base.column]
-    return np.where(index >= 0, x[np.maximum(index, 0)], np.nan) * (other.unit / codec.unit) if len(x) else np.full(state.rows, np.nan)
+    return held_above(x, index) * (other.unit / codec.unit)
 
 
 def within_range(codec: Codec, start: np.ndarray, value: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
 from synth_pipeline.synthesis.relational.counts import apportion, impose_total
-from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.support import supported
 from synth_pipeline.synthesis.relational.structure import anchored, usable_keys
@@ -107,7 +107,7 @@ def find_since(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known:
 def _dates(parent: Frame, index: np.ndarray) -> dict[str, np.ndarray]:
     """The dates of each row's parent, in their own unit, NaN for none; float (n,) each."""
     kinds = {c: k for c, k in parent.codecs.items() if isinstance(k, NumberCodec) and pa.types.is_temporal(k.type) and c not in parent.late}
-    return {c: np.where(index >= 0, parent.x[c][np.maximum(index, 0)] * k.unit, np.nan) for c, k in kinds.items() if parent.rows}
+    return {c: held_above(parent.x[c], index) * k.unit for c, k in kinds.items() if parent.rows}
 
 
 def find_inverse(schema: DatabaseSchema, parents: Mapping[str, np.ndarray], seen: Mapping[str, np.ndarray]) -> dict[str, str]:

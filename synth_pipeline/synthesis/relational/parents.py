@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes, stacked
-from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb
 from synth_pipeline.synthesis.relational.limits import exchangeable
 from synth_pipeline.synthesis.relational.links import in_time, match, untangle
@@ -97,7 +97,7 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
     if link.since is not None and link.most is None:
         other, time, since = link.since
         dates = moments(draft, draft.foreign_key(model, other).parent, time)
-        when = np.where(state.parents[other] >= 0, dates[np.maximum(state.parents[other], 0)], np.nan) if len(dates) else np.full(state.rows, np.nan)
+        when = held_above(dates, state.parents[other])
         index[rows] = in_time(index[rows], when[rows], moments(draft, fk.parent, since), wanted, rng)
     return agree(draft, model, state, fk, index, rng)
 

@@ -12,7 +12,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.keys import parent_rows
 from synth_pipeline.synthesis.relational.carry import sources
-from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, TableModel
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
@@ -85,7 +85,7 @@ def draw_lagged(
     edges = np.searchsorted(group.position[by_place], np.arange(int(group.position.max(initial=-1)) + 2))
     for start, end in zip(edges[:-1], edges[1:], strict=True):
         rows = by_place[start:end]
-        lag = np.where(before[rows] >= 0, out[np.maximum(before[rows], 0)], np.nan)
+        lag = held_above(out, before[rows])
         known = {n: v[rows] for n, v in columns.items()}
         known[name] = np.where(np.isnan(lag), -1, lag).astype(np.int32) if encode is None else encode(lag)
         out[rows] = variable.draw(known, len(rows), rng, part=True)

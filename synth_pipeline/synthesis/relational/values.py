@@ -10,7 +10,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import Table
 from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.synthesis.relational.columns import make_values
-from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, hashed_units
+from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.limits import base_values, between_limits, limits, within_range
 from synth_pipeline.synthesis.relational.model import TableModel
@@ -168,7 +168,7 @@ def decided_rows(draft: Draft, model: TableModel, state: State, column: str) -> 
     fk = draft.foreign_key(model, presence.key)
     index = state.parents[fk.id]
     above = np.arange(draft.states[fk.parent].rows, dtype=float) if not presence.source else draft.states[fk.parent].x[presence.source]
-    return presence.decide(np.where(index >= 0, above[np.maximum(index, 0)], np.nan) if len(above) else np.full(state.rows, np.nan))
+    return presence.decide(held_above(above, index))
 
 
 def _present(
@@ -293,7 +293,7 @@ def _dated(draft: Draft, model: TableModel, state: State, base: Base, column: st
         holder, x = above.codec(calendar.day), draft.states[fk.parent].x[calendar.day]
         assert isinstance(holder, NumberCodec)
         held = day_of(holder, x) if is_calendar(holder) else x
-        day = np.where(index >= 0, held[np.maximum(index, 0)], np.nan) if len(held) else np.full(state.rows, np.nan)
+        day = held_above(held, index)
     return date_of(codec, months, day)
 
 

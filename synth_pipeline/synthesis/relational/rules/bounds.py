@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Base, Bound, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
@@ -82,4 +82,4 @@ def _others(
         above, index = frames[fk.parent], frame.parents[fk.id]
         for other, kind in above.codecs.items():
             if isinstance(kind, NumberCodec) and kind.comparable(codec) and other not in above.late and above.rows:
-                yield other, fk.id, False, np.where(index >= 0, above.x[other][np.maximum(index, 0)], np.nan) * (kind.unit / codec.unit)
+                yield other, fk.id, False, held_above(above.x[other], index) * (kind.unit / codec.unit)

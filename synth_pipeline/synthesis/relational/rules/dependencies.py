@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, shown
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, held_above, shown
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Rules, Scale, Steps
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
@@ -151,7 +151,7 @@ def _scales(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[Foreign
             above, index = frames[fk.parent], frame.parents[fk.id]
             for other, held in above.codecs.items():
                 if isinstance(held, NumberCodec) and held.comparable(codec) and other not in above.late and above.rows:
-                    value = np.where(index >= 0, above.x[other][np.maximum(index, 0)], np.nan)
+                    value = held_above(above.x[other], index)
                     yield Scale(name, other, fk.id), frame.x[name] - value * (held.unit / codec.unit)
 
 

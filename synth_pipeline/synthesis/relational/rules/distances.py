@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.calendar import find_calendar
 from synth_pipeline.synthesis.relational.rules.model import Base, Rules
@@ -78,7 +78,7 @@ def find_bases(
             above, index = frames[fk.parent], frame.parents[fk.id]
             for other, kind in above.codecs.items():
                 if isinstance(kind, NumberCodec) and other not in above.late and kind.comparable(codec):
-                    value = np.where(index >= 0, above.x[other][np.maximum(index, 0)], np.nan) if above.rows else np.full(len(x), np.nan)
+                    value = held_above(above.x[other], index)
                     options += _proportion(x, value * (kind.unit / codec.unit), Base("parent", other, fk.id, ratio=True), codec)
                     if not pa.types.is_temporal(codec.type):
                         continue
@@ -107,7 +107,7 @@ def _first(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey],
         above, index = frames[fk.parent], frame.parents[fk.id][opening]
         for other, kind in above.codecs.items():
             if isinstance(kind, NumberCodec) and kind.comparable(codec) and other not in above.late and above.rows:
-                value = np.where(index >= 0, above.x[other][np.maximum(index, 0)], np.nan) * (kind.unit / codec.unit)
+                value = held_above(above.x[other], index) * (kind.unit / codec.unit)
                 for ratio, base in _distance(x[opening], value, Base("parent", other, fk.id), codec):
                     found.append((not (base.least >= 0 or base.most <= 0), ratio, base))
     return min(found, key=lambda f: f[:2])[2] if found else None
@@ -143,7 +143,7 @@ def find_discounts(frame: Frame, frames: Mapping[str, Frame], rules: Rules) -> N
         if above is None or not isinstance(codec, NumberCodec) or not isinstance(kind, NumberCodec) or not kind.comparable(codec):
             continue
         index = frame.parents[copy.key]
-        x, held = frame.x[column], np.where(index >= 0, frames[above.parent].x[copy.column][np.maximum(index, 0)], np.nan)
+        x, held = frame.x[column], held_above(frames[above.parent].x[copy.column], index)
         base = Base("parent", copy.column, copy.key, ratio=True, grain=_GRAIN)
         known = np.flatnonzero(np.isfinite(x) & np.isfinite(held))
         if pa.types.is_temporal(codec.type) or codec.never is not None or len(known) < np.isfinite(x).sum() or (x[known] <= 0).any():

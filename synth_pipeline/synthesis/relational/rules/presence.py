@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import Codec, shown
+from synth_pipeline.synthesis.relational.encode import Codec, held_above, shown
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Presence, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
@@ -140,7 +140,7 @@ def _deciders(
             continue
         for c in above.codecs:
             if c not in above.late and above.rows:
-                sources.append((fk.id, c, np.where(index >= 0, above.x[c][np.maximum(index, 0)], np.nan), above.codecs[c]))
+                sources.append((fk.id, c, held_above(above.x[c], index), above.codecs[c]))
     for key, name, s, codec in sources:
         missing = np.isnan(s)
         if missing.any() and not missing.all():

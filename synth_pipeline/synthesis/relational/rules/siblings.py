@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame, Group
 from synth_pipeline.synthesis.relational.rules.model import Copied, Rules, Running
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
@@ -47,7 +47,7 @@ def _starts(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey, codec:
     above, index = frames[owner.parent], frame.parents[owner.id]
     for name, kind in above.codecs.items():
         if isinstance(kind, NumberCodec) and kind.comparable(codec) and name not in above.late and above.rows:
-            yield Copied(owner.id, name), np.where(index >= 0, above.x[name][np.maximum(index, 0)], np.nan) * kind.unit
+            yield Copied(owner.id, name), held_above(above.x[name], index) * kind.unit
 
 
 def find_single(frame: Frame, columns: list[str], rules: Rules) -> None:
