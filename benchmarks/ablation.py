@@ -22,7 +22,7 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks import honest
-from synth_pipeline.synthesis.relational import counts, fit, guide, heaps, learn_columns, learner, sample, variable
+from synth_pipeline.synthesis.relational import counts, encode, fit, guide, heaps, learn_columns, learner, sample, training, variable
 from synth_pipeline.synthesis.relational.model import opening_context
 from synth_pipeline.synthesis.relational.rules import Rules, distances, find
 
@@ -53,9 +53,17 @@ def _one_block(parents: int, *_: object) -> tuple[None, np.ndarray, int]:
     return None, np.zeros(parents, dtype=np.int64), 1
 
 
+def _in_no_shares(pool: np.ndarray, sizes: np.ndarray, leaf: np.ndarray, quantile: np.ndarray, *_: object) -> np.ndarray:
+    return np.asarray(pool[(np.cumsum(sizes) - sizes)[leaf] + (quantile * sizes[leaf]).astype(np.int64)])
+
+
 INGREDIENTS: dict[str, Callable[[], list[Any]]] = {
     "nothing taken out": lambda: [],
-    "rules": lambda: [patch.object(learn_columns, "find_rules", lambda *_: Rules()), patch.object(fit, "find_path", lambda *_: None)],
+    "rules": lambda: [
+        patch.object(learn_columns, "find_rules", lambda *_: Rules()), patch.object(fit, "find_path", lambda *_: None),
+        patch.object(fit, "find_since", lambda *_: None), patch.object(fit, "find_kinship", lambda *_: ((), (), "")),
+        patch.object(fit, "find_childless", lambda *_: None), patch.object(training, "find_inverse", lambda *_: {}),
+    ],
     "stratified draws": lambda: [patch.object(variable, "stratified", _independent), patch.object(variable, "spread_along", _independent)],
     "linear parts": lambda: [patch.object(guide.Terms, "fit", lambda *_: None)],
     "proportions, round numbers": lambda: [
@@ -64,6 +72,8 @@ INGREDIENTS: dict[str, Callable[[], list[Any]]] = {
     ],
     "histories together, pace": lambda: [patch.object(find, "find_together", lambda *_: None), patch.object(fit, "find_pace", lambda *_: None)],
     "children of few parents": lambda: [patch.object(fit, "find_margins", lambda *_: {})],
+    "shares of categories": lambda: [patch.object(variable, "drawn_in_shares", _in_no_shares)],
+    "finer bins at the ends": lambda: [patch.object(encode, "_ENDS", 0)],
     "means of children": lambda: [patch.object(fit, "telling_columns", lambda *_: [])],
     "counts of the population": lambda: [patch.object(counts.CountModel, "calibrate", _as_drawn)],
     "blocks of parents": lambda: [patch.object(fit, "fit_blocks", _one_block)],

@@ -290,10 +290,25 @@ class Sampler(Draft):
         assert isinstance(codec, NumberCodec)
         value = mean_of(parts) if total.extreme == "mean" else parts if total.extreme else np.where(total.bare & (parts[1] == 0), np.nan, parts[0])
         for own, sign in total.plus:
-            value = value + sign * np.nan_to_num(plain(self, model, state, own))
+            rest = value + sign * np.nan_to_num(plain(self, model, state, own))
+            if sign < 0 and own in model.drawn and own not in model.rules.exact():
+                # A discount that was drawn before its sum is no larger than leaves the lowest of real totals.
+                short = np.maximum(codec.low * codec.unit - rest, 0)
+                rest = rest + self._less(model, state, own, short)
+            value = rest
         if column in model.rules.presence:
             value = np.where(decided_rows(self, model, state, column)[0], np.nan, value)
         self._set(table, column, value if codec.digits is None else np.round(value / codec.unit))
+
+    def _less(self, model: TableModel, state: State, column: str, by: np.ndarray) -> np.ndarray:
+        """Takes so much, in its own unit, float (rows,), from a column, as far as its lowest value; returns what was taken."""
+        codec = model.codec(column)
+        if not isinstance(codec, NumberCodec) or not (by > 0).any():
+            return np.zeros(state.rows)
+        x = state.x[column]
+        less = np.where(by > 0, np.maximum(x - np.ceil(by / codec.unit - 1e-9), np.minimum(x, codec.low)), x)
+        state.x[column], state.arrays[column] = less, codec.exact(less, np.isnan(less))
+        return np.asarray(np.nan_to_num(x - less) * codec.unit)
 
     def _set(self, table: str, column: str, x: np.ndarray) -> None:
         """Gives a column its values, in units, float (rows,)."""

@@ -79,10 +79,11 @@ def find_bases(
             for other, kind in above.codecs.items():
                 if isinstance(kind, NumberCodec) and other not in above.late and kind.comparable(codec):
                     value = held_above(above.x[other], index)
-                    options += _proportion(x, value * (kind.unit / codec.unit), Base("parent", other, fk.id, ratio=True), codec)
+                    seen = np.where(frame.lost, np.nan, x)
+                    options += _proportion(seen, value * (kind.unit / codec.unit), Base("parent", other, fk.id, ratio=True), codec)
                     if not pa.types.is_temporal(codec.type):
                         continue
-                    options += _distance(np.where(frame.lost, np.nan, x), value * (kind.unit / codec.unit), Base("parent", other, fk.id), codec)
+                    options += _distance(seen, value * (kind.unit / codec.unit), Base("parent", other, fk.id), codec)
         best = min(options, key=lambda o: o[0], default=None)
         chosen = best[1] if best is not None else None
         if frame.group is not None and (frame.group.position > 0).sum() >= 2 * SUPPORT and (chosen is None or chosen.kind == "parent"):
