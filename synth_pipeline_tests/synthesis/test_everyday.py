@@ -1,4 +1,4 @@
-"""A shop, a forum and a bank: what everyday software relies on holds on every row of their copies, drawn in one piece or in many."""
+"""A shop, a forum, a bank and a supplier: what everyday software relies on holds on every row of their copies, drawn in one piece or in many."""
 
 from __future__ import annotations
 
@@ -98,6 +98,22 @@ BANK_BROKEN = {
     "nobody in one room twice": "SELECT count(*) FROM (SELECT ends, lead(begins) OVER (PARTITION BY room_id ORDER BY begins) AS next FROM booking) "
     "WHERE ends > next",
     "no booking ends before it begins": "SELECT count(*) FROM booking WHERE ends < begins",
+}
+
+SUPPLIER = """
+CREATE TABLE customer (id INTEGER PRIMARY KEY, kind TEXT NOT NULL);
+CREATE TABLE contract (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customer, tariff TEXT NOT NULL, fee NUMERIC(8, 2) NOT NULL);
+CREATE TABLE invoice (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customer, issued DATE NOT NULL);
+CREATE TABLE item (invoice_id INTEGER NOT NULL REFERENCES invoice, no INTEGER NOT NULL, contract_id INTEGER NOT NULL REFERENCES contract,
+    amount NUMERIC(8, 2) NOT NULL, PRIMARY KEY (invoice_id, no));
+CREATE TABLE site (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customer, city TEXT NOT NULL);
+CREATE TABLE visit (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customer, site_id INTEGER REFERENCES site, day DATE NOT NULL);
+"""
+SUPPLIER_BROKEN = {
+    "a line is of a contract of who pays it": "SELECT count(*) FROM item JOIN invoice i ON i.id = invoice_id JOIN contract c ON c.id = contract_id "
+    "WHERE c.customer_id <> i.customer_id",
+    "its price": "SELECT count(*) FROM item JOIN contract c ON c.id = contract_id WHERE amount <> fee",
+    "a visit is at a site of the customer": "SELECT count(*) FROM visit v JOIN site s ON s.id = site_id WHERE s.customer_id <> v.customer_id",
 }
 
 
@@ -241,6 +257,31 @@ def build_bank(path: Path) -> None:
     db.close()
 
 
+def build_supplier(path: Path) -> None:
+    rng = np.random.default_rng(14)
+    with sqlite3.connect(path) as db:
+        db.executescript(SUPPLIER)
+        contracts = invoices = sites = visits = 0
+        for c in range(1, 501):
+            db.execute("INSERT INTO customer VALUES (?, ?)", (c, str(rng.choice(["home", "firm"]))))
+            own = [(contracts + i + 1, float(rng.choice([5, 9, 20]))) for i in range(int(rng.integers(1, 5)))]
+            contracts += len(own)
+            db.executemany("INSERT INTO contract VALUES (?, ?, ?, ?)", [(k, c, str(rng.choice(["S", "M"])), fee) for k, fee in own])
+            for m in range(1, int(rng.integers(2, 7))):
+                invoices += 1
+                db.execute("INSERT INTO invoice VALUES (?, ?, ?)", (invoices, c, f"2022-{m:02d}-01"))
+                for n, at in enumerate(rng.permutation(len(own))[: int(rng.integers(1, len(own) + 1))]):
+                    db.execute("INSERT INTO item VALUES (?, ?, ?, ?)", (invoices, n + 1, *own[at]))
+            mine = list(range(sites + 1, sites + 1 + int(rng.poisson(0.6))))
+            sites += len(mine)
+            db.executemany("INSERT INTO site VALUES (?, ?, ?)", [(i, c, str(rng.choice(["Ulm", "Bonn"]))) for i in mine])
+            for _ in range(int(rng.poisson(3))):
+                visits += 1
+                site = int(rng.choice(mine)) if mine and rng.random() < 0.8 else None
+                db.execute("INSERT INTO visit VALUES (?, ?, ?, ?)", (visits, c, site, f"2022-{int(rng.integers(1, 13)):02d}-10"))
+    db.close()
+
+
 def count(path: Path, broken: dict[str, str]) -> dict[str, int]:
     with sqlite3.connect(path) as db:
         found = {name: int(db.execute(sql).fetchone()[0]) for name, sql in broken.items()}
@@ -270,7 +311,9 @@ def _plain(value: object) -> object:
 
 
 @pytest.mark.parametrize(
-    ("build", "broken"), [(build_shop, SHOP_BROKEN), (build_forum, FORUM_BROKEN), (build_bank, BANK_BROKEN)], ids=["shop", "forum", "bank"]
+    ("build", "broken"),
+    [(build_shop, SHOP_BROKEN), (build_forum, FORUM_BROKEN), (build_bank, BANK_BROKEN), (build_supplier, SUPPLIER_BROKEN)],
+    ids=["shop", "forum", "bank", "supplier"],
 )
 def test_what_software_relies_on_holds(build: Callable[[Path], None], broken: dict[str, str], tmp_path: Path) -> None:
     build(tmp_path / "real.db")

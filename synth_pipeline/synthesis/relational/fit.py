@@ -20,7 +20,7 @@ from synth_pipeline.synthesis.relational.encode import NumberCodec, bin_edges, d
 from synth_pipeline.synthesis.relational.frame import Frame, small_bins
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, find_kinship, levels
 from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
-from synth_pipeline.synthesis.relational.links import LinkModel, find_path, find_since, fit_blocks
+from synth_pipeline.synthesis.relational.links import LinkModel, find_meeting, find_path, find_since, fit_blocks
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, completed, opening_context
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Run, describe, find_childless, find_pace, find_run, time_for
@@ -132,6 +132,7 @@ class _Fit(ColumnLearner):
             without = (frame.parents[model.path[0]] < 0) & ~frame.lost
             model.astray = bool(without.any() and (frame.parents[fk.id][without] >= 0).mean() > 0.5)
             return model
+        model.meets = find_meeting(self.frames, frame, fk, known)
         model.since = find_since(self.frames, frame, fk, known)
         index, parent = frame.parents[fk.id], self.frames[fk.parent]
         train = np.flatnonzero(frame.train)
@@ -245,6 +246,12 @@ class _Fit(ColumnLearner):
                 back = next(f for f in self.schema.table(fk.parent).foreign_keys if f.id == link.inverse)
                 own = f"one of its own {fk.parent} rows, by their {', '.join(back.columns)}"
                 lines.append(f"{model.plan.table}.{', '.join(fk.columns)} leads to {own}")
+            if link.meets is not None:
+                other, via, led = link.meets
+                names = {k.id: ", ".join(k.columns) for t in self.schema.tables for k in t.foreign_keys}
+                lines.append(
+                    f"{model.plan.table}: {names[led]} of its {fk.parent} = {f'{names[via]} of its {parents[other]}' if via else names[other]}"
+                )
             if link.since is not None:
                 other, time, since = link.since
                 lines.append(f"{model.plan.table}: {since} of its {fk.parent} ≤ {time} of its {parents[other]}")

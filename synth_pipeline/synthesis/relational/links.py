@@ -18,6 +18,7 @@ from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
 from synth_pipeline.synthesis.relational.counts import apportion, impose_total
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.random import stratified
 from synth_pipeline.synthesis.relational.rules.support import supported
 from synth_pipeline.synthesis.relational.structure import anchored, usable_keys
 from synth_pipeline.synthesis.relational.trees import Feature, Tree, grow
@@ -28,6 +29,7 @@ _MOST_BLOCKS = 64
 _FEW_PARENTS = 64
 _MOST_OUTPUTS = 10
 _EXCHANGES = 40
+_CHANCE = 0.5
 _INVERSE = 8
 """Fewest rows that point to one of their own children for it to be a rule; by chance hardly one would."""
 
@@ -39,6 +41,8 @@ class LinkModel:
     Attributes:
         absent: draws NaN for rows without a parent; None where every row has one.
         path: two foreign keys (of this table, then of its parent) that lead to the same row; the key is then not drawn.
+        meets: another foreign key, and the keys by which its parent ("" for itself) and this one's lead to one and the same row: the
+            contract of an invoice's line is the customer's who gets the invoice.
         since: another foreign key, a date of its parent, and a date of this one's parent that is never later: nothing is sold before
             it is made.
         inverse: the foreign key by which the parent is one of the row's own children; the key is then drawn among these.
@@ -52,6 +56,7 @@ class LinkModel:
     absent: Variable | None = None
     path: tuple[str, str] | None = None
     astray: bool = False
+    meets: tuple[str, str, str] | None = None
     since: tuple[str, str, str] | None = None
     inverse: str | None = None
     block: Variable | None = None
@@ -87,6 +92,30 @@ def find_path(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: 
             if (index[led] >= 0).sum() >= _SUPPORT and np.array_equal(above[middle[led]], index[led]):
                 return via.id, then.id
     return None
+
+
+def find_meeting(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str] | None:
+    """A key that is known before, and two that lead from its parent ("" for itself) and from that by `fk` to one row, which chance would not."""
+    parent, index = frames[fk.parent], frame.parents[fk.id]
+    for other in (k for k in known if k.id != fk.id):
+        mine, above = frame.parents[other.id], frames[other.parent]
+        further = [k for k in above.table.foreign_keys if k.id in above.parents]
+        paths = [("", other.parent, mine), *((k.id, k.parent, _follow(mine, above.parents[k.id])) for k in further)]
+        for back in (k for k in parent.table.foreign_keys if k.id in parent.parents and not k.is_self_reference):
+            theirs = _follow(index, parent.parents[back.id])
+            for via, _, at in (p for p in paths if p[1] == back.parent):
+                rows = np.flatnonzero((index >= 0) & (at >= 0) & ~frame.lost & ~(parent.lost[np.maximum(index, 0)] if parent.rows else False))
+                if len(rows) < 2 * _SUPPORT or not supported(frame, rows) or (theirs[rows] != at[rows]).any():
+                    continue
+                share = np.bincount(theirs[rows]) / len(rows)
+                if (1 - share @ share) * len(rows) >= 2 * _SUPPORT and share @ share < _CHANCE:
+                    return other.id, via, back.id
+    return None
+
+
+def _follow(index: np.ndarray, then: np.ndarray) -> np.ndarray:
+    """Where rows lead by one key and then another, -1 for nowhere; int64 (n,)."""
+    return np.where(index >= 0, then[np.maximum(index, 0)], -1) if len(then) else np.full(len(index), -1)
 
 
 def find_since(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str] | None:
@@ -241,7 +270,27 @@ def match(wanted: np.ndarray, blocks: np.ndarray, degrees: np.ndarray, rng: np.r
     return out
 
 
-def untangle(rest: np.ndarray, index: np.ndarray, alike: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def meet(wanted: np.ndarray, cells: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A parent of its own cell for each row, each as often as its weight says.
+
+    Args:
+        wanted: the cell of each row, int (n,).
+        cells: that of each parent, int (m,).
+        weights: positive, float (m,).
+        rng: the stream.
+
+    Returns:
+        The parents, int64 (n,); -1 where a cell has none.
+    """
+    order = np.lexsort((rng.random(len(cells)), cells))
+    first, last = (np.searchsorted(cells[order], wanted, side) for side in ("left", "right"))
+    upto = np.r_[0.0, np.cumsum(weights[order])]
+    target = upto[first] + stratified(rng, wanted) * (upto[last] - upto[first])
+    at = (np.searchsorted(upto, target, "right") - 1).clip(first, np.maximum(last - 1, first))
+    return np.where(last > first, order[np.minimum(at, len(order) - 1)], -1) if len(order) else np.full(len(wanted), -1)
+
+
+def untangle(rest: np.ndarray, index: np.ndarray, alike: np.ndarray, rng: np.random.Generator, *, only: bool = False) -> np.ndarray:
     """Exchanges parents between rows until no pair of `rest` and parent repeats; every parent keeps its number of rows.
 
     Args:
@@ -249,6 +298,7 @@ def untangle(rest: np.ndarray, index: np.ndarray, alike: np.ndarray, rng: np.ran
         index: the parent of each row, int (n,), not negative.
         alike: rows with the same number exchange their parents first, int (n,).
         rng: the stream.
+        only: rows with different numbers never do.
 
     Returns:
         The parents, int64 (n,). Where an exchange of two cannot help, for long or at all, pairs remain that repeat.
@@ -266,7 +316,7 @@ def untangle(rest: np.ndarray, index: np.ndarray, alike: np.ndarray, rng: np.ran
         rows = order[1:][known[1:] == known[:-1]]
         if not len(rows):
             break
-        near = attempt < _EXCHANGES // 2
+        near = only or attempt < _EXCHANGES // 2
         other = groups[start[rows] + rng.integers(0, size[rows])] if near else rng.integers(0, n, len(rows))
         mine, theirs = rest[rows] * span + index[other], rest[other] * span + index[rows]
         good = ~_member(known, mine) & ~_member(known, theirs) & (rest[rows] != rest[other])
@@ -281,7 +331,9 @@ def untangle(rest: np.ndarray, index: np.ndarray, alike: np.ndarray, rng: np.ran
     return index
 
 
-def in_time(index: np.ndarray, time: np.ndarray, start: np.ndarray, alike: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def in_time(
+    index: np.ndarray, time: np.ndarray, start: np.ndarray, alike: np.ndarray, rng: np.random.Generator, *, only: bool = False
+) -> np.ndarray:
     """Exchanges parents between rows until none begins after its row; every parent keeps its number of rows.
 
     Args:
@@ -290,6 +342,7 @@ def in_time(index: np.ndarray, time: np.ndarray, start: np.ndarray, alike: np.nd
         start: when each parent begins, float (m,).
         alike: rows with the same number exchange their parents first, int (n,).
         rng: the stream.
+        only: rows with different numbers never do.
 
     Returns:
         The parents, int64 (n,). Where no exchange helps, some still begin later.
@@ -302,7 +355,7 @@ def in_time(index: np.ndarray, time: np.ndarray, start: np.ndarray, alike: np.nd
         rows = np.flatnonzero(start[index] > time)
         if not len(rows):
             break
-        near = attempt < _EXCHANGES
+        near = only or attempt < _EXCHANGES
         other = groups[first[rows] + rng.integers(0, size[rows])] if near else rng.integers(0, n, len(rows))
         good = ~((start[index[other]] > time[rows]) | (start[index[rows]] > time[other]))
         good &= ~np.isin(other, rows)

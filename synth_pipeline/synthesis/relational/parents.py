@@ -10,7 +10,7 @@ from synth_pipeline.keys import combined_codes, stacked
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb
 from synth_pipeline.synthesis.relational.limits import exchangeable
-from synth_pipeline.synthesis.relational.links import in_time, match, untangle
+from synth_pipeline.synthesis.relational.links import in_time, match, meet, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_repeating
@@ -89,17 +89,41 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
     if link.block is not None:
         columns = {k: v[rows] for k, v in state.context.columns.items() if k in link.block.features}
         wanted = np.nan_to_num(link.block.draw(columns, len(rows), rng)).astype(np.int64)
+    alike = wanted
     index[rows] = able[match(wanted, blocks, degrees[able], rng, link.most)]
+    meets = link.meets is not None and link.most is None
+    if link.meets is not None and meets:
+        mine, theirs = (cells[of] for cells, of in zip(_cells_of(draft, link.meets, state, fk), (rows, able), strict=True))
+        # One of the block that is asked for, where the cell has one.
+        span, weight = int(max(blocks.max(), wanted.max(initial=0))) + 1, degrees[able] + 1e-6
+        inside = meet(mine, theirs, weight, rng)
+        best = meet(mine * span + wanted, theirs * span + blocks, weight, rng)
+        chosen = np.where(best >= 0, best, inside)
+        nobody = -1 if draft.schema.nullable(fk) else index[rows]
+        index[rows] = np.where(mine < 0, index[rows], np.where(chosen >= 0, able[np.maximum(chosen, 0)], nobody))
+        kept = index[rows] >= 0
+        rows, alike = rows[kept], mine[kept]
     for key in draft.schema.table(model.plan.table).keys:
         rest = _paired(draft, model, state, fk, key)
         if rest is not None and link.most is None:
-            index[rows] = untangle(rest[rows], index[rows], wanted, rng)
+            index[rows] = untangle(rest[rows], index[rows], alike, rng, only=meets)
     if link.since is not None and link.most is None:
         other, time, since = link.since
         dates = moments(draft, draft.foreign_key(model, other).parent, time)
         when = held_above(dates, state.parents[other])
-        index[rows] = in_time(index[rows], when[rows], moments(draft, fk.parent, since), wanted, rng)
+        index[rows] = in_time(index[rows], when[rows], moments(draft, fk.parent, since), alike, rng, only=meets)
     return agree(draft, model, state, fk, index, rng)
+
+
+def _cells_of(draft: Draft, meets: tuple[str, str, str], state: State, fk: ForeignKey) -> tuple[np.ndarray, np.ndarray]:
+    """The row where each row's known parent leads, and where each parent by `fk` does, -1 for nowhere; int64 (rows,), (parents,)."""
+    other, via, back = meets
+    mine = state.parents[other]
+    if via:
+        table = next(t.id for t in draft.schema.tables for k in t.foreign_keys if k.id == via)
+        above = draft.parent_index(table, via)
+        mine = np.where(mine >= 0, above[np.maximum(mine, 0)], -1) if len(above) else np.full(state.rows, -1)
+    return mine, draft.parent_index(fk.parent, back)
 
 
 def moments(draft: Draft, table: str, column: str) -> np.ndarray:

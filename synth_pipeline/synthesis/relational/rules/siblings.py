@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -50,8 +50,8 @@ def _starts(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey, codec:
             yield Copied(owner.id, name), held_above(above.x[name], index) * kind.unit
 
 
-def find_single(frame: Frame, columns: list[str], rules: Rules) -> None:
-    """Values that exactly one of the siblings has: the main one of a customer's addresses."""
+def find_single(frame: Frame, columns: Sequence[str], rules: Rules) -> None:
+    """Values among those of `columns` that exactly one of the siblings has: the main one of a customer's addresses."""
     group = frame.group
     if group is None or not (group.size > 1).any():
         return
@@ -59,7 +59,7 @@ def find_single(frame: Frame, columns: list[str], rules: Rules) -> None:
     several = starts[group.size[starts] > 1]
     if len(several) < SUPPORT or not supported(frame, several):
         return
-    for column in (c for c in columns if c not in rules.exact()):
+    for column in (c for c in columns if not pa.types.is_temporal(frame.data.schema.field(c).type)):
         x = frame.x[column]
         values = np.unique(x)
         if not 2 <= len(values) <= _MOST_VALUES or np.isnan(values).any():
