@@ -21,6 +21,8 @@ from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 from synth_pipeline.synthesis.relational.variable import Variable
 
 _MOST_ROUNDS = 100
+_MOST_TURNS, _NEAR = 16, 10.0
+"""How often a child that would come before its parent looks for another one, and among how many of the next earlier children of these."""
 _SHARED = 10
 """Rows per value of a column, on average, in which children are as their parents: else a synthetic row would find no other with its own."""
 _CHANCE = 0.7
@@ -132,16 +134,43 @@ def climb(
     upto = np.r_[0.0, np.cumsum(weight[order])]
     if time is None or gap is None:
         target = upto[first] + stratified(rng, house[below]) * (upto[last] - upto[first])
-    else:
-        # The n-th of the children of a level, by when their parents should be, has the n-th part of these.
-        asked = np.searchsorted(moments, time[below] - np.nan_to_num(gap[below]), "right")
-        whole = np.searchsorted(ordered, base + span, "left")
-        target = upto[first] + _in_turn(house[below], asked, rng) * (upto[whole] - upto[first])
-        late = target >= upto[last]
-        near = np.searchsorted(ordered, base + asked, "left").clip(first + 1, last)
-        target = np.where(late, upto[near - 1] + rng.random(len(below)) * (upto[near] - upto[near - 1]), target)
-    index[below] = order[(np.searchsorted(upto, target, "right") - 1).clip(first, last - 1)]
+        index[below] = order[(np.searchsorted(upto, target, "right") - 1).clip(first, last - 1)]
+        return index
+    # The n-th of the children of a level, by when their parents should be, has the n-th part of these.
+    asked = np.searchsorted(moments, time[below] - np.nan_to_num(gap[below]), "right")
+    whole = np.searchsorted(ordered, base + span, "left")
+    target = upto[first] + _in_turn(house[below], asked, rng) * (upto[whole] - upto[first])
+    place = (np.searchsorted(upto, target, "right") - 1).clip(first, whole - 1)
+    late = np.flatnonzero(place >= last)
+    near = np.searchsorted(ordered, base + asked, "left").clip(first + 1, last)
+    share = np.zeros(int(house.max()) + 2)
+    share[house[below]] = np.bincount(house[below], minlength=len(share))[house[below]] / (upto[whole] - upto[first])
+    on_time = np.bincount(np.delete(place, late), minlength=n)
+    room = np.maximum(np.round(weight[order] * share[house[order] + 1]) - on_time, 0)
+    place[late] = _next_free(first[late], near[late], last[late], room, rng)
+    index[below] = order[place]
     return index
+
+
+def _next_free(first: np.ndarray, near: np.ndarray, last: np.ndarray, room: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Places from `first` to `last` (exclusive; int (k,)), just before `near` where there is one with `room` left, float (n,); int64 (k,)."""
+    place, waiting, room = near - 1, np.arange(len(near)), room.copy()
+    for attempt in range(_MOST_TURNS):
+        if not len(waiting):
+            break
+        start, end = first[waiting], (near if attempt < _MOST_TURNS // 2 else last)[waiting]
+        upto = np.r_[0.0, np.cumsum(room)]
+        back = upto[end] - rng.random(len(waiting)) * np.minimum(_NEAR, upto[end] - upto[start])
+        found = (np.searchsorted(upto, back, "right") - 1).clip(start, end - 1)
+        order = np.lexsort((rng.random(len(found)), found))
+        turn = np.empty(len(found), dtype=np.int64)
+        begins = np.flatnonzero(np.r_[True, found[order][1:] != found[order][:-1]])
+        turn[order] = np.arange(len(found)) - np.repeat(begins, np.diff(np.r_[begins, len(found)]))
+        fits = turn < room[found]
+        place[waiting[fits]] = found[fits]
+        room -= np.bincount(found[fits], minlength=len(room))
+        waiting = waiting[~fits]
+    return place
 
 
 def _dense(cell: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -154,11 +183,11 @@ def _dense(cell: np.ndarray, level: np.ndarray) -> np.ndarray:
 
 
 def _in_turn(groups: np.ndarray, ranking: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The place of each row in its group by `ranking`, in [0, 1); float (n,)."""
+    """The place of each row in its group by `ranking`, the middle of one of as many equal parts of [0, 1) as there are rows; float (n,)."""
     order = np.lexsort((rng.random(len(groups)), ranking, groups))
     ordered = groups[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     sizes = np.diff(np.r_[starts, len(groups)])
     out = np.empty(len(groups))
-    out[order] = (np.arange(len(groups)) - np.repeat(starts, sizes) + rng.random(len(groups))) / np.repeat(sizes, sizes)
+    out[order] = (np.arange(len(groups)) - np.repeat(starts, sizes) + 0.5) / np.repeat(sizes, sizes)
     return out
