@@ -15,6 +15,9 @@ from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Rules, Total
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
 
+_MOST_FACTORS, _MOST_AMOUNTS = 40, 12
+_LITTLE = 0.95
+"""How much what is added to a sum, or taken from it, may vary, as a share of how much the value does: sums of something else leave all of it."""
 _EXTREMES: tuple[tuple[Literal["highest", "lowest"], str], ...] = (("highest", "lowest"), ("lowest", "highest"))
 
 
@@ -61,15 +64,18 @@ def find_total(
             continue
         numbers = [c for c, k in child.codecs.items() if isinstance(k, NumberCodec) and not pa.types.is_temporal(k.type)]
         numbers = [c for c in numbers if child is not frame or c != column]
-        options: list[tuple[str, ...]] = [(), *((c,) for c in numbers), *((a, b) for i, a in enumerate(numbers) for b in numbers[:i])]
+        several = numbers if len(numbers) <= _MOST_FACTORS else []
+        options: list[tuple[str, ...]] = [(), *((c,) for c in numbers), *((a, b) for i, a in enumerate(several) for b in several[:i])]
         # A few rows refute most sums.
         few = known[np.argsort(count[known] == 0, kind="stable")][: 2 * SUPPORT]
         theirs = inside[np.isin(index[inside], few)]
         for factors in options:
-            rest = (x - _added(child, index, theirs, factors, frame.rows))[few]
-            for plus in _rests(frame, amounts, few, rest, tolerance) if factors else [()] if np.abs(rest).max() <= tolerance else []:
-                whole_rest = x[known] - _added(child, index, inside, factors, frame.rows)[known] - _own(frame, plus)[known]
-                if np.abs(whole_rest).max() <= tolerance:
+            added = _added(child, index, theirs, factors, frame.rows)[few]
+            for plus in _rests(frame, amounts, few, x[few], added, tolerance) if factors else [()]:
+                own = _own(frame, plus)
+                if np.abs(x[few] - added - own[few]).max() > tolerance:
+                    continue
+                if np.abs((x - _added(child, index, inside, factors, frame.rows) - own)[known]).max() <= tolerance:
                     return Total(fk.id, factors, plus=plus, bare=bool(len(empty)) and not (count[known] == 0).any())
     return next((found for fk in children if (found := _extreme(frame, frames[fk.table], fk, column, codec)) is not None), None)
 
@@ -96,12 +102,18 @@ def _own(frame: Frame, plus: tuple[tuple[str, int], ...]) -> np.ndarray:
     return np.asarray(sum((k * _plain(frame, c) for c, k in plus), start=np.zeros(frame.rows)))
 
 
-def _rests(frame: Frame, amounts: Sequence[str], rows: np.ndarray, rest: np.ndarray, tolerance: float) -> Iterator[tuple[tuple[str, int], ...]]:
-    """What of the row's own may have to be added to a sum, none or one or two columns: what is left of the value on some rows says so."""
+def _rests(
+    frame: Frame, amounts: Sequence[str], rows: np.ndarray, x: np.ndarray, added: np.ndarray, tolerance: float
+) -> Iterator[tuple[tuple[str, int], ...]]:
+    """What of the row's own may have to be added to a sum to make a value on some rows: nothing, or one or two columns."""
+    rest = x - added
     if np.abs(rest).max() <= tolerance:
         yield ()
         return
-    terms = {(c, k): k * _plain(frame, c)[rows] for c in amounts for k in (1, -1) if _plain(frame, c)[rows].any()}
+    # A fee or a discount is little beside the sum.
+    if rest.std() > _LITTLE * x.std() or added.std() == 0:
+        return
+    terms = {(c, k): k * _plain(frame, c)[rows] for c in amounts[:_MOST_AMOUNTS] for k in (1, -1) if _plain(frame, c)[rows].any()}
     yield from (((c, k),) for (c, k), y in terms.items() if np.abs(rest - y).max() <= tolerance)
     for (a, i), (b, j) in combinations(terms, 2):
         if a != b and np.abs(rest - terms[a, i] - terms[b, j]).max() <= tolerance:
