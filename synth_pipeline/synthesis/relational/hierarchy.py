@@ -107,7 +107,7 @@ def climb(
         rng: the stream.
     """
     n, cell = len(level), np.unique(cell, return_inverse=True)[1]
-    moments, place = (np.zeros(1), np.zeros(n, dtype=np.int64)) if time is None else np.unique(time, return_inverse=True)
+    moments, moment = (np.zeros(1), np.zeros(n, dtype=np.int64)) if time is None else np.unique(time, return_inverse=True)
     span = len(moments) + 1
     # Levels without gaps within a cell: otherwise some row would find nobody above it.
     level = _dense(cell, level)
@@ -115,13 +115,13 @@ def climb(
         level = np.where(attempt == _MOST_ROUNDS - 1, np.minimum(level, 0), level)
         floor = cell * (int(level.max(initial=0)) + 2) + level
         house = np.unique(floor, return_inverse=True)[1]
-        key = house * span + place
+        key = house * span + moment
         order = np.lexsort((rng.random(n), key))
         ordered = key[order]
         below = np.flatnonzero(level > 0)
         # Rows of a cell are next to each other, and so are its levels.
         base = (house[below] - 1) * span
-        first, last = np.searchsorted(ordered, base), np.searchsorted(ordered, base + place[below], "right")
+        first, last = np.searchsorted(ordered, base), np.searchsorted(ordered, base + moment[below], "right")
         above = order[np.minimum(first, n - 1)]
         alone = (last <= first) | (cell[above] != cell[below]) | (level[above] != level[below] - 1)
         if not alone.any():
@@ -140,15 +140,15 @@ def climb(
     asked = np.searchsorted(moments, time[below] - np.nan_to_num(gap[below]), "right")
     whole = np.searchsorted(ordered, base + span, "left")
     target = upto[first] + _in_turn(house[below], asked, rng) * (upto[whole] - upto[first])
-    place = (np.searchsorted(upto, target, "right") - 1).clip(first, whole - 1)
-    late = np.flatnonzero(place >= last)
+    chosen = (np.searchsorted(upto, target, "right") - 1).clip(first, whole - 1)
+    late = np.flatnonzero(chosen >= last)
     near = np.searchsorted(ordered, base + asked, "left").clip(first + 1, last)
     share = np.zeros(int(house.max()) + 2)
     share[house[below]] = np.bincount(house[below], minlength=len(share))[house[below]] / (upto[whole] - upto[first])
-    on_time = np.bincount(np.delete(place, late), minlength=n)
+    on_time = np.bincount(np.delete(chosen, late), minlength=n)
     room = np.maximum(np.round(weight[order] * share[house[order] + 1]) - on_time, 0)
-    place[late] = _next_free(first[late], near[late], last[late], room, rng)
-    index[below] = order[place]
+    chosen[late] = _next_free(first[late], near[late], last[late], room, rng)
+    index[below] = order[chosen]
     return index
 
 
