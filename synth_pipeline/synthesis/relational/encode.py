@@ -107,6 +107,10 @@ class NumberCodec:
         """Whether differences between the two make sense: both dates, both times of day, or both numbers."""
         return _family(self.type) == _family(other.type)
 
+    def tolerance(self, x: np.ndarray) -> float:
+        """How far computed values may lie from `x`, in its own unit, to be the same to the last digit."""
+        return 0.51 * self.unit if self.digits is not None else 1e-6 * max(1.0, float(np.nanmax(np.abs(x), initial=0)))
+
     def encode(self, values: pa.ChunkedArray | pa.Array) -> np.ndarray:
         """The values in units, float64 (n,), NaN for NULL."""
         kind = self.type

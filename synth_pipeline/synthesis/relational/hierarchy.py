@@ -17,7 +17,8 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.random import stratified
-from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, disorder, supported
+from synth_pipeline.synthesis.relational.runs import in_runs
 from synth_pipeline.synthesis.relational.variable import Variable
 
 _MOST_ROUNDS = 100
@@ -89,8 +90,7 @@ def _follows(x: np.ndarray, rows: np.ndarray, above: np.ndarray) -> bool:
     """Whether a number is never lower in rows than in their parents, although it would be if parents were dealt at random."""
     both = np.isfinite(x[rows]) & np.isfinite(x[above])
     x, y = x[rows][both], x[above][both]
-    dealt = np.roll(y[np.argsort(y, kind="stable")], len(y) // 2)
-    return bool(len(x) >= SUPPORT and (x >= y).all() and (dealt > x[np.argsort(y, kind="stable")]).sum() >= SUPPORT)
+    return bool(len(x) >= SUPPORT and (x >= y).all() and disorder(x, y) >= SUPPORT)
 
 
 def climb(
@@ -164,8 +164,7 @@ def _next_free(first: np.ndarray, near: np.ndarray, last: np.ndarray, room: np.n
         found = (np.searchsorted(upto, back, "right") - 1).clip(start, end - 1)
         order = np.lexsort((rng.random(len(found)), found))
         turn = np.empty(len(found), dtype=np.int64)
-        begins = np.flatnonzero(np.r_[True, found[order][1:] != found[order][:-1]])
-        turn[order] = np.arange(len(found)) - np.repeat(begins, np.diff(np.r_[begins, len(found)]))
+        turn[order] = in_runs(found[order])[0]
         fits = turn < room[found]
         place[waiting[fits]] = found[fits]
         room -= np.bincount(found[fits], minlength=len(room))
@@ -175,19 +174,15 @@ def _next_free(first: np.ndarray, near: np.ndarray, last: np.ndarray, room: np.n
 
 def _dense(cell: np.ndarray, level: np.ndarray) -> np.ndarray:
     """The place of each level among those of its cell; int64 (n,)."""
-    floors, inverse = np.unique(cell * (int(level.max(initial=0)) + 1) + level, return_inverse=True)
-    cells = floors // (int(level.max(initial=0)) + 1)
-    starts = np.flatnonzero(np.r_[True, cells[1:] != cells[:-1]]) if len(cells) else np.empty(0, dtype=np.int64)
-    place = np.arange(len(floors)) - np.repeat(starts, np.diff(np.r_[starts, len(floors)]))
-    return place[inverse].astype(np.int64)
+    height = int(level.max(initial=0)) + 1
+    floors, inverse = np.unique(cell * height + level, return_inverse=True)
+    return np.asarray(in_runs(floors // height)[0][inverse])
 
 
 def _in_turn(groups: np.ndarray, ranking: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The place of each row in its group by `ranking`, the middle of one of as many equal parts of [0, 1) as there are rows; float (n,)."""
     order = np.lexsort((rng.random(len(groups)), ranking, groups))
-    ordered = groups[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    sizes = np.diff(np.r_[starts, len(groups)])
+    place, size, _ = in_runs(groups[order])
     out = np.empty(len(groups))
-    out[order] = (np.arange(len(groups)) - np.repeat(starts, sizes) + 0.5) / np.repeat(sizes, sizes)
+    out[order] = (place + 0.5) / size
     return out

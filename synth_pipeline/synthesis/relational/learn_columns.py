@@ -37,7 +37,8 @@ class ColumnLearner(Learner):
         before = [p.owner for p in self.plans if p.owner is not None and p.table in self.models and p.table not in self.training.reference]
         cousins = [fk for fk in before if plan.owner is not None and fk.parent == plan.owner.parent and fk.table != plan.table]
         children = [fk for p in self.plans for fk in p.keys if fk.parent == plan.table and p.table not in self.training.reference]
-        children.sort(key=lambda fk: fk not in [p.owner for p in self.plans])
+        owners = {p.owner.id for p in self.plans if p.owner is not None}
+        children.sort(key=lambda fk: fk.id not in owners)
         rules = model.rules = find_rules(
             frame, self.frames, parents, children, roles.drawn, [*roles.drawn, *roles.copyable], roles.places, plan.owner, cousins
         )

@@ -7,7 +7,7 @@ the row's context; within a block every parent is used as often as its degree sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -19,7 +19,7 @@ from synth_pipeline.synthesis.relational.counts import apportion, impose_total
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.random import stratified
-from synth_pipeline.synthesis.relational.rules.support import supported
+from synth_pipeline.synthesis.relational.rules.support import disorder, supported
 from synth_pipeline.synthesis.relational.structure import anchored, usable_keys
 from synth_pipeline.synthesis.relational.trees import Feature, Tree, grow
 from synth_pipeline.synthesis.relational.variable import Variable
@@ -100,9 +100,9 @@ def find_meeting(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, know
     for other in (k for k in known if k.id != fk.id):
         mine, above = frame.parents[other.id], frames[other.parent]
         further = [k for k in above.table.foreign_keys if k.id in above.parents]
-        paths = [("", other.parent, mine), *((k.id, k.parent, _follow(mine, above.parents[k.id])) for k in further)]
+        paths = [("", other.parent, mine), *((k.id, k.parent, follow(mine, above.parents[k.id])) for k in further)]
         for back in (k for k in parent.table.foreign_keys if k.id in parent.parents and not k.is_self_reference):
-            theirs = _follow(index, parent.parents[back.id])
+            theirs = follow(index, parent.parents[back.id])
             for via, _, at in (p for p in paths if p[1] == back.parent):
                 rows = np.flatnonzero((index >= 0) & (at >= 0) & ~frame.lost & ~(parent.lost[np.maximum(index, 0)] if parent.rows else False))
                 if len(rows) < 2 * _SUPPORT or not supported(frame, rows) or (theirs[rows] != at[rows]).any():
@@ -113,7 +113,7 @@ def find_meeting(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, know
     return None
 
 
-def _follow(index: np.ndarray, then: np.ndarray) -> np.ndarray:
+def follow(index: np.ndarray, then: np.ndarray) -> np.ndarray:
     """Where rows lead by one key and then another, -1 for nowhere; int64 (n,)."""
     return np.where(index >= 0, then[np.maximum(index, 0)], -1) if len(then) else np.full(len(index), -1)
 
@@ -127,8 +127,7 @@ def find_since(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known:
             rows = np.flatnonzero(np.isfinite(time) & np.isfinite(start) & ~frame.lost)
             if len(rows) < 2 * _SUPPORT or not supported(frame, rows) or (start[rows] > time[rows]).any():
                 continue
-            order = rows[np.argsort(start[rows], kind="stable")]
-            if (np.roll(start[order], len(order) // 2) > time[order]).sum() >= 2 * _SUPPORT:
+            if disorder(time[rows], start[rows]) >= 2 * _SUPPORT:
                 found.append((-len(rows), float(np.median(time[rows] - start[rows])), (other.id, column, since)))
     return min(found)[2] if found else None
 
@@ -303,12 +302,10 @@ def untangle(rest: np.ndarray, index: np.ndarray, alike: np.ndarray, rng: np.ran
     Returns:
         The parents, int64 (n,). Where an exchange of two cannot help, for long or at all, pairs remain that repeat.
     """
-    index, n = index.copy(), len(index)
+    index = index.copy()
     rest = np.unique(rest, return_inverse=True)[1].astype(np.int64)
     span = int(index.max(initial=0)) + 1
-    groups = np.argsort(alike, kind="stable")
-    start = np.searchsorted(alike[groups], alike, "left")
-    size = np.searchsorted(alike[groups], alike, "right") - start
+    partners = _partners(alike, rng)
     for attempt in range(_EXCHANGES):
         pairs = rest * span + index
         order = np.argsort(pairs, kind="stable")
@@ -316,16 +313,14 @@ def untangle(rest: np.ndarray, index: np.ndarray, alike: np.ndarray, rng: np.ran
         rows = order[1:][known[1:] == known[:-1]]
         if not len(rows):
             break
-        near = only or attempt < _EXCHANGES // 2
-        other = groups[start[rows] + rng.integers(0, size[rows])] if near else rng.integers(0, n, len(rows))
+        other = partners(rows, only or attempt < _EXCHANGES // 2)
         mine, theirs = rest[rows] * span + index[other], rest[other] * span + index[rows]
         good = ~_member(known, mine) & ~_member(known, theirs) & (rest[rows] != rest[other])
         # Exchanges of one round must not meet: neither in a row nor in a pair.
         both = np.concatenate([mine, theirs])
         _, inverse, count = np.unique(both, return_inverse=True, return_counts=True)
         single = count[inverse] == 1
-        good &= single[: len(rows)] & single[len(rows) :] & ~np.isin(other, rows)
-        good[np.setdiff1d(np.arange(len(rows)), np.unique(other, return_index=True)[1])] = False
+        good &= single[: len(rows)] & single[len(rows) :] & _apart(rows, other)
         a, b = rows[good], other[good]
         index[a], index[b] = index[b], index[a]
     return index
@@ -347,22 +342,32 @@ def in_time(
     Returns:
         The parents, int64 (n,). Where no exchange helps, some still begin later.
     """
-    index, n = index.copy(), len(index)
-    groups = np.argsort(alike, kind="stable")
-    first = np.searchsorted(alike[groups], alike, "left")
-    size = np.searchsorted(alike[groups], alike, "right") - first
+    index, partners = index.copy(), _partners(alike, rng)
     for attempt in range(2 * _EXCHANGES):
         rows = np.flatnonzero(start[index] > time)
         if not len(rows):
             break
-        near = only or attempt < _EXCHANGES
-        other = groups[first[rows] + rng.integers(0, size[rows])] if near else rng.integers(0, n, len(rows))
+        other = partners(rows, only or attempt < _EXCHANGES)
         good = ~((start[index[other]] > time[rows]) | (start[index[rows]] > time[other]))
-        good &= ~np.isin(other, rows)
-        good[np.setdiff1d(np.arange(len(rows)), np.unique(other, return_index=True)[1])] = False
+        good &= _apart(rows, other)
         a, b = rows[good], other[good]
         index[a], index[b] = index[b], index[a]
     return index
+
+
+def _partners(alike: np.ndarray, rng: np.random.Generator) -> Callable[[np.ndarray, bool], np.ndarray]:
+    """Who rows may exchange with: any row, or one with the same number in `alike`, int (n,)."""
+    groups = np.argsort(alike, kind="stable")
+    start = np.searchsorted(alike[groups], alike, "left")
+    size = np.searchsorted(alike[groups], alike, "right") - start
+    return lambda rows, near: groups[start[rows] + rng.integers(0, size[rows])] if near else rng.integers(0, len(alike), len(rows))
+
+
+def _apart(rows: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Which exchanges of one round meet no other one in a row; bool (k,)."""
+    first = np.zeros(len(rows), dtype=bool)
+    first[np.unique(other, return_index=True)[1]] = True
+    return first & ~np.isin(other, rows)
 
 
 def _member(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from synth_pipeline.keys import combined_codes, stacked
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb
 from synth_pipeline.synthesis.relational.limits import exchangeable
-from synth_pipeline.synthesis.relational.links import in_time, match, meet, untangle
+from synth_pipeline.synthesis.relational.links import follow, in_time, match, meet, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_repeating
@@ -68,7 +68,7 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
         via, then = link.path
         middle = state.parents[via]
         above = draft.parent_index(draft.foreign_key(model, via).parent, then)
-        index = np.where(middle >= 0, above[np.maximum(middle, 0)] if len(above) else -1, -1)
+        index = follow(middle, above)
         lost, able = np.flatnonzero(middle < 0), np.flatnonzero(draft.referable(fk))
         if len(lost) and len(able) and (link.astray or not draft.schema.nullable(fk)):
             anywhere = index.copy()
@@ -91,9 +91,10 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
         wanted = np.nan_to_num(link.block.draw(columns, len(rows), rng)).astype(np.int64)
     alike = wanted
     index[rows] = able[match(wanted, blocks, degrees[able], rng, link.most)]
-    meets = link.meets is not None and link.most is None
-    if link.meets is not None and meets:
-        mine, theirs = (cells[of] for cells, of in zip(_cells_of(draft, link.meets, state, fk), (rows, able), strict=True))
+    meets = link.meets if link.most is None else None
+    if meets is not None:
+        cells, above = _cells_of(draft, meets, state, fk)
+        mine, theirs = cells[rows], above[able]
         # One of the block that is asked for, where the cell has one.
         span, weight = int(max(blocks.max(), wanted.max(initial=0))) + 1, degrees[able] + 1e-6
         inside = meet(mine, theirs, weight, rng)
@@ -106,12 +107,12 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
     for key in draft.schema.table(model.plan.table).keys:
         rest = _paired(draft, model, state, fk, key)
         if rest is not None and link.most is None:
-            index[rows] = untangle(rest[rows], index[rows], alike, rng, only=meets)
+            index[rows] = untangle(rest[rows], index[rows], alike, rng, only=meets is not None)
     if link.since is not None and link.most is None:
         other, time, since = link.since
         dates = moments(draft, draft.foreign_key(model, other).parent, time)
         when = held_above(dates, state.parents[other])
-        index[rows] = in_time(index[rows], when[rows], moments(draft, fk.parent, since), alike, rng, only=meets)
+        index[rows] = in_time(index[rows], when[rows], moments(draft, fk.parent, since), alike, rng, only=meets is not None)
     return agree(draft, model, state, fk, index, rng)
 
 
@@ -122,7 +123,7 @@ def _cells_of(draft: Draft, meets: tuple[str, str, str], state: State, fk: Forei
     if via:
         table = next(t.id for t in draft.schema.tables for k in t.foreign_keys if k.id == via)
         above = draft.parent_index(table, via)
-        mine = np.where(mine >= 0, above[np.maximum(mine, 0)], -1) if len(above) else np.full(state.rows, -1)
+        mine = follow(mine, above)
     return mine, draft.parent_index(fk.parent, back)
 
 
@@ -151,20 +152,14 @@ def keep_time(draft: Draft, model: TableModel, state: State, column: str, x: np.
 
 def own_child(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> np.ndarray:
     """For each row one of its own children, the likeliest first to be pointed to; -1 for none; int64 (rows,)."""
-    link, child = model.links[fk.id], draft.states[fk.parent]
+    link = model.links[fk.id]
     assert link.inverse is not None
     rng = stream(draft.seed, model.plan.table, "own child", fk.id)
     index = np.full(state.rows, -1, dtype=np.int64)
     rows = np.arange(state.rows)
     if link.absent is not None:
         rows = np.flatnonzero(np.isfinite(link.absent.draw(state.context.columns, state.rows, rng)))
-    above = draft.parent_index(fk.parent, link.inverse)
-    order = np.lexsort((rng.random(child.rows), above))
-    first, last = (np.searchsorted(above[order], rows, side) for side in ("left", "right"))
-    upto = np.r_[0.0, np.cumsum(draft.degrees(fk)[order] + 1e-6)]
-    target = upto[first] + rng.random(len(rows)) * (upto[last] - upto[first])
-    some = last > first
-    index[rows[some]] = order[(np.searchsorted(upto, target, "right") - 1).clip(first, last - 1)[some]]
+    index[rows] = meet(rows, draft.parent_index(fk.parent, link.inverse), draft.degrees(fk) + 1e-6, rng)
     return index
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.runs import in_runs
+
 
 @dataclass(frozen=True)
 class Lane:
@@ -66,18 +68,16 @@ def stratified(rng: np.random.Generator, groups: np.ndarray, weights: np.ndarray
     """
     n = len(groups)
     order = np.lexsort((rng.random(n), groups))
-    ordered = groups[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if n else np.empty(0, dtype=np.int64)
-    sizes = np.diff(np.r_[starts, n])
+    place, size, starts = in_runs(groups[order])
     out = np.empty(n)
     if weights is None:
-        rank = np.arange(n) - np.repeat(starts, sizes)
-        out[order] = (rank + rng.random(n)) / np.repeat(sizes, sizes)
+        out[order] = (place + rng.random(n)) / size
     else:
         share = weights[order]
         below = np.cumsum(share) - share
         whole = np.add.reduceat(share, starts) if n else share
-        out[order] = (below - np.repeat(below[starts], sizes) + share * rng.random(n)) / np.repeat(whole, sizes)
+        run = size[starts]
+        out[order] = (below - np.repeat(below[starts], run) + share * rng.random(n)) / np.repeat(whole, run)
     return np.minimum(out, np.nextafter(1.0, 0.0))
 
 
@@ -89,10 +89,7 @@ def spread_along(rng: np.random.Generator, groups: np.ndarray, along: np.ndarray
     """
     n = len(groups)
     order = np.lexsort((rng.random(n), along, groups))
-    ordered = groups[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if n else np.empty(0, dtype=np.int64)
-    sizes = np.diff(np.r_[starts, n])
-    place = np.arange(n) - np.repeat(starts, sizes)
+    place, size, starts = in_runs(groups[order])
     out = np.empty(n)
-    out[order] = (place * 0.6180339887498949 + np.repeat(rng.random(len(starts)), sizes)) % 1.0
+    out[order] = (place * 0.6180339887498949 + np.repeat(rng.random(len(starts)), size[starts])) % 1.0
     return np.minimum(out, np.nextafter(1.0, 0.0))

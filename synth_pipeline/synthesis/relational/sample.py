@@ -67,7 +67,7 @@ class Sampler(Draft):
             self._waiting |= {w for w in late if w[0] == table_id}
             for _, column in sorted(w for w in beyond if w[0] == table_id):
                 state.own.add(*model.codec(column).features(f"c.{column}", state.x[column]))
-            self._complete({k: t for k, t in self._keys(there).items() if k not in {fk.id for fk in self.model.tables[t].plan.deferred}}, there)
+            self._complete({fk.id: t for t in there for fk in self.model.tables[t].plan.ready}, there)
             if step is not None:
                 step.advance(state.rows, note=table_id)
         deferred = [(m, self.states[t], fk) for t, m in chosen for fk in m.plan.deferred]

@@ -14,7 +14,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Base, Bound, Rules
-from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, disorder, supported
 
 _MOST_BOUNDS = 3
 
@@ -46,11 +46,7 @@ def find_bounds(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[For
                 continue
             for upper in (True,) if following else (False, True):
                 distance = (y - x if upper else x - y)[both]
-                # Each date against that of the row halfway down the order of the other: what chance would make of it.
-                order = both[np.argsort(y[both], kind="stable")]
-                dealt = np.roll(y[order], len(order) // 2)
-                broken = int(((dealt < x[order]) if upper else (dealt > x[order])).sum())
-                if distance.min() >= 0 and broken >= 2 * SUPPORT:
+                if distance.min() >= 0 and disorder(x[both], y[both], upper=upper) >= 2 * SUPPORT:
                     found.append((float(np.median(distance)), Bound(other, key, upper, following)))
         if found:
             rules.bounds[column] = tuple(b for _, b in sorted(found, key=lambda f: f[0])[:_MOST_BOUNDS])

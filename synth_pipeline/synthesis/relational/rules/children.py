@@ -14,6 +14,7 @@ from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Rules, Total
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
+from synth_pipeline.synthesis.relational.runs import in_runs
 
 _MOST_FACTORS, _MOST_AMOUNTS = 40, 12
 _LITTLE = 0.95
@@ -33,8 +34,7 @@ def find_rank(frame: Frame, column: str) -> float | None:
     owners = group.index[ordered]
     if (owners < 0).any():
         return None
-    starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
-    place = np.arange(len(x)) - np.repeat(starts, np.diff(np.r_[starts, len(x)]))
+    place = in_runs(owners)[0]
     whole = ~frame.gaps[ordered]
     return first if whole.sum() >= SUPPORT and np.array_equal(x[ordered][whole], (place + first)[whole]) else None
 
@@ -49,7 +49,7 @@ def find_total(
     """
     amounts = [c for c, k in frame.codecs.items() if isinstance(k, NumberCodec) and not pa.types.is_temporal(k.type) and not rules.needs(c, column)]
     x = frame.x[column] * codec.unit
-    tolerance = 0.51 * codec.unit if codec.digits is not None else 1e-6 * max(1.0, float(np.nanmax(np.abs(x), initial=0)))
+    tolerance = codec.tolerance(x)
     for fk in children:
         child = frames[fk.table]
         index = child.parents[fk.id]

@@ -21,7 +21,7 @@ _MOSTLY = 0.6
 """Least share of rows that repeat the parent's value for it to be worth modelling."""
 
 
-def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], column: str, rules: Rules) -> None:
+def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], owner: ForeignKey | None, column: str, rules: Rules) -> None:
     """A parent's column that this one repeats, always or mostly, and far more often than chance would have it."""
     mine = frame.data.column(column)
     # Where most rows have no value, what the others have counts: the price of what was put into the basket.
@@ -53,7 +53,7 @@ def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[Foreign
             elif share == 1.0 and (1 - chance) * len(rows) >= SUPPORT:
                 found.append((share, name.lower() in column.lower(), Copied(fk.id, name)))
     if not found:
-        found = _outermost(frame, frames, parents, column)
+        found = _outermost(frame, frames, owner, column)
     if not found:
         return
     share, _, copy = max(found, key=lambda f: f[:2])
@@ -61,13 +61,12 @@ def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[Foreign
     (rules.copied if always else rules.sticky)[column] = copy
 
 
-def _outermost(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], column: str) -> list[tuple[float, bool, Copied]]:
+def _outermost(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey | None, column: str) -> list[tuple[float, bool, Copied]]:
     """A column of the owner that the last of the siblings repeats, or the first one: an order has the status of its last change.
 
     Dates are not looked at: siblings are counted from them.
     """
     group, mine = frame.group, frame.data.column(column)
-    owner = next((fk for fk in parents if group is not None and np.array_equal(frame.parents[fk.id], group.index)), None)
     if group is None or owner is None or pa.types.is_binary(mine.type) or pa.types.is_temporal(mine.type):
         return []
     if isinstance(codec := frame.codecs.get(column), NumberCodec) and pa.types.is_temporal(codec.type):

@@ -48,7 +48,7 @@ def find_rules(
     """
     rules = Rules()
     for column in copyable:
-        find_copies(frame, frames, parents, column, rules)
+        find_copies(frame, frames, parents, owner, column, rules)
     numbers = {c: codec for c in candidates if isinstance(codec := frame.codecs[c], NumberCodec) and c not in rules.copied and c not in rules.sticky}
     find_discounts(frame, frames, rules)
     for column in numbers:

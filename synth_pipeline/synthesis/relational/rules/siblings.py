@@ -29,7 +29,7 @@ def find_running(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey | 
     for column, codec in amounts.items():
         x = frame.x[column] * codec.unit
         step = x - group.previous(x)
-        tolerance = 0.51 * codec.unit if codec.digits is not None else 1e-6 * max(1.0, float(np.nanmax(np.abs(x), initial=0)))
+        tolerance = codec.tolerance(x)
         for other, sign in ((o, s) for o in amounts for s in (1, -1) if o != column and not rules.needs(o, column)):
             y = sign * frame.x[other] * amounts[other].unit
             if np.isnan(y[whole]).any() or np.unique(y).size < 5 or not (np.abs(step[later] - y[later]) <= tolerance).all():
