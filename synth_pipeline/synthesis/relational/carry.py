@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.frame import Group
 
 _LEAST = 0.3
@@ -35,7 +36,7 @@ def carried_rows(group: Group, x: np.ndarray, rows: np.ndarray, rng: np.random.G
     if len(later) < _SUPPORT_ROWS or len(code) == 0 or code.max() == 0:
         return None
     same = code[later] == code[before[later]]
-    if same.mean() < _LEAST or len(np.unique(group.index[later[same]])) < _SUPPORT_GROUPS:
+    if same.mean() < _LEAST or not several(group.index[later[same]], _SUPPORT_GROUPS):
         return None
     opening = np.bincount(code[rows[before[rows] < 0]], minlength=int(code.max()) + 1).astype(float)
     share, weight = float(same.mean()), np.where(same, 0.5, 0.0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synth_pipeline.synthesis.relational.balance import Margin
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame, small_bins
 from synth_pipeline.synthesis.relational.rules import Pace, Presence, Run
@@ -120,7 +121,7 @@ def telling_columns(child: Frame, index: np.ndarray, count: np.ndarray) -> list[
     for column, x in child.x.items():
         codec = child.codecs[column]
         known = np.isfinite(x)
-        if known.sum() < 50 or len(np.unique(x[known])) < 2:
+        if known.sum() < 50 or not several(x[known], 2):
             continue
         if isinstance(codec, NumberCodec):
             score = np.zeros(len(x))

@@ -159,6 +159,7 @@ class Frame:
     x: dict[str, np.ndarray] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
     reference: bool = False
+    _distinct: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.lost, self.gaps = (a if len(a) else np.zeros(self.rows, dtype=bool) for a in (self.lost, self.gaps))
@@ -171,6 +172,13 @@ class Frame:
     def missing(self) -> int:
         """How many rows are left out."""
         return 0 if self.unseen is None else int(self.unseen.num_rows)
+
+    def distinct(self, column: str) -> tuple[np.ndarray, np.ndarray]:
+        """The different values of a column, ascending (NaN the last), and the place of each row's value among them, int32 (n,)."""
+        if column not in self._distinct:
+            values, code = np.unique(self.x[column], return_inverse=True)
+            self._distinct[column] = values, code.astype(np.int32)
+        return self._distinct[column]
 
     def protected(self, column: str) -> pa.ChunkedArray:
         """The values of the rows that are left out, which must not come out where they are personal."""

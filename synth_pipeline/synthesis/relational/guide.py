@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.trees import Feature
 
 NAME = "guide"
@@ -111,7 +112,7 @@ class Terms:
         self._x, self._rows, self._columns = x, rows, columns
         self._values = np.sort(x[known])
         self._terms: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        if len(known) < 20 or len(np.unique(self._values)) < 3:
+        if len(known) < 20 or not several(self._values, 3):
             return
         sample = rng.choice(known, _MOST_ROWS, replace=False) if len(known) > _MOST_ROWS else known
         self._sample = sample[np.argsort(entities[sample], kind="stable")]
@@ -166,7 +167,8 @@ def normal_scores(x: np.ndarray, values: np.ndarray) -> np.ndarray:
 
     Tukey's lambda distribution is within .01 of the normal one, and its quantiles are simple.
     """
-    unique, count = np.unique(values, return_counts=True)
+    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
+    unique, count = values[starts], np.diff(np.r_[starts, len(values)])
     u = np.clip((np.cumsum(count) - count / 2) / len(values), 0.5 / len(values), 1 - 0.5 / len(values))
     score = 4.91 * (u**0.14 - (1 - u) ** 0.14)
     return np.where(np.isnan(x), np.nan, score[np.searchsorted(unique, x).clip(0, len(unique) - 1)])

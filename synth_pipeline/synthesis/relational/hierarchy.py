@@ -72,8 +72,8 @@ def find_kinship(frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple
         return (), (), ""
     above = index[rows]
     keys = [k.id for k in known if _agrees(np.where(frame.lost, np.nan, frame.parents[k.id]), rows, above)]
-    several = [c for c, x in frame.x.items() if c not in frame.late and len(np.unique(x)) * _SHARED <= len(x)]
-    columns = [c for c in several if _agrees(frame.x[c], rows, above)]
+    repeated = [c for c in frame.x if c not in frame.late and len(frame.distinct(c)[0]) * _SHARED <= frame.rows]
+    columns = [c for c in repeated if _agrees(frame.x[c], rows, above)]
     dates = [c for c, k in frame.codecs.items() if isinstance(k, NumberCodec) and pa.types.is_temporal(k.type) and c not in (*columns, *frame.late)]
     after = next((c for c in dates if _follows(frame.x[c], rows, above)), "")
     return tuple(keys), tuple(columns), after

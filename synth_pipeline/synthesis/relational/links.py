@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
 from synth_pipeline.synthesis.relational.counts import apportion, impose_total
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.random import stratified
@@ -79,7 +80,7 @@ class LinkModel:
 def find_path(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str] | None:
     """Two keys that always lead where `fk` leads: the parent of the parent by a key that is known before."""
     index = frame.parents[fk.id]
-    if (index >= 0).sum() < _SUPPORT or len(np.unique(index)) < 2:
+    if (index >= 0).sum() < _SUPPORT or not several(index, 2):
         return None
     for via in known:
         middle = frame.parents[via.id]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, hashed_units
 from synth_pipeline.synthesis.relational.frame import Frame
 
@@ -61,7 +62,7 @@ def find_nearness(frame: Frame, columns: Sequence[str], free: Sequence[str]) -> 
         free: those that stand for themselves, so that rows may exchange them.
     """
     rows = np.flatnonzero(frame.train)
-    columns = tuple(c for c in columns if len(np.unique(frame.x[c][rows])) > 1)
+    columns = tuple(c for c in columns if several(frame.x[c][rows], 2))
     if len(rows) < _ROWS or len(columns) < _COLUMNS:
         return None
     _, entities = np.unique(frame.entities[rows], return_inverse=True)

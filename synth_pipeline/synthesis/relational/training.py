@@ -17,6 +17,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.metadata.model import ColumnMetadata
 from synth_pipeline.synthesis.base import TrainingData
 from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, pseudonyms
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame, Group, fit_codec, parents_of
 from synth_pipeline.synthesis.relational.links import find_inverse
@@ -146,7 +147,7 @@ class Training:
             above = self.frames[plan.owner.parent].entities
             entities = np.where(owner >= 0, above[np.maximum(owner, 0)] if len(above) else 0, len(above) + np.arange(frame.rows))
             # Rows without an owner are entities of their own and do not make the owners more.
-            if len(np.unique(entities[owner >= 0])) >= _FEW_ENTITIES:
+            if several(entities[owner >= 0], _FEW_ENTITIES):
                 frame.entities = entities
         self.roles[plan.table] = roles = assign_roles(frame, self.data.schema, meta)
         for column in roles.drawn:

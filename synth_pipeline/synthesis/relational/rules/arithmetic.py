@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
@@ -63,7 +64,7 @@ def find_arithmetic(frame: Frame, column: str, codec: NumberCodec, taken: Collec
         return None
     x = frame.x[column] * codec.unit
     full = np.flatnonzero(np.isfinite(x))
-    if len(full) < SUPPORT or len(np.unique(x[full])) < 5:
+    if len(full) < SUPPORT or not several(x[full], 5):
         return None
     values = {}
     for name, other in frame.codecs.items():
@@ -71,7 +72,7 @@ def find_arithmetic(frame: Frame, column: str, codec: NumberCodec, taken: Collec
             continue
         plain = frame.x[name] * other.unit
         # An operand that is missing where the result is not, or there where it is missing, does not make it.
-        if np.array_equal(np.isfinite(plain), np.isfinite(x)) and len(np.unique(plain[full])) > 1:
+        if np.array_equal(np.isfinite(plain), np.isfinite(x)) and several(plain[full], 2):
             values[name] = plain
     if not values or len(values) > _MOST_OPERANDS:
         return None

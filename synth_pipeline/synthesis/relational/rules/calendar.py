@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Base, Calendar, Run
@@ -68,7 +69,7 @@ def find_calendar(frame: Frame, owner: ForeignKey, above: Frame, column: str) ->
     steps = (months_of(codec, x) - months_of(codec, group.previous(x)))[later]
     if steps.min() < 1 or steps.max() > _MOST_MONTHS or not supported(frame, np.flatnonzero(later)):
         return None
-    if len(np.unique(x)) < 5 or (day := _day(frame, above, column, codec)) is None:
+    if not several(x, 5) or (day := _day(frame, above, column, codec)) is None:
         return None
     base = Base("previous", column, least=float(steps.min()), most=float(steps.max()), calendar=Calendar(owner.id, day))
     first = _first(frame, owner, above, column, codec)
@@ -89,7 +90,7 @@ def _day(frame: Frame, above: Frame, column: str, codec: NumberCodec) -> str | N
         return None
     for name, values in _day_columns(above):
         day = values[group.index]
-        if np.isfinite(day).all() and np.array_equal(date_of(codec, months, day), x) and len(np.unique(day)) > 1:
+        if np.isfinite(day).all() and np.array_equal(date_of(codec, months, day), x) and several(day, 2):
             return name
     highest = np.zeros(above.rows)
     np.maximum.at(highest, group.index, day_of(codec, x))

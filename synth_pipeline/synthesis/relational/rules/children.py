@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Rules, Total
@@ -57,15 +58,15 @@ def find_total(
         count = np.bincount(index[inside], minlength=frame.rows)
         whole = np.flatnonzero(frame.counted & ~frame.cut[fk.id])
         known = whole[np.isfinite(x[whole])]
-        if (count[known] > 0).sum() < SUPPORT or len(np.unique(x[known])) < 5 or (count > 1).sum() < SUPPORT:
+        if (count[known] > 0).sum() < SUPPORT or not several(x[known], 5) or (count > 1).sum() < SUPPORT:
             continue  # one child each: it is the child that copies
         empty = whole[np.isnan(x[whole])]
         if (count[empty] > 0).any() or len(empty) and (count[known] == 0).any() and column not in _nullable(frame):
             continue
         numbers = [c for c, k in child.codecs.items() if isinstance(k, NumberCodec) and not pa.types.is_temporal(k.type)]
         numbers = [c for c in numbers if child is not frame or c != column]
-        several = numbers if len(numbers) <= _MOST_FACTORS else []
-        options: list[tuple[str, ...]] = [(), *((c,) for c in numbers), *((a, b) for i, a in enumerate(several) for b in several[:i])]
+        factors = numbers if len(numbers) <= _MOST_FACTORS else []
+        options: list[tuple[str, ...]] = [(), *((c,) for c in numbers), *((a, b) for i, a in enumerate(factors) for b in factors[:i])]
         # A few rows refute most sums.
         few = known[np.argsort(count[known] == 0, kind="stable")][: 2 * SUPPORT]
         theirs = inside[np.isin(index[inside], few)]
@@ -146,7 +147,7 @@ def _extreme(frame: Frame, child: Frame, fk: ForeignKey, column: str, codec: Num
     x, index = frame.x[column], child.parents[fk.id]
     rows = np.flatnonzero(frame.counted & ~frame.cut[fk.id])
     alone = np.bincount(index[index >= 0], minlength=frame.rows)[rows] == 0
-    if (~alone).sum() < 2 * SUPPORT or np.isfinite(x[rows[alone]]).any() or len(np.unique(x[rows[~alone]])) < 5:
+    if (~alone).sum() < 2 * SUPPORT or np.isfinite(x[rows[alone]]).any() or not several(x[rows[~alone]], 5):
         return None
     if alone.any() and not frame.table.column(column).nullable and codec.never is None:
         return None

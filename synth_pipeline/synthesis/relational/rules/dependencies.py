@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, held_above, shown
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Rules, Scale, Steps
@@ -34,10 +35,7 @@ def find_determined(frame: Frame, candidates: Sequence[str], places: Mapping[str
 
     `places` says of columns that are parts of a place how large a part: that a city lies in one country needs no proof.
     """
-    codes: dict[str, np.ndarray] = {}
-    for c in candidates:
-        x = frame.x[c]
-        codes[c] = np.unique(np.where(np.isnan(x), np.inf, x), return_inverse=True)[1]
+    codes = {c: frame.distinct(c)[1] for c in candidates}
     sizes = {c: int(v.max()) + 1 if len(v) else 0 for c, v in codes.items()}
     # Of columns that say the same the one in words stands for the others.
     rank = {c: (isinstance(frame.codecs[c], NumberCodec), i) for i, c in enumerate(candidates)}
@@ -121,8 +119,7 @@ def find_steps(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[Fore
     The number may be missing; what the column then is says no more than that.
     """
     for column in columns:
-        x = frame.x[column]
-        values = np.unique(x)
+        values = frame.distinct(column)[0]
         if not 2 <= len(values) <= _MOST_VALUES or np.isnan(values).any() or column in rules.exact() or column in rules.sticky:
             continue
         best: tuple[int, int, Steps] | None = None
@@ -165,7 +162,7 @@ def _steps(frame: Frame, scale: Scale, s: np.ndarray, column: str) -> Steps | No
         return None
     order = known[np.lexsort((x[known], s[known]))]
     change = np.flatnonzero(x[order][1:] != x[order][:-1])
-    if len(change) >= _MOST_STEPS or len(np.unique(s[known])) < max(_SCALE_VALUES, 3 * len(change)):
+    if len(change) >= _MOST_STEPS or not several(s[known], max(_SCALE_VALUES, 3 * len(change))):
         return None
     if (s[order][1:][change] == s[order][:-1][change]).any():
         return None

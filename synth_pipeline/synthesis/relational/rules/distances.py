@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.calendar import find_calendar
@@ -46,7 +47,7 @@ def find_chains(frame: Frame, numbers: Mapping[str, NumberCodec], rules: Rules) 
                 continue
             after = group.following(frame.x[other])
             rows = np.isfinite(after) & ~frame.gaps
-            if rows.sum() >= SUPPORT and np.array_equal(after[rows], frame.x[column][rows]) and len(np.unique(after[rows])) > 5:
+            if rows.sum() >= SUPPORT and np.array_equal(after[rows], frame.x[column][rows]) and several(after[rows], 6):
                 rules.chains[column] = other
                 length = frame.x[column] - frame.x[other]
                 length = length[np.isfinite(length)]
@@ -124,7 +125,7 @@ def _distance(
     distance = x[both] - base[both]
     spread = float(np.diff(np.quantile(x[both], [0.1, 0.9]))[0])
     least, most = float(distance.min()), float(distance.max())
-    if spread <= 0 or np.unique(x[both]).size < 8 or np.unique(base[both]).size < 4:
+    if spread <= 0 or not several(x[both], 8) or not several(base[both], 4):
         return []
     ratio = float(np.diff(np.quantile(distance, [0.1, 0.9]))[0]) / spread
     signed = least >= 0 or most <= 0
@@ -166,7 +167,7 @@ def _proportion(x: np.ndarray, base: np.ndarray, template: Base, codec: NumberCo
     if pa.types.is_temporal(codec.type) or codec.never is not None or not (np.nan_to_num(x, nan=1.0) > 0).all():
         return []
     both = np.isfinite(x) & (base > 0)
-    if both.sum() < 2 * SUPPORT or both.sum() < np.isfinite(x).sum() or np.unique(x[both]).size < _FINE or np.unique(base[both]).size < _FINE:
+    if both.sum() < 2 * SUPPORT or both.sum() < np.isfinite(x).sum() or not several(x[both], _FINE) or not several(base[both], _FINE):
         return []
     value, distance = np.log(x[both]), np.log(x[both]) - np.log(base[both])
     spread = float(np.diff(np.quantile(value, [0.1, 0.9]))[0])

@@ -31,8 +31,8 @@ def find_levels(frame: Frame, columns: Sequence[str], rules: Rules) -> None:
     """
     codes: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for c in columns:
-        if c not in frame.late and len(values := np.unique(frame.x[c])) <= _MOST_VALUES and not np.isnan(values).any():
-            codes[c] = values, np.searchsorted(values, frame.x[c])
+        if c not in frame.late and len(values := frame.distinct(c)[0]) <= _MOST_VALUES and not np.isnan(values).any():
+            codes[c] = frame.distinct(c)
     taken = {*rules.exact(), *rules.sticky, *rules.chains, *rules.bases, *rules.steps, *rules.presence, *rules.determined.values()}
     for column, (values, code) in codes.items():
         if column in taken or len(values) <= _MOST_LEVELS:

@@ -68,7 +68,7 @@ def _options(frame: Frame, parents: Collection[ForeignKey]) -> Iterator[tuple[tu
     """What keys may follow: numbers and dates of the row, and the keys of its parents, each as ranks from 0."""
     for name, codec in frame.codecs.items():
         if isinstance(codec, NumberCodec) and name not in frame.late and np.isfinite(frame.x[name]).all():
-            yield ("column", name), np.unique(frame.x[name], return_inverse=True)[1]
+            yield ("column", name), frame.distinct(name)[1]
     for fk in parents:
         values = frame.data.column(fk.columns[0])
         if not values.null_count:

@@ -145,6 +145,6 @@ def _deciders(
         missing = np.isnan(s)
         if missing.any() and not missing.all():
             yield Presence(name, key), missing.astype(np.int64), np.where(missing, np.nan, 0.0), None
-        values, codes = np.unique(np.where(missing, np.inf, s), return_inverse=True)
+        values, codes = np.unique(s, return_inverse=True) if key else frame.distinct(name)
         if 2 <= len(values) <= _FEW_VALUES:
             yield Presence(name, key), codes, s, codec

@@ -32,7 +32,7 @@ def find_running(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey | 
         tolerance = codec.tolerance(x)
         for other, sign in ((o, s) for o in amounts for s in (1, -1) if o != column and not rules.needs(o, column)):
             y = sign * frame.x[other] * amounts[other].unit
-            if np.isnan(y[whole]).any() or np.unique(y).size < 5 or not (np.abs(step[later] - y[later]) <= tolerance).all():
+            if np.isnan(y[whole]).any() or len(frame.distinct(other)[0]) < 5 or not (np.abs(step[later] - y[later]) <= tolerance).all():
                 continue
             for start, value in _starts(frame, frames, owner, codec):
                 if (np.abs(x[first] - y[first] - value[first]) <= tolerance).all():
@@ -61,7 +61,7 @@ def find_single(frame: Frame, columns: Sequence[str], rules: Rules) -> None:
         return
     for column in (c for c in columns if not pa.types.is_temporal(frame.data.schema.field(c).type)):
         x = frame.x[column]
-        values = np.unique(x)
+        values = frame.distinct(column)[0]
         if not 2 <= len(values) <= _MOST_VALUES or np.isnan(values).any():
             continue
         for value in values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.frame import Frame
 
 SUPPORT = 20
@@ -24,4 +25,4 @@ def disorder(x: np.ndarray, y: np.ndarray, *, upper: bool = False) -> int:
 
 def supported(frame: Frame, rows: np.ndarray) -> bool:
     """Whether so many root entities are among the rows (int array) that they stand for all."""
-    return len(np.unique(frame.entities[rows])) >= ENTITIES
+    return several(frame.entities[rows], ENTITIES)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.calendar import is_calendar
@@ -63,7 +64,7 @@ def _same(
     """The other history's column whose outermost value for each row's parent, as `held` gives it, is the column's on all of these rows."""
     codec, mine = frame.codecs[column], frame.x[column][rows]
     known = mine[np.isfinite(mine)]
-    if not isinstance(codec, NumberCodec) or len(known) < SUPPORT or len(np.unique(known)) <= _DIFFERENT:
+    if not isinstance(codec, NumberCodec) or len(known) < SUPPORT or not several(known, _DIFFERENT + 1):
         return None
     for name, kind in other.codecs.items():
         if isinstance(kind, NumberCodec) and kind.comparable(codec) and name not in other.late:
