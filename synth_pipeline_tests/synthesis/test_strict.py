@@ -55,6 +55,35 @@ def test_rare_categories_and_extremes_do_not_come_out(real: Path) -> None:
     assert (strict.job.value_counts(normalize=True) - share.reindex(JOBS)).abs().max() < 0.03
 
 
+def test_places_and_codes_of_few_keep_their_rows_under_another_name(tmp_path: Path) -> None:
+    """Every shop has a postal code and a licence of its own, which no other one could stand for."""
+    rng = np.random.default_rng(5)
+    towns = {
+        "Norway": ["Bergen"], "Chile": ["Valparaiso"], "France": ["Lyon", "Nantes", "Lille", "Dijon", "Rennes", "Amiens", "Metz", "Caen"],
+        "Spain": ["Bilbao", "Cadiz", "Leon", "Murcia", "Vigo", "Burgos"], "Italy": ["Bari", "Parma", "Siena", "Turin", "Genoa", "Udine", "Lucca"],
+    }  # fmt: skip
+    countries = ["Norway", "Chile", *rng.choice(("France", "Spain", "Italy"), 198, p=(0.5, 0.2, 0.3)).tolist()]
+    licences = rng.choice(90_000, 200, replace=False) + 10_000
+    cities = [towns[c][min(int(rng.exponential(2)), len(towns[c]) - 1)] for c in countries]
+    shops = [(i, f"{10_000 + 37 * i}", cities[i], countries[i], f"LC-{licences[i]}-X") for i in range(200)]
+    sales = [(200 * k + i, i, shops[i][4], int(rng.integers(1, 900))) for i in range(200) for k in range(4)]
+    with sqlite3.connect(tmp_path / "real.db") as db:
+        columns = "postal_code TEXT NOT NULL, city VARCHAR(20) NOT NULL, country VARCHAR(20) NOT NULL, licence TEXT NOT NULL"
+        db.execute(f"CREATE TABLE shop (id INTEGER PRIMARY KEY, {columns})")
+        db.execute("CREATE TABLE sale (id INTEGER PRIMARY KEY, shop_id INTEGER NOT NULL REFERENCES shop (id), till TEXT NOT NULL, amount INTEGER)")
+        db.executemany("INSERT INTO shop VALUES (?, ?, ?, ?, ?)", shops)
+        db.executemany("INSERT INTO sale VALUES (?, ?, ?, ?)", sales)
+    db.close()
+    made = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=0.0).fit(seed=1, privacy="strict", workers=1).sample(seed=2)
+    shop, sale = made["shop"], made["sale"]
+    assert not {s[1] for s in shops} & set(shop.postal_code) and not {s[4] for s in shops} & set(sale.till)
+    common = {c for c in set(countries) if sum(s[3] == c for s in shops) >= 5}
+    assert common == set(shop.country) & set(countries) and "Norway" not in set(shop.country) and shop.country.nunique() > len(common)
+    assert (shop.groupby("city").country.nunique() == 1).all() and shop.city.str.len().max() <= 20
+    rare = {c for c in cities if cities.count(c) < 5}
+    assert {"Bergen", "Valparaiso"} <= rare and not rare & set(shop.city) and shop.city.nunique() > len(set(cities) - rare)
+
+
 def test_rows_keep_away_from_those_who_are_alone_in_their_cell(real: Path) -> None:
     with sqlite3.connect(real) as db:
         source = pd.read_sql_query("SELECT * FROM person", db)

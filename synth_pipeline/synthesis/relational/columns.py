@@ -150,7 +150,7 @@ def _repeated(frame: Frame, values: pa.ChunkedArray, about: ColumnMetadata, dist
     return (about.sdtype not in _PLAIN or about.sdtype == "text") and len(pairs) - (known < len(values)) < 2 * distinct
 
 
-def _words(values: pa.ChunkedArray) -> float:
+def _words(values: pa.Array | pa.ChunkedArray) -> float:
     """Words per value, over a few thousand values."""
     sample = values.drop_null().slice(0, 2000).to_pylist()
     return sum(len(v.split()) for v in sample) / max(1, len(sample))
@@ -190,10 +190,11 @@ def make_column(frame: Frame, column: str, roles: Roles, meta: TableMetadata, ab
 def pseudonyms(dictionary: pa.Array, also: Collection[str], about: ColumnMetadata, column: Column, rng: np.random.Generator) -> pa.Array:
     """Another name for each value of a dictionary, all different and none of them in it or in `also`."""
     real = [str(v) for v in dictionary.to_pylist()]
-    if about.sdtype in _PLAIN:
+    if about.sdtype in _PLAIN and _words(dictionary) > 1:
         made = TextModel.fit(real, column.type.length).generate(len(real), rng, {*real, *also}, unique=True)
     else:
-        made = PersonalModel.fit(real, about.sdtype, about.locale, column.type.length, {}, rng, also).generate(len(real), {}, rng, unique=True)
+        sdtype = "id" if about.sdtype in _PLAIN else about.sdtype
+        made = PersonalModel.fit(real, sdtype, about.locale, column.type.length, {}, rng, also).generate(len(real), {}, rng, unique=True)
     return pa.array(made, type=dictionary.type)
 
 

@@ -117,7 +117,7 @@ class ColumnLearner(Learner):
         train = self._learnable(model, frame, column)
         codes = levels.most if levels is not None else max(1, len(codec.dictionary)) if isinstance(codec, CategoryCodec) else 0
         few = self.privacy.min_category
-        if few > 1 and levels is None:
+        if few > 1 and levels is None and column not in self.roles[frame.table.id].places:
             x = without_rare(x, codes, frame.entities, few) if codes else without_ends(x, train, frame.entities, few) if base is None else x
         if base is None:
             rows = train

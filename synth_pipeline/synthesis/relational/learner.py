@@ -33,7 +33,7 @@ class Learner:
 
     def __init__(self, data: TrainingData, privacy: Privacy, seed: int, workers: Workers) -> None:
         self.data, self.schema, self.privacy, self.seed = data, data.schema, privacy, seed
-        self.training = Training.of(data, seed)
+        self.training = Training.of(data, seed, privacy.min_category)
         self.frames, self.roles, self.plans = self.training.frames, self.training.roles, self.training.plans
         self.models: dict[str, TableModel] = {}
         self.own: dict[str, Context] = {}

@@ -22,6 +22,8 @@ from synth_pipeline.synthesis.relational.shapes import in_lane
 from synth_pipeline.synthesis.relational.text import invent
 
 _POOL = 1_500
+_REDRAWN = 8
+"""How often a value that is too long for its column is drawn again before it is cut."""
 _SHAPED = {
     "phone_number", "ssn", "credit_card_number", "iban", "bban", "passport_number", "license_plate", "vin", "id", "mac_address",
     "ipv4", "ipv4_address", "ipv6_address",
@@ -102,7 +104,13 @@ class PersonalModel:
         maker = _made("street_name" if self.sdtype in ("street_address", "address") and not self.numbered else self.sdtype)
         if maker is None:
             return [self._fit_in(w) for w in _pick(invent(min(count, _POOL) or 1, rng), count, rng)]
-        return [self._fit_in(v) for v in maker(self.locale, count, relatives, rng)]
+        out = maker(self.locale, count, relatives, rng)
+        for _ in range(_REDRAWN if self.limit is not None and not relatives else 0):
+            # What is short enough does not have to be cut; what goes with the rest of the row does.
+            long = [i for i, v in enumerate(out) if len(v) > (self.limit or 0)]
+            for i, value in zip(long, maker(self.locale, len(long), {}, rng) if long else [], strict=True):
+                out[i] = value
+        return [self._fit_in(v) for v in out]
 
     def _again(self, value: str, tries: int, rng: np.random.Generator) -> str:
         """Another value in place of one that may not be used: drawn again, then invented, then numbered."""

@@ -1,7 +1,8 @@
 """What few root entities have and the strict level does not reproduce: rare categories, and the ends of numbers.
 
 Rare categories are recoded and extremes are top- and bottom-coded, as statistical offices do before they hand out microdata
-(Hundepool et al., Statistical Disclosure Control, 2012); what takes their place is drawn, so that shares stay near.
+(Hundepool et al., Statistical Disclosure Control, 2012); what takes their place is drawn, so that shares stay near. Rare places,
+and values of a column all of which are rare, have none that could: they keep their rows under another name (`training`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,13 @@ import numpy as np
 from synth_pipeline.synthesis.relational.encode import hashed_units
 
 
+def owners_of(x: np.ndarray, codes: int, entities: np.ndarray) -> np.ndarray:
+    """How many root entities have each code among `x` (n,), NaN for none; int64 (codes,)."""
+    known = np.isfinite(x)
+    pairs = np.unique(np.stack([x[known].astype(np.int64), entities[known].astype(np.int64)], axis=1), axis=0)
+    return np.bincount(pairs[:, 0], minlength=codes)
+
+
 def without_rare(x: np.ndarray, codes: int, entities: np.ndarray, least: int) -> np.ndarray:
     """Codes (n,) with those of fewer than `least` root entities replaced by others, in proportion to how many have these.
 
@@ -18,8 +26,7 @@ def without_rare(x: np.ndarray, codes: int, entities: np.ndarray, least: int) ->
     """
     known = np.isfinite(x)
     code, entity = x[known].astype(np.int64), entities[known].astype(np.int64)
-    pairs = np.unique(np.stack([code, entity], axis=1), axis=0)
-    owners = np.bincount(pairs[:, 0], minlength=codes)
+    owners = owners_of(x, codes, entities)
     rare = owners < least
     if rare.all() or not rare[code].any():
         return x

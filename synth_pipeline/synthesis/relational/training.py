@@ -12,17 +12,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.metadata.model import ColumnMetadata
 from synth_pipeline.synthesis.base import TrainingData
-from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, pseudonyms
+from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, named_columns, pseudonyms
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame, Group, fit_codec, parents_of
 from synth_pipeline.synthesis.relational.links import find_inverse
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.structure import TablePlan, plan_tables, usable_keys
+from synth_pipeline.synthesis.relational.suppress import owners_of
 
 _REFERENCE_ROWS = 150
 _REFERENCE_COLUMNS = 3
@@ -61,11 +63,11 @@ class Training:
         return training
 
     @classmethod
-    def of(cls, data: TrainingData, seed: int) -> Training:
-        """Reads the bundle and prepares all tables."""
+    def of(cls, data: TrainingData, seed: int, least: int = 1) -> Training:
+        """Reads the bundle and prepares all tables; places that fewer than `least` root entities have get other names."""
         training = cls.read(data)
         for plan in training.plans:
-            training._encode(plan, seed)
+            training._encode(plan, seed, least)
         return training
 
     def _load(self) -> None:
@@ -138,7 +140,7 @@ class Training:
                 found.add(table.id)
         return found
 
-    def _encode(self, plan: TablePlan, seed: int) -> None:
+    def _encode(self, plan: TablePlan, seed: int, least: int) -> None:
         frame, meta = self.frames[plan.table], self.data.metadata.tables[plan.table]
         owner = None if plan.owner is None else frame.parents[plan.owner.id]
         frame.entities = np.arange(frame.rows)
@@ -155,13 +157,29 @@ class Training:
             codec = fit_codec(frame.data.column(column), about, category=_is_category(frame, column, about))
             frame.codecs[column] = codec
             frame.x[column] = codec.encode(frame.data.column(column))
-            if column in roles.masked and isinstance(codec, CategoryCodec):
+            if isinstance(codec, CategoryCodec) and (hidden := _hidden(frame, roles, column, codec, least)).any():
                 also = {str(v) for v in frame.protected(column).drop_null().to_pylist()}
-                codec.dictionary = pseudonyms(codec.dictionary, also, about, frame.table.column(column), stream(seed, plan.table, "names", column))
+                names = pseudonyms(codec.dictionary, also, about, frame.table.column(column), stream(seed, plan.table, "names", column))
+                codec.dictionary = pc.if_else(pa.array(hidden), names, codec.dictionary)
         if owner is not None:
             frame.group = Group.of(owner, np.arange(frame.rows))
             ranking = ranking_column(frame)
             frame.group = Group.of(owner, frame.x[ranking] if ranking else np.arange(frame.rows))
+
+
+def _hidden(frame: Frame, roles: Roles, column: str, codec: CategoryCodec, least: int) -> np.ndarray:
+    """Which values of a dictionary come out under another name; bool (codes,).
+
+    All of those that are personal; and what fewer than `least` root entities have, where it is a place or no value has more.
+    """
+    size, about = len(codec.dictionary), frame.table.column(column)
+    if column in roles.masked:
+        return np.ones(size, dtype=bool)
+    fixed = about.type.kind == "enum" or any(named_columns(check.sql, [column]) for check in frame.table.checks)
+    if least <= 1 or fixed or not pa.types.is_string(codec.type):
+        return np.zeros(size, dtype=bool)
+    rare = owners_of(frame.x[column], size, frame.entities) < least
+    return rare if column in roles.places or rare.all() else np.zeros(size, dtype=bool)
 
 
 def ranking_column(frame: Frame) -> str | None:

@@ -65,8 +65,8 @@ def find_total(
             continue
         numbers = [c for c, k in child.codecs.items() if isinstance(k, NumberCodec) and not pa.types.is_temporal(k.type)]
         numbers = [c for c in numbers if child is not frame or c != column]
-        factors = numbers if len(numbers) <= _MOST_FACTORS else []
-        options: list[tuple[str, ...]] = [(), *((c,) for c in numbers), *((a, b) for i, a in enumerate(factors) for b in factors[:i])]
+        paired = numbers if len(numbers) <= _MOST_FACTORS else []
+        options: list[tuple[str, ...]] = [(), *((c,) for c in numbers), *((a, b) for i, a in enumerate(paired) for b in paired[:i])]
         # A few rows refute most sums.
         few = known[np.argsort(count[known] == 0, kind="stable")][: 2 * SUPPORT]
         theirs = inside[np.isin(index[inside], few)]
