@@ -77,3 +77,16 @@ def test_runs_count_as_the_rows_that_they_stand_for() -> None:
     weights = rng.integers(1, 30, 2_000).astype(float)
     drawn = drawn_in_shares(pool, np.array([100]), np.zeros(2_000, dtype=int), rng.random(2_000), weights)
     assert abs(np.average(drawn, weights=weights) - 0.2) < 0.03
+
+
+def test_categories_of_one_row_are_hardly_lost_and_the_others_have_their_rows() -> None:
+    """Forty categories, the rarest with a single row each, drawn in runs of up to thirty rows out of three leaves."""
+    rng = np.random.default_rng(6)
+    counts = np.r_[[1] * 10, rng.integers(5, 400, 30)]
+    leaves = [np.sort(part) for part in np.array_split(rng.permutation(np.repeat(np.arange(40.0), counts)), 3)]
+    sizes = np.array([len(x) for x in leaves])
+    weights = rng.integers(1, 30, 2 * counts.sum() // 30).astype(float)
+    drawn = drawn_in_shares(np.concatenate(leaves), sizes, rng.integers(0, 3, len(weights)), rng.random(len(weights)), weights)
+    found = np.bincount(drawn.astype(int), weights, minlength=40)
+    wanted = counts * weights.sum() / counts.sum()
+    assert (found[:10] > 0).sum() >= 7 and np.abs(found - wanted).max() < 15 and np.abs(found - wanted).mean() < 3
