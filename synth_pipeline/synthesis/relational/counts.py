@@ -75,7 +75,7 @@ def impose_total(counts: np.ndarray, total: int, rng: np.random.Generator, most:
         return counts
     if most is not None:
         most = np.broadcast_to(most, n)
-        counts, total = np.minimum(counts, most), min(total, int(most.sum()))
+        counts, total = np.minimum(counts, most), min(total, int(np.minimum(most, max(total, 0)).sum()))
     order = rng.permutation(n)
     while (have := int(counts.sum())) != total:
         change = total - have

@@ -298,6 +298,11 @@ class Sampler(Draft):
             value = rest
         if column in model.rules.presence:
             value = np.where(decided_rows(self, model, state, column)[0], np.nan, value)
+        lacking = np.isnan(value) & np.isfinite(value).any()
+        if lacking.any() and not self.may_lack(model, column):
+            # Every parent of the source had children to be told from.
+            rng = stream(self.seed, table, "total", column)
+            value = np.where(lacking, rng.choice(value[~lacking], len(value)), value)
         self._set(table, column, value if codec.digits is None else np.round(value / codec.unit))
 
     def _less(self, model: TableModel, state: State, column: str, by: np.ndarray) -> np.ndarray:

@@ -20,6 +20,8 @@ from synth_pipeline.synthesis.relational.runs import in_runs
 _MOST_FACTORS, _MOST_AMOUNTS = 40, 12
 _LITTLE = 0.95
 """How much what is added to a sum, or taken from it, may vary, as a share of how much the value does: sums of something else leave all of it."""
+_SEVERAL, _MOSTLY, _GLANCED = 3, 0.6, 500
+"""Fewest children of a parent, and the share of them that repeat its value, for them to follow it; how many are looked at first."""
 _EXTREMES: tuple[tuple[Literal["highest", "lowest"], str], ...] = (("highest", "lowest"), ("lowest", "highest"))
 
 
@@ -48,6 +50,8 @@ def find_total(
     Their number, the sum of a column or of the product of two, more or less than one or two columns of the row; or the highest, the
     lowest or the mean of a column. `rules` are those found so far.
     """
+    if any(_repeated(frame, frames[fk.table], fk, column, codec) for fk in children):
+        return None
     amounts = [c for c, k in frame.codecs.items() if isinstance(k, NumberCodec) and not pa.types.is_temporal(k.type) and not rules.needs(c, column)]
     x = frame.x[column] * codec.unit
     tolerance = codec.tolerance(x)
@@ -83,6 +87,22 @@ def find_total(
 
 def _nullable(frame: Frame) -> set[str]:
     return {c.name for c in frame.table.columns if c.nullable}
+
+
+def _repeated(frame: Frame, child: Frame, fk: ForeignKey, column: str, codec: NumberCodec) -> bool:
+    """Whether children mostly repeat a column of their parent, as lines of an order repeat the price of the product: it is they that follow."""
+    index = child.parents[fk.id]
+    count = np.bincount(index[index >= 0], minlength=frame.rows)
+    rows = np.flatnonzero((index >= 0) & (count[index] >= _SEVERAL)) if frame.rows else np.empty(0, dtype=np.int64)
+    if len(rows) < 2 * SUPPORT or not several(frame.x[column][index[rows]], 5):
+        return False
+    few = rows[:: len(rows) // _GLANCED + 1]
+    for name, kind in child.codecs.items():
+        if isinstance(kind, NumberCodec) and kind.comparable(codec) and (child is not frame or name != column):
+            value, held = child.x[name] * (kind.unit / codec.unit), frame.x[column][index]
+            if (value[few] == held[few]).mean() >= _MOSTLY / 2 and (value[rows] == held[rows]).mean() >= _MOSTLY:
+                return True
+    return False
 
 
 def _added(child: Frame, index: np.ndarray, rows: np.ndarray, factors: tuple[str, ...], parents: int) -> np.ndarray:
@@ -159,7 +179,8 @@ def _extreme(frame: Frame, child: Frame, fk: ForeignKey, column: str, codec: Num
         value = child.x[name] * (kind.unit / codec.unit)
         if not pa.types.is_temporal(codec.type):
             held = mean_of(sums(index, value, frame.rows))[rows]
-            if codec.digits is not None and np.array_equal(np.abs(held - x[rows]) <= 0.51, np.isfinite(x[rows])) and np.ptp(held) > 0:
+            same = np.array_equal(np.abs(held - x[rows]) <= 0.51, np.isfinite(x[rows]))
+            if codec.digits is not None and same and several(held[np.isfinite(held)], 2):
                 return Total(fk.id, (name,), "mean")
         for extreme, opposite in _EXTREMES[: 1 if pa.types.is_temporal(codec.type) else 2] if kind.comparable(codec) else ():
             held = extremes(index, value, frame.rows, extreme)[rows]
