@@ -14,6 +14,7 @@ from synth_pipeline.synthesis.relational.balance import Margin
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame, small_bins
+from synth_pipeline.synthesis.relational.quota import Ceiling, Fixed
 from synth_pipeline.synthesis.relational.rules import Pace, Presence, Run
 from synth_pipeline.synthesis.relational.variable import Variable
 
@@ -32,6 +33,8 @@ class CountModel:
             there are more or less.
         margins: by feature of the parents, which share of the children groups of them have.
         childless: which parents have none, and which have some, because a column of theirs says so.
+        ceilings: numbers that the children never exceed.
+        fixed: a column some of whose values say how many there are.
     """
 
     variable: Variable
@@ -41,6 +44,8 @@ class CountModel:
     steady: Run | Pace | None = None
     margins: dict[str, Margin] = field(default_factory=dict)
     childless: Presence | None = None
+    ceilings: tuple[Ceiling, ...] = ()
+    fixed: Fixed | None = None
 
     def histogram(self, n: int, at: float = 0.5) -> np.ndarray:
         """The counts of `n` parents, ascending: the population's quantiles at (0 + at) / n, (1 + at) / n …; int64 (n,)."""
@@ -63,16 +68,22 @@ def count_bins(before: np.ndarray) -> np.ndarray:
     return small_bins(np.nan_to_num(np.round(before) + 1))
 
 
-def impose_total(counts: np.ndarray, total: int, rng: np.random.Generator, most: int | np.ndarray | None = None) -> np.ndarray:
+def impose_total(
+    counts: np.ndarray, total: int, rng: np.random.Generator, most: int | np.ndarray | None = None, least: np.ndarray | None = None
+) -> np.ndarray:
     """Moves counts to a total by as little as possible, in proportion to their size; int64 (n,).
 
     Children are taken from, or added to, parents at evenly spaced places of a random order, so that parents without
-    children mostly stay without. Where `most`, of all or of each one (n,), leaves no room for the total, every parent gets it.
+    children mostly stay without. Where `most`, of all or of each one (n,), leaves no room for the total, every parent gets it; and
+    so with `least` (n,), which no count falls below.
     """
     counts = counts.astype(np.int64)
     n = len(counts)
     if n == 0:
         return counts
+    if least is not None:
+        above = impose_total(counts - least, max(0, total - int(least.sum())), rng, None if most is None else np.maximum(most - least, 0))
+        return np.asarray(least + above)
     if most is not None:
         most = np.broadcast_to(most, n)
         counts, total = np.minimum(counts, most), min(total, int(np.minimum(most, max(total, 0)).sum()))

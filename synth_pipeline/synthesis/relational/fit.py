@@ -22,6 +22,7 @@ from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, find_kinshi
 from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
 from synth_pipeline.synthesis.relational.links import LinkModel, find_meeting, find_path, find_since, fit_blocks
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, completed, opening_context
+from synth_pipeline.synthesis.relational.quota import find_ceilings, find_fixed
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Run, describe, find_childless, find_pace, find_run, time_for
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
@@ -177,10 +178,13 @@ class _Fit(ColumnLearner):
             own, parts = self.own[plan.table], {f"c.{c}.{p}" for c, k in frame.codecs.items() if isinstance(k, NumberCodec) for p in k.parts}
             telling = [f for f in own.features if f.name not in parts]
             margins = find_margins(telling, own.columns, rows, count) if not isinstance(steady, Run) and not fk.is_self_reference else {}
-            whole = rows[~frame.cut[fk.id][rows]]
-            childless = find_childless(frame, whole, count, [c for c in model.order if c not in frame.late]) if steady is None else None
+            whole, told = rows[~frame.cut[fk.id][rows]], [c for c in model.order if c not in frame.late]
+            childless = find_childless(frame, whole, count, told) if steady is None else None
             most = 1 if one_child(child.table, fk) else None
-            model.counts[fk.id] = CountModel(variable, degrees, parents, most, steady, margins, childless)
+            before = [f for f in plan.keys if f.id in frame.parents and f not in plan.deferred]
+            ceilings = find_ceilings(frame, self.frames, whole, count.astype(np.int64), before, told)
+            fixed = find_fixed(frame, whole, count.astype(np.int64), told) if steady is None else None
+            model.counts[fk.id] = CountModel(variable, degrees, parents, most, steady, margins, childless, ceilings, fixed)
             self._offer(frame, context, f"n.{fk.id}", small_bins(count))
 
     def _owner_of(self, table: str) -> str | None:
@@ -240,6 +244,12 @@ class _Fit(ColumnLearner):
                 said = count.childless.shown.format(source=count.childless.source)
                 said = said.replace("is empty", f"has no {parents[key]} rows").replace("is never empty", f"always has {parents[key]} rows")
                 lines.append(f"{model.plan.table} {said}")
+            for ceiling in count.ceilings:
+                of = f"its {parents[ceiling.key]}'s " if ceiling.key else ""
+                lines.append(f"{model.plan.table} has no more {parents[key]} rows than {of}{ceiling.column} says")
+            if count.fixed is not None:
+                each = ", ".join(f"{n} where {count.fixed.column} = {v}" for n, v in zip(count.fixed.counts, count.fixed.shown, strict=True))
+                lines.append(f"{model.plan.table} has as many {parents[key]} rows as {count.fixed.column} says: {each}")
         for key, link in model.links.items():
             fk = next(f for f in self.schema.table(model.plan.table).foreign_keys if f.id == key)
             if link.inverse is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, held_above
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, NumberCodec, held_above
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.rules import Base, Bound
 from synth_pipeline.synthesis.relational.state import Draft, State
@@ -19,17 +19,34 @@ def base_values(draft: Draft, model: TableModel, state: State, base: Base, colum
         other = model.codec(base.column)
         assert isinstance(other, NumberCodec)
         return state.x[base.column] * (other.unit / codec.unit)
-    fk = draft.foreign_key(model, base.key)
-    above, index = draft.model.tables[fk.parent], state.parents[fk.id]
-    parent = draft.states[fk.parent]
-    if above.reference is not None:
-        other = NumberCodec.fit(above.reference.column(base.column)) or codec
-        x = other.encode(above.reference.column(base.column))
+    x, unit = _above(draft, model, state, base.key, base.column)
+    return x * (unit / codec.unit)
+
+
+def numbers_above(draft: Draft, model: TableModel, state: State, key: str, column: str) -> np.ndarray:
+    """A number of each row's parent by `key`, or of the row itself (""), in its own unit; float (rows,), NaN where there is none."""
+    if not key:
+        return plain(draft, model, state, column)
+    x, unit = _above(draft, model, state, key, column)
+    return x * unit
+
+
+def plain(draft: Draft, model: TableModel, state: State, column: str) -> np.ndarray:
+    """A number in its own unit instead of its last digit; float (rows,)."""
+    codec = model.codec(column)
+    return state.x[column] * (codec.unit if isinstance(codec, NumberCodec) else 1.0)
+
+
+def _above(draft: Draft, model: TableModel, state: State, key: str, column: str) -> tuple[np.ndarray, float]:
+    """A number of each row's parent, in units, float (rows,), and how large these are."""
+    fk = draft.foreign_key(model, key)
+    above = draft.model.tables[fk.parent]
+    if above.reference is None:
+        codec, x = above.codec(column), draft.states[fk.parent].x[column]
     else:
-        found = above.codec(base.column)
-        assert isinstance(found, NumberCodec)
-        other, x = found, parent.x[base.column]
-    return held_above(x, index) * (other.unit / codec.unit)
+        codec = NumberCodec.fit(above.reference.column(column)) or CategoryCodec.fit(above.reference.column(column))
+        x = codec.encode(above.reference.column(column))
+    return held_above(x, state.parents[fk.id]), codec.unit if isinstance(codec, NumberCodec) else 1.0
 
 
 def within_range(codec: Codec, start: np.ndarray, value: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -15,10 +15,11 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import parent_rows
 from synth_pipeline.progress import Step
 from synth_pipeline.synthesis.relational.balance import balance
+from synth_pipeline.synthesis.relational.checks import drop_broken, keep_checks
 from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, impose_total
 from synth_pipeline.synthesis.relational.encode import NumberCodec, digitize
 from synth_pipeline.synthesis.relational.frame import Group, small_bins
-from synth_pipeline.synthesis.relational.keep import keep_checks, keep_unique
+from synth_pipeline.synthesis.relational.limits import numbers_above, plain
 from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel, completed, opening_context
 from synth_pipeline.synthesis.relational.nearness import keep_away
 from synth_pipeline.synthesis.relational.numbers import number_keys
@@ -29,8 +30,10 @@ from synth_pipeline.synthesis.relational.shards import Shard
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
 from synth_pipeline.synthesis.relational.structure import anchored
 from synth_pipeline.synthesis.relational.trees import Feature
-from synth_pipeline.synthesis.relational.values import computed, decided_rows, draw_column, make_columns, plain, recompute
+from synth_pipeline.synthesis.relational.unique import keep_unique
+from synth_pipeline.synthesis.relational.values import computed, decided_rows, draw_column, make_columns, recompute
 
+_ROUNDS = 3
 _FREE = 0.02
 """The share of the rows by which a table may differ from the plan where a calendar says how many there are."""
 
@@ -115,13 +118,14 @@ class Sampler(Draft):
         counts[able] = parent.counts[fk.id][able]
         total = wanted - nulls
         says = self.model.tables[fk.parent].counts[fk.id] if owner else None
-        if says is not None and self.shard.count == 1 and (isinstance(says.steady, Run) or says.childless is not None):
+        bent = says is None or not isinstance(says.steady, Run) and says.childless is None and says.fixed is None
+        if not bent and self.shard.count == 1:
             # What a calendar or a status says is not bent for the sake of a few rows.
             free = int(_FREE * wanted)
             total = min(max(int(counts.sum()), total - free), total + free)
-        steady = parent.most.get(fk.id)
+        steady, least = parent.most.get(fk.id), parent.least.get(fk.id)
         limit = most if steady is None else np.minimum(steady, steady if most is None else most)[able]
-        counts[able] = impose_total(counts[able], total, rng, limit)
+        counts[able] = impose_total(counts[able], total, rng, limit, None if least is None else least[able])
         return counts, nulls
 
     def _most_children(self, model: TableModel, fk: ForeignKey) -> int | None:
@@ -164,18 +168,23 @@ class Sampler(Draft):
         for fk in plan.links:
             draw_link(self, model, state, fk)
         require_parents(self, model, state)
-        keep_unique(self, model, state, table, {fk.id for fk in plan.deferred}, keys_only=True)
+        waiting = {fk.id for fk in plan.deferred}
+        keep_checks(self, model, state, table, keys_only=True)
+        keep_unique(self, model, state, table, waiting, keys_only=True)
         for column in model.order:
             draw_column(self, model, state, column)
         make_columns(self, model, state, table)
-        waiting = {fk.id for fk in plan.deferred}
-        for _ in range(3):
+        for _ in range(_ROUNDS):
             before = {**state.arrays, **state.parents}
-            keep_checks(self, model, state, table)
+            kept = keep_checks(self, model, state, table)
             keep_unique(self, model, state, table, waiting)
-            if all({**state.arrays, **state.parents}.get(k) is v for k, v in before.items()):
+            if kept and all({**state.arrays, **state.parents}.get(k) is v for k, v in before.items()):
                 break
             recompute(self, model, state)
+        else:
+            # What the source declares weighs more than what was found in it.
+            keep_unique(self, model, state, table, waiting)
+            drop_broken(self, state, table)
         self._keep_away(model, state)
         number_keys(self, model, state)
         self._children(model, state)
@@ -216,7 +225,8 @@ class Sampler(Draft):
             if says is not None:
                 counts = np.where(empty, 0, np.where(filled, np.maximum(counts, 1), counts))
                 state.most[key] = np.where(empty, 0, np.iinfo(np.int64).max if count.most is None else count.most)
-            free = np.flatnonzero(~(empty | filled))
+            counts, said = self._within_quotas(model, state, key, count, counts)
+            free = np.flatnonzero(~(empty | filled | said))
             counts[free] = balance(counts[free], count.margins, {n: state.own.columns[n][free] for n in count.margins}, rng)
             state.counts[key] = counts
             state.offer([Feature(f"n.{key}")], {f"n.{key}": small_bins(counts.astype(float))})
@@ -226,6 +236,20 @@ class Sampler(Draft):
             drawn = np.where(state.counts[key] > 0, drawn, np.nan)
             name = f"m.{key}.{column}"
             state.offer([Feature(name)], {name: digitize(drawn, mean.edges)})
+
+    def _within_quotas(self, model: TableModel, state: State, key: str, count: CountModel, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The counts as far as ceilings and categories allow, and whether these say something of a row; int64, bool (rows,)."""
+        most = state.most.get(key, np.full(state.rows, np.iinfo(np.int64).max if count.most is None else count.most))
+        for ceiling in count.ceilings:
+            value = numbers_above(self, model, state, ceiling.key, ceiling.column)
+            most = np.where(np.isfinite(value), np.minimum(most, np.floor(np.nan_to_num(value)).astype(np.int64)), most)
+        fixed = count.fixed.of(state.x[count.fixed.column]) if count.fixed is not None else np.full(state.rows, -1)
+        if count.fixed is not None:
+            state.least[key] = np.minimum(np.maximum(fixed, 0), most)
+            most = np.where(fixed >= 0, np.minimum(fixed, most), most)
+        if count.ceilings or count.fixed is not None:
+            state.most[key] = most
+        return np.where(fixed >= 0, np.minimum(fixed, most), np.minimum(counts, most)), (fixed >= 0) | (most <= counts)
 
     def _room(self, model: TableModel, state: State, key: str, count: CountModel) -> np.ndarray | None:
         """How many children a calendar, or their pace, leaves room for; None where there is neither."""

@@ -33,7 +33,7 @@ class State:
         x: encoded values; `arrays` the finished columns.
         ends: for a column that continues with the next sibling, what the last one has.
         counts: children per row and foreign key id.
-        most: the most children per row, for foreign keys whose children come at a steady pace.
+        most, least: the most and the fewest children per row, for foreign keys with such limits.
         part: whether the rows are those of some parents only, so that values need not be as frequent as in the whole table.
     """
 
@@ -48,6 +48,7 @@ class State:
     ends: dict[str, np.ndarray] = field(default_factory=dict)
     counts: dict[str, np.ndarray] = field(default_factory=dict)
     most: dict[str, np.ndarray] = field(default_factory=dict)
+    least: dict[str, np.ndarray] = field(default_factory=dict)
     part: bool = False
 
     def keep(self, rows: np.ndarray) -> None:

@@ -27,6 +27,7 @@ from synth_pipeline.synthesis.relational.hierarchy import Hierarchy
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.nearness import Nearness
 from synth_pipeline.synthesis.relational.personal import PersonalModel
+from synth_pipeline.synthesis.relational.quota import Ceiling, Fixed
 from synth_pipeline.synthesis.relational.rules import (
     Base,
     Bound,
@@ -54,12 +55,12 @@ from synth_pipeline.synthesis.relational.trees import Tree
 from synth_pipeline.synthesis.relational.variable import Variable
 from synth_pipeline.synthesis.relational.within import Within
 
-FORMAT = 4
+FORMAT = 5
 _CLASSES = {
     c.__name__: c
     for c in (
         m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, Margin, CategoryCodec, NumberCodec, LinkModel,
-        PersonalModel,
+        PersonalModel, Ceiling, Fixed,
         Product, Linear, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Running, Pace, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within, Guide,
         Heaps, Hierarchy, Nearness, ForeignKey,

@@ -12,7 +12,7 @@ from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.synthesis.relational.columns import make_values
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Group
-from synth_pipeline.synthesis.relational.limits import base_values, between_limits, limits, within_range
+from synth_pipeline.synthesis.relational.limits import base_values, between_limits, limits, plain, within_range
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
@@ -330,12 +330,6 @@ def _stick(draft: Draft, model: TableModel, state: State, column: str, repeats: 
         repeats = repeats & np.asarray(above.is_valid())[np.maximum(state.parents[fk.id], 0)]
     index = np.where(repeats, len(state.arrays[column]) + state.parents[fk.id], np.arange(state.rows))
     state.arrays[column] = pa.concat_arrays([state.arrays[column], above]).take(pa.array(index))
-
-
-def plain(draft: Draft, model: TableModel, state: State, column: str) -> np.ndarray:
-    """A number in its own unit instead of its last digit; float (rows,)."""
-    codec = model.codec(column)
-    return state.x[column] * (codec.unit if isinstance(codec, NumberCodec) else 1.0)
 
 
 def _copy(draft: Draft, model: TableModel, state: State, column: str) -> None:

@@ -1,12 +1,12 @@
-"""Constraints that a draw can break: keys over several columns, and CHECK constraints.
+"""Rows that collide in a key, and what they may have instead: another parent, the next free number, another category.
 
-Only the rows that break one are touched: they get another parent, the next free number, another category; for a CHECK a
-combination of values that some training row had. Rows are given up only when the key has no free value left.
+All keys that a component is part of are looked at together, so that none is mended at the cost of another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,34 +22,54 @@ def duplicates(codes: np.ndarray, complete: np.ndarray) -> np.ndarray:
     return rows[late]
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What a key asks of one of its components: that no two rows have the same of it and of the rest of the key.
+
+    Attributes:
+        rest: code of the other columns of the key, int (n,).
+        complete: rows that can collide, bool (n,).
+        code: what a value of the component is to the key, by value; None: itself.
+    """
+
+    rest: np.ndarray
+    complete: np.ndarray
+    code: np.ndarray | None = None
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """What values are to the key."""
+        return values if self.code is None else self.code[values.astype(np.int64)]
+
+
 def reassign(
-    rest: np.ndarray, values: np.ndarray, rows: np.ndarray, complete: np.ndarray, candidates: Callable[[int], Iterator[float]]
+    claims: Sequence[Claim], values: np.ndarray, rows: np.ndarray, candidates: Callable[[int], Iterator[float]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gives `rows` other values, so that no pair of `rest` and value repeats.
+    """Gives `rows` other values of a component, so that no key that it is part of repeats.
 
     Args:
-        rest: code of the other columns of the key, int (n,).
-        values: the component that may change, float (n,).
+        claims: one for each such key.
+        values: the component, float (n,).
         rows: the rows to change.
-        complete: rows that can collide, bool (n,).
         candidates: for a row the values that it may take, best first.
 
     Returns:
         The new values (n,), and the rows for which none was free.
     """
     values = values.copy()
-    touched = np.isin(rest, rest[rows]) & complete
-    touched[rows] = False
-    used: dict[int, set[float]] = {}
-    for code, value in zip(rest[touched].tolist(), values[touched].tolist(), strict=True):
-        used.setdefault(code, set()).add(value)
+    used: list[set[tuple[int, float]]] = []
+    for claim in claims:
+        touched = np.isin(claim.rest, claim.rest[rows]) & claim.complete
+        touched[rows] = False
+        used.append(set(zip(claim.rest[touched].tolist(), claim.of(values[touched]).tolist(), strict=True)))
     failed = []
     for row in rows.tolist():
-        mine = used.setdefault(int(rest[row]), set())
+        mine = [(int(c.rest[row]), c.code, u) for c, u in zip(claims, used, strict=True) if c.complete[row]]
         for value in candidates(row):
-            if value not in mine:
+            marks = [(rest, value if code is None else int(code[int(value)])) for rest, code, _ in mine]
+            if not any(m in u for m, (_, _, u) in zip(marks, mine, strict=True)):
                 values[row] = value
-                mine.add(value)
+                for m, (_, _, u) in zip(marks, mine, strict=True):
+                    u.add(m)
                 break
         else:
             failed.append(row)

@@ -1,0 +1,83 @@
+"""Other parents for a row that may not keep its own, so that everything else that is known of the row stays true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.keys import combined_codes
+from synth_pipeline.synthesis.relational.collisions import choice_candidates
+from synth_pipeline.synthesis.relational.encode import held_above
+from synth_pipeline.synthesis.relational.frame import Group
+from synth_pipeline.synthesis.relational.model import TableModel
+from synth_pipeline.synthesis.relational.parents import announce, moments
+from synth_pipeline.synthesis.relational.state import Draft, State
+from synth_pipeline.synthesis.relational.structure import anchored
+
+
+def movable(draft: Draft, model: TableModel, state: State) -> list[ForeignKey]:
+    """The foreign keys whose parents can be exchanged, the owner last."""
+    known = [fk for fk in model.plan.keys if fk.id in state.parents and not anchored(draft.schema, fk)]
+    fixed = {key for key, link in model.links.items() if link.path is not None or link.inverse is not None}
+    return sorted((fk for fk in known if fk.id not in fixed), key=lambda fk: _is_owner(model, fk))
+
+
+def other_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey, rng: np.random.Generator) -> Callable[[int], Iterator[float]]:
+    """For a row the parents that it may have instead of its own, those that should have more children first."""
+    able, kin = np.flatnonzero(draft.referable(fk)), _kin(draft, model, state, fk)
+    weights = None if _is_owner(model, fk) else draft.states[fk.parent].counts.get(fk.id)
+    order = able if kin is None else able[np.argsort(kin[able], kind="stable")]
+    codes = None if kin is None else kin[order]
+    since = model.links[fk.id].since if fk.id in model.links else None
+    start = when = None
+    if since is not None:
+        other = draft.foreign_key(model, since[0])
+        start, when = moments(draft, fk.parent, since[2]), held_above(moments(draft, other.parent, since[1]), state.parents[other.id])
+
+    def pick(row: int) -> Iterator[float]:
+        mine, now = order, state.parents[fk.id][row]
+        if kin is not None and codes is not None and now >= 0:
+            mine = order[np.searchsorted(codes, kin[now], "left") : np.searchsorted(codes, kin[now], "right")]
+        if start is not None and when is not None and np.isfinite(when[row]):
+            mine = mine[~(start[mine] > when[row])]
+        return choice_candidates(mine, rng, weights)(row)
+
+    return pick
+
+
+def move(draft: Draft, model: TableModel, state: State, fk: ForeignKey, parents: np.ndarray) -> None:
+    """Gives the rows these parents, int (rows,)."""
+    state.parents[fk.id] = parents.astype(np.int64)
+    for column in fk.columns:
+        state.arrays.pop(column, None)
+    announce(draft, model, state, fk)
+    if state.group is not None and _is_owner(model, fk):
+        state.group = Group.of(state.parents[fk.id], state.group.position)
+
+
+def _is_owner(model: TableModel, fk: ForeignKey) -> bool:
+    return model.plan.owner is not None and fk.id == model.plan.owner.id
+
+
+def _kin(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> np.ndarray | None:
+    """A code per parent, equal for those that are the same to the other keys: in the columns that these share, and where they lead.
+
+    None where all parents are.
+    """
+    others = {c for f in model.plan.keys if f.id != fk.id for c in f.columns}
+    parts = [pa.chunked_array([draft.value(fk.parent, p)]) for c, p in zip(fk.columns, fk.parent_columns, strict=True) if c in others]
+    led: list[np.ndarray] = []
+    for key, link in model.links.items():
+        if link.path is not None and link.path[0] == fk.id:
+            led.append(draft.parent_index(fk.parent, link.path[1]))
+        if link.meets is not None and key == fk.id:
+            led.append(draft.parent_index(fk.parent, link.meets[2]))
+        if link.meets is not None and link.meets[0] == fk.id and link.meets[1]:
+            led.append(draft.parent_index(fk.parent, link.meets[1]))
+    parts += [pa.chunked_array([pa.array(x)]) for x in led]
+    if any(link.meets is not None and link.meets[0] == fk.id and not link.meets[1] for link in model.links.values()):
+        parts.append(pa.chunked_array([pa.array(np.arange(draft.states[fk.parent].rows))]))
+    return combined_codes(parts) if parts else None
