@@ -183,7 +183,7 @@ class _Fit(ColumnLearner):
             most = 1 if one_child(child.table, fk) else None
             before = [f for f in plan.keys if f.id in frame.parents and f not in plan.deferred]
             ceilings = find_ceilings(frame, self.frames, whole, count.astype(np.int64), before, told)
-            fixed = find_fixed(frame, whole, count.astype(np.int64), told) if steady is None else None
+            fixed = find_fixed(frame, self.frames, whole, count.astype(np.int64), plan.lookups, told) if steady is None else None
             model.counts[fk.id] = CountModel(variable, degrees, parents, most, steady, margins, childless, ceilings, fixed)
             self._offer(frame, context, f"n.{fk.id}", small_bins(count))
 
@@ -248,8 +248,9 @@ class _Fit(ColumnLearner):
                 of = f"its {parents[ceiling.key]}'s " if ceiling.key else ""
                 lines.append(f"{model.plan.table} has no more {parents[key]} rows than {of}{ceiling.column} says")
             if count.fixed is not None:
-                each = ", ".join(f"{n} where {count.fixed.column} = {v}" for n, v in zip(count.fixed.counts, count.fixed.shown, strict=True))
-                lines.append(f"{model.plan.table} has as many {parents[key]} rows as {count.fixed.column} says: {each}")
+                by = parents[count.fixed.key] if count.fixed.key else count.fixed.column
+                each = ", ".join(f"{n} where {by} = {v}" for n, v in zip(count.fixed.counts, count.fixed.shown, strict=True))
+                lines.append(f"{model.plan.table} has as many {parents[key]} rows as {by} says: {each}")
         for key, link in model.links.items():
             fk = next(f for f in self.schema.table(model.plan.table).foreign_keys if f.id == key)
             if link.inverse is not None:

@@ -13,9 +13,11 @@ import numpy as np
 
 from synth_pipeline.synthesis.parallel import Workers, in_order
 from synth_pipeline.synthesis.relational.candidates import fit_variable
+from synth_pipeline.synthesis.relational.encode import bin_edges, digitize
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Privacy, Variable
+from synth_pipeline.synthesis.relational.zeros import find_zeros
 
 _WORTH_IT = 20_000_000
 """Rows times features from which on other processes are quicker than this one alone."""
@@ -55,6 +57,14 @@ class Growth:
             codes=self.codes, smooth=self.smooth, extra=extra, margin=self.margin,
         )  # fmt: skip
         variable.shares = self.shares
+        features = [*self.features, *([extra] if extra else [])]
+        if self.codes:
+            variable.zeros = find_zeros(self.x, self.rows, features, columns, self.entities, self.codes)
+        else:
+            cells = bin_edges(self.x[self.rows])
+            place = np.where(np.isnan(self.x), np.nan, digitize(self.x, cells) - 1.0)
+            variable.zeros = find_zeros(place, self.rows, features, columns, self.entities, len(cells) + 1)
+            variable.cells = cells if variable.zeros else None
         return variable
 
 

@@ -28,12 +28,16 @@ class Ceiling:
 
 @dataclass(frozen=True)
 class Fixed:
-    """Rows with some values (in units) of a column have so many children each; `shown` has the values for people."""
+    """Rows with some values (in units) of a column, or with some parents (their rows) by a lookup, have so many children each.
+
+    `shown` has the values for people.
+    """
 
     column: str
     values: tuple[float, ...]
     counts: tuple[int, ...]
     shown: tuple[str, ...] = ()
+    key: str = ""
 
     def of(self, x: np.ndarray) -> np.ndarray:
         """The number of children by the column's values, -1 where it is free; int64 (n,)."""
@@ -71,24 +75,38 @@ def find_ceilings(
     return tuple(found)
 
 
-def find_fixed(frame: Frame, rows: np.ndarray, count: np.ndarray, columns: Sequence[str]) -> Fixed | None:
-    """The column most of whose values fix the number of children: a new ticket has one event."""
+def find_fixed(
+    frame: Frame, frames: Mapping[str, Frame], rows: np.ndarray, count: np.ndarray, lookups: Sequence[ForeignKey], columns: Sequence[str]
+) -> Fixed | None:
+    """The column, or the lookup, most of whose values fix the number of children: a new ticket has one event.
+
+    Args: see `find_ceilings`; `lookups` are the foreign keys to reference tables.
+    """
     best: tuple[int, Fixed] | None = None
     common = np.bincount(count[rows]) / max(1, len(rows))
-    for column in columns:
-        codec, x = frame.codecs[column], frame.x[column]
-        if not isinstance(codec, CategoryCodec) or len(codec.dictionary) > _VALUES:
+    sources: list[tuple[str, str, np.ndarray, CategoryCodec | Frame]]
+    sources = [(c, "", frame.x[c], k) for c in columns if isinstance(k := frame.codecs[c], CategoryCodec)]
+    sources += [("", fk.id, np.where(frame.parents[fk.id] >= 0, frame.parents[fk.id], np.nan), frames[fk.parent]) for fk in lookups]
+    for column, key, x, about in sources:
+        size = len(about.dictionary) if isinstance(about, CategoryCodec) else about.rows
+        if size > _VALUES:
             continue
         at = rows[np.isfinite(x[rows])]
         code, held = x[at].astype(np.int64), count[at]
-        size = len(codec.dictionary)
         least, most, number = np.full(size, np.iinfo(np.int64).max), np.full(size, -1), np.bincount(code, minlength=size)
         np.minimum.at(least, code, held)
         np.maximum.at(most, code, held)
         one = np.flatnonzero((least == most) & (most > 0) & (number >= _SMALLEST))
-        fixed = [v for v in one if common[least[v]] < _USUAL and supported(frame, at[code == v])]
+        fixed = [int(v) for v in one if common[least[v]] < _USUAL and supported(frame, at[code == v])]
         told = int(number[fixed].sum())
         if fixed and told >= 2 * SUPPORT and (best is None or told > best[0]):
             values = np.array(fixed, dtype=float)
-            best = told, Fixed(column, tuple(values.tolist()), tuple(least[fixed].tolist()), shown(codec, values))
+            names = shown(about, values) if isinstance(about, CategoryCodec) else _named(about, fixed)
+            best = told, Fixed(column, tuple(values.tolist()), tuple(least[fixed].tolist()), names, key)
     return best[1] if best is not None else None
+
+
+def _named(above: Frame, rows: Sequence[int]) -> tuple[str, ...]:
+    """Rows of a reference table by their keys, for people."""
+    key = above.table.primary_key or tuple(above.data.column_names[:1])
+    return tuple(", ".join(str(above.data.column(c)[int(r)].as_py()) for c in key) for r in rows)

@@ -174,6 +174,7 @@ class Sampler(Draft):
         for column in model.order:
             draw_column(self, model, state, column)
         make_columns(self, model, state, table)
+        drawn = dict(state.arrays)
         for _ in range(_ROUNDS):
             before = {**state.arrays, **state.parents}
             kept = keep_checks(self, model, state, table)
@@ -185,10 +186,19 @@ class Sampler(Draft):
             # What the source declares weighs more than what was found in it.
             keep_unique(self, model, state, table, waiting)
             drop_broken(self, state, table)
+        self._make_known(model, state, [c for c in model.order if state.arrays.get(c) is not drawn.get(c)])
         self._keep_away(model, state)
         number_keys(self, model, state)
         self._children(model, state)
         return state
+
+    def _make_known(self, model: TableModel, state: State, columns: Collection[str]) -> None:
+        """Tells what columns hold now to what is drawn later."""
+        for column in columns:
+            features, values = model.codec(column).features(f"c.{column}", state.x[column])
+            if all(f.name in state.own.columns for f in features):
+                state.context.columns.update(values)
+                state.own.columns.update(values)
 
     def _keep_away(self, model: TableModel, state: State) -> None:
         """Exchanges values of rows that are too near to somebody, and makes known what changed."""
@@ -196,10 +206,7 @@ class Sampler(Draft):
             return
         table, before = model.plan.table, dict(state.x)
         left = keep_away(model.nearness, state.x, state.arrays, stream(self.seed, table, "nearness"))
-        for column in (c for c in model.nearness.free if state.x.get(c) is not before.get(c)):
-            values = model.codec(column).features(f"c.{column}", state.x[column])[1]
-            state.context.columns.update(values)
-            state.own.columns.update(values)
+        self._make_known(model, state, [c for c in model.nearness.free if state.x.get(c) is not before.get(c)])
         if left:
             self.warnings.append(f"{table}: {left:,} rows stay nearer to a real one than these are to each other; their values follow from others")
 
@@ -243,11 +250,12 @@ class Sampler(Draft):
         for ceiling in count.ceilings:
             value = numbers_above(self, model, state, ceiling.key, ceiling.column)
             most = np.where(np.isfinite(value), np.minimum(most, np.floor(np.nan_to_num(value)).astype(np.int64)), most)
-        fixed = count.fixed.of(state.x[count.fixed.column]) if count.fixed is not None else np.full(state.rows, -1)
-        if count.fixed is not None:
+        says = count.fixed
+        fixed = says.of(state.parents[says.key] if says.key else state.x[says.column]) if says is not None else np.full(state.rows, -1)
+        if says is not None:
             state.least[key] = np.minimum(np.maximum(fixed, 0), most)
             most = np.where(fixed >= 0, np.minimum(fixed, most), most)
-        if count.ceilings or count.fixed is not None:
+        if count.ceilings or says is not None:
             state.most[key] = most
         return np.where(fixed >= 0, np.minimum(fixed, most), np.minimum(counts, most)), (fixed >= 0) | (most <= counts)
 

@@ -150,8 +150,11 @@ def _categories(
     """Categories for a row: some that its context could have given, then all, the frequent ones first."""
     drawn, size = model.drawn.get(column), len(codec.dictionary)
     again = np.empty((0, len(rows)))
-    if drawn is not None and column not in model.rules.levels and drawn.variable.features <= state.context.columns.keys():
-        known = {n: np.tile(state.context.columns[n][rows], _DRAWS) for n in drawn.variable.features}
+    context = dict(state.context.columns)
+    if state.group is not None:
+        context[f"p.c.{column}"] = np.nan_to_num(state.group.previous(state.x[column]), nan=-1).astype(np.int32)
+    if drawn is not None and column not in model.rules.levels and drawn.variable.features <= context.keys():
+        known = {n: np.tile(context[n][rows], _DRAWS) for n in drawn.variable.features}
         again = drawn.variable.draw(known, len(rows) * _DRAWS, rng, part=True).reshape(_DRAWS, -1)
     place = {row: i for i, row in enumerate(rows.tolist())}
     common = np.bincount(state.x[column][np.isfinite(state.x[column])].astype(np.int64), minlength=size).astype(float)

@@ -7,7 +7,7 @@ numbers within a leaf, and between neighbouring donors where the values are cont
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,11 @@ from synth_pipeline.synthesis.relational.guide import NAME, Guide
 from synth_pipeline.synthesis.relational.random import spread_along, stratified
 from synth_pipeline.synthesis.relational.shares import drawn_in_shares
 from synth_pipeline.synthesis.relational.trees import Tree
+from synth_pipeline.synthesis.relational.zeros import place_of
+
+
+_AGAIN = 6
+"""How often what never goes with the context is drawn again."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +56,21 @@ class Variable:
         reach: values up to this far apart are interpolated; 0 draws the donors' values themselves.
         guide: the linear part of a number; donors are then residuals of its scores.
         shares: whether values come out as often as they are among the donors (`shares`).
+        zeros: by feature of the context, which values may go with its categories (`zeros`).
+        cells: the edges of the parts that numbers are told apart by in `zeros`; None for categories.
     """
 
     trees: list[Tree]
     reach: float = 0.0
     guide: Guide | None = None
     shares: bool = False
+    zeros: dict[str, np.ndarray] = field(default_factory=dict)
+    cells: np.ndarray | None = None
 
     @property
     def features(self) -> set[str]:
-        """Names of the features that any tree looks at."""
-        return ({n for t in self.trees for n in t.names} - {NAME}) | set(self.guide.names if self.guide else ())
+        """Names of the features that are looked at."""
+        return ({n for t in self.trees for n in t.names} - {NAME}) | set(self.guide.names if self.guide else ()) | set(self.zeros)
 
     def draw(
         self,
@@ -85,6 +94,19 @@ class Variable:
         """
         if rows == 0:
             return np.empty(0)
+        x = self._draw(columns, rows, rng, places, weights, part=part)
+        return self._possible(columns, x, rng) if self.zeros and places is None else x
+
+    def _draw(
+        self,
+        columns: Mapping[str, np.ndarray],
+        rows: int,
+        rng: np.random.Generator,
+        places: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+        *,
+        part: bool,
+    ) -> np.ndarray:
         if self.guide is None:
             return self.pick(columns, rows, rng, self.reach, places, weights, shares=self.shares and self.reach <= 0 and not part)
         predicted = self.guide.predict(columns, rows)
@@ -93,6 +115,30 @@ class Variable:
         if self.guide.unit:
             return np.asarray(self.guide.middle + self.guide.unit * scores)
         return between(self.guide.values, self.guide.levels(scores, None if part else weights if weights is not None else np.ones(rows)), self.reach)
+
+    def _possible(self, columns: Mapping[str, np.ndarray], x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The values, float (n,), drawn again where they never go with the context; in the end any that may, by their frequency."""
+        codes = {name: place_of(columns[name], len(table) - 1) for name, table in self.zeros.items()}
+        wrong = np.arange(len(x))
+        for attempt in range(_AGAIN + 1):
+            value = self._cell(x[wrong])
+            wrong = wrong[~(np.all([table[codes[name][wrong], value] for name, table in self.zeros.items()], axis=0) | np.isnan(x[wrong]))]
+            if not len(wrong) or attempt == _AGAIN:
+                break
+            x[wrong] = self._draw({n: columns[n][wrong] for n in self.features}, len(wrong), rng, part=True)
+        if len(wrong):
+            pool = self.guide.values if self.guide is not None and len(self.guide.values) else np.concatenate([t.donors for t in self.trees])
+            pool = np.sort(pool[np.isfinite(pool)])
+            count = np.bincount(self._cell(pool), minlength=next(iter(self.zeros.values())).shape[1])
+            share = np.cumsum(np.all([table[codes[name][wrong]] for name, table in self.zeros.items()], axis=0) * count, axis=1)
+            place = (share <= (rng.random(len(wrong)) * share[:, -1])[:, None]).sum(axis=1).clip(0, len(count) - 1)
+            at = (np.cumsum(count) - count)[place] + (rng.random(len(wrong)) * count[place]).astype(np.int64)
+            x[wrong] = np.where(share[:, -1] > 0, pool[np.minimum(at, len(pool) - 1)], x[wrong])
+        return x
+
+    def _cell(self, x: np.ndarray) -> np.ndarray:
+        """The place of values in the tables of `zeros`: a category, or a part of the numbers."""
+        return np.nan_to_num(x).astype(np.int64) if self.cells is None else np.maximum(digitize(x, self.cells).astype(np.int64) - 1, 0)
 
     def pick(
         self,

@@ -213,7 +213,7 @@ class _Drawn(Variable):
 
     def __init__(self, draw: _Draw, name: str) -> None:
         super().__init__([])
-        self._draw, self._name = draw, name
+        self._sdv, self._name = draw, name
 
     def draw(
         self,
@@ -225,7 +225,7 @@ class _Drawn(Variable):
         *,
         part: bool = False,
     ) -> np.ndarray:
-        return self._draw.column(self._name, rows) if rows else np.empty(0)
+        return self._sdv.column(self._name, rows) if rows else np.empty(0)
 
 
 def _encoded(frame: Frame, model: TableModel, least: int) -> dict[str, np.ndarray]:
