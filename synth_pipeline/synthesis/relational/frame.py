@@ -180,6 +180,11 @@ class Frame:
             self._distinct[column] = values, code.astype(np.int32)
         return self._distinct[column]
 
+    def recode(self, column: str, x: np.ndarray) -> None:
+        """Gives a column other codes."""
+        self.x[column] = x
+        self._distinct.pop(column, None)
+
     def protected(self, column: str) -> pa.ChunkedArray:
         """The values of the rows that are left out, which must not come out where they are personal."""
         return self.data.column(column).slice(0, 0) if self.unseen is None else self.unseen.column(column)

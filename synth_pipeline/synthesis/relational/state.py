@@ -70,11 +70,17 @@ class State:
 
 
 def draw_lagged(
-    variable: Variable, state: State, name: str, rng: np.random.Generator, encode: Callable[[np.ndarray], np.ndarray] | None = None
+    variable: Variable,
+    state: State,
+    name: str,
+    rng: np.random.Generator,
+    encode: Callable[[np.ndarray], np.ndarray] | None = None,
+    empty: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draws a variable; where it looks at the sibling before, by feature `name`, siblings are drawn one place at a time.
 
-    `encode` makes the feature's values from drawn ones; None: codes of a category.
+    `encode` makes the feature's values from drawn ones; None: codes of a category. Rows that are `empty`, bool (rows,), have no value
+    that the next sibling could see.
     """
     if name not in variable.features or state.group is None:
         return variable.draw(state.context.columns, state.rows, rng, part=state.part)
@@ -90,6 +96,8 @@ def draw_lagged(
         known = {n: v[rows] for n, v in columns.items()}
         known[name] = np.where(np.isnan(lag), -1, lag).astype(np.int32) if encode is None else encode(lag)
         out[rows] = variable.draw(known, len(rows), rng, part=True)
+        if empty is not None:
+            out[rows[empty[rows]]] = np.nan
     return out
 
 
@@ -101,10 +109,11 @@ def draw_repeating(
     name: str,
     rng: np.random.Generator,
     encode: Callable[[np.ndarray], np.ndarray] | None = None,
+    empty: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draws a variable whose values siblings may carry over (as `carried` says, where there is one); else as `draw_lagged`."""
     if carried is None or state.group is None:
-        return draw_lagged(variable, state, name, rng, encode)
+        return draw_lagged(variable, state, name, rng, encode, empty)
     keeps = np.nan_to_num(carried.draw(state.context.columns, state.rows, rng)) > 0.5
     keeps &= state.group.position > 0
     state.context.add([Feature(f"r.{key}")], {f"r.{key}": keeps.astype(np.uint8)})

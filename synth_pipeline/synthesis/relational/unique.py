@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -158,8 +157,15 @@ def _categories(
         again = drawn.variable.draw(known, len(rows) * _DRAWS, rng, part=True).reshape(_DRAWS, -1)
     place = {row: i for i, row in enumerate(rows.tolist())}
     common = np.bincount(state.x[column][np.isfinite(state.x[column])].astype(np.int64), minlength=size).astype(float)
-    others = choice_candidates(np.arange(size), rng, common)
-    return lambda row: chain((v for v in again[:, place[row]].tolist() if v == v), others(row))
+    able = drawn.variable.allowed({n: v[rows] for n, v in state.context.columns.items() if n in drawn.variable.zeros}) if drawn is not None else None
+
+    def pick(row: int) -> Iterator[float]:
+        yield from (v for v in again[:, place[row]].tolist() if v == v)
+        if able is not None:
+            yield from choice_candidates(np.flatnonzero(able[place[row]]), rng, common)(row)
+        yield from choice_candidates(np.arange(size), rng, common)(row)
+
+    return pick
 
 
 def _make_again(draft: Draft, model: TableModel, state: State, table: Table, column: str, rows: np.ndarray, rng: np.random.Generator) -> None:

@@ -190,11 +190,12 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
         anywhere = drawn.variable.draw(state.context.columns, state.rows, rng, scattered_strata(state.group, drawn.scatter, rng))
         anywhere = between_limits(anywhere, *limits(draft, model, state, column, open_=True), rng)
         return kept_apart(state.group, anywhere, base.least if base is not None else 0.0, rng)
+    empty = decided_rows(draft, model, state, column)[0] if column in model.rules.presence else None
     if levels is not None:
-        level = draw_lagged(drawn.variable, state, f"p.c.{column}", rng)
+        level = draw_lagged(drawn.variable, state, f"p.c.{column}", rng, empty=empty)
         return levels.value(state.x[levels.source], level)
     if base is None:
-        x = draw_repeating(drawn.variable, model.carried.get(column), state, column, f"p.c.{column}", rng, _lag_of(drawn.codec))
+        x = draw_repeating(drawn.variable, model.carried.get(column), state, column, f"p.c.{column}", rng, _lag_of(drawn.codec), empty)
     else:
         edges = drawn.edges if drawn.edges is not None else np.empty(0)
         x = draw_lagged(drawn.variable, state, f"p.d.{column}", rng, lambda v: digitize(v, edges))

@@ -116,6 +116,11 @@ class Variable:
             return np.asarray(self.guide.middle + self.guide.unit * scores)
         return between(self.guide.values, self.guide.levels(scores, None if part else weights if weights is not None else np.ones(rows)), self.reach)
 
+    def allowed(self, columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Which categories go with what is known of the context, (n,) each; bool (n, codes), None where all do."""
+        known = [table[place_of(columns[name], len(table) - 1)] for name, table in self.zeros.items() if name in columns]
+        return np.all(known, axis=0) if known and self.cells is None else None
+
     def _possible(self, columns: Mapping[str, np.ndarray], x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The values, float (n,), drawn again where they never go with the context; in the end any that may, by their frequency."""
         codes = {name: place_of(columns[name], len(table) - 1) for name, table in self.zeros.items()}

@@ -17,6 +17,7 @@ from synth_pipeline.synthesis.relational.rules.dependencies import find_determin
 from synth_pipeline.synthesis.relational.rules.distances import find_bases, find_chains, find_discounts, find_shift
 from synth_pipeline.synthesis.relational.rules.levels import find_levels
 from synth_pipeline.synthesis.relational.rules.model import Rules
+from synth_pipeline.synthesis.relational.rules.passed import find_passed
 from synth_pipeline.synthesis.relational.rules.presence import find_presence
 from synth_pipeline.synthesis.relational.rules.siblings import find_running, find_single
 from synth_pipeline.synthesis.relational.rules.together import find_together
@@ -76,9 +77,10 @@ def find_rules(
     for column, codec in numbers.items():
         if column not in rules.exact():
             find_shift(frame, column, codec, rules)
+    find_passed(frame, [c for c in candidates if c not in frame.late], rules)
     taken = rules.exact()
-    find_steps(frame, frames, parents, [c for c in candidates if c not in taken and c not in rules.single], rules)
-    taken = rules.exact() | set(rules.steps)
+    find_steps(frame, frames, parents, [c for c in candidates if c not in taken and c not in rules.single and c not in rules.chains], rules)
+    taken = rules.exact() | set(rules.steps) | set(rules.chains)
     find_determined(frame, [c for c in candidates if c not in taken and c not in rules.sticky], places, rules)
     find_nested(frame, rules)
     # A column that determines another one must keep to the values that it has: no distances, no continuation.
