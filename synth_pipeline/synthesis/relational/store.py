@@ -37,6 +37,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Linear,
     Numbering,
     Pace,
+    Part,
     Presence,
     Product,
     Rules,
@@ -62,8 +63,8 @@ _CLASSES = {
         m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, Margin, CategoryCodec, NumberCodec, LinkModel,
         PersonalModel, Ceiling, Fixed,
         Product, Linear, Base, Copied, Rules, Total, Numbering, Written,
-        Calendar, Run, Running, Pace, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within, Guide,
-        Heaps, Hierarchy, Nearness, ForeignKey,
+        Calendar, Run, Running, Pace, Part, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within,
+        Guide, Heaps, Hierarchy, Nearness, ForeignKey,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

@@ -17,7 +17,7 @@ from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Base, Rules, date_of, day_of, is_calendar, months_of, singled
+from synth_pipeline.synthesis.relational.rules import Base, Rules, date_of, day_of, is_calendar, months_of, part_values, singled
 from synth_pipeline.synthesis.relational.scatter import kept_apart, scattered_strata
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged, draw_repeating
 from synth_pipeline.synthesis.relational.together import begun, ended, last_start
@@ -100,6 +100,8 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
         s = state.x[steps.scale.source]
         x = steps.apply(s - base_values(draft, model, state, against, steps.scale.source) if steps.scale.against else s)
         return np.where(np.isnan(x), steps.absent[0], x) if len(steps.absent) == 1 else x
+    if column in rules.parts:
+        return part_values(rules.parts[column], codec, plain(draft, model, state, rules.parts[column].source))
     if column in rules.running and state.group is not None and isinstance(codec, NumberCodec):
         running = rules.running[column]
         step, start = running.sign * plain(draft, model, state, running.step), np.zeros(state.rows)

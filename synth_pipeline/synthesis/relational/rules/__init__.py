@@ -22,6 +22,7 @@ from synth_pipeline.synthesis.relational.rules.model import (
     Levels,
     Numbering,
     Pace,
+    Part,
     Presence,
     Rules,
     Run,
@@ -34,6 +35,7 @@ from synth_pipeline.synthesis.relational.rules.model import (
 )
 from synth_pipeline.synthesis.relational.rules.numbering import find_numbering, find_written, ranks
 from synth_pipeline.synthesis.relational.rules.pace import find_pace, time_for
+from synth_pipeline.synthesis.relational.rules.parts import part_values
 from synth_pipeline.synthesis.relational.rules.presence import find_childless
 from synth_pipeline.synthesis.relational.rules.siblings import singled
 from synth_pipeline.synthesis.relational.rules.together import earliest, latest
@@ -47,6 +49,7 @@ __all__ = [
     "Linear",
     "Numbering",
     "Pace",
+    "Part",
     "Presence",
     "Product",
     "Rules",
@@ -73,6 +76,7 @@ __all__ = [
     "latest",
     "mean_of",
     "months_of",
+    "part_values",
     "ranks",
     "singled",
     "sums",

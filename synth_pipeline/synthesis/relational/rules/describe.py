@@ -59,6 +59,9 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
             yield f"{table}.{c} {'≤' if bound.upper else '≥'} {bound.column}{_whose(bound, parents)}"
     for c, steps in rules.steps.items():
         yield f"{table}.{c} is {steps}" + (f" ({steps.scale.against} of its {parents[steps.scale.key]})" if steps.scale.key else "")
+    for c, part in rules.parts.items():
+        shift = f" {part.offset:+g}" if part.offset else ""
+        yield f"{table}.{c} {'follows from' if part.values else 'is'} the {part.part} of {part.source}{shift}"
     for c, levels in rules.levels.items():
         yield f"{table}.{c} is one of at most {levels.most} values for each {levels.source}"
     for c, presence in rules.presence.items():

@@ -60,7 +60,7 @@ def find_bases(
     frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], owner: ForeignKey | None, numbers: Mapping[str, NumberCodec], rules: Rules
 ) -> None:
     """For each number the base that leaves least spread, where the distance has a sign or becomes much smaller."""
-    later = {*numbers, *rules.chains, *rules.totals, *rules.bases, *rules.arithmetic}
+    later = {*numbers, *rules.chains, *rules.totals, *rules.bases, *rules.arithmetic, *rules.parts}
     done = [c for c, k in frame.codecs.items() if isinstance(k, NumberCodec) and c not in later]
     for column, codec in numbers.items():
         followed = find_calendar(frame, owner, frames[owner.parent], column) if owner is not None else None

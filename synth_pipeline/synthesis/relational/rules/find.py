@@ -17,6 +17,7 @@ from synth_pipeline.synthesis.relational.rules.dependencies import find_determin
 from synth_pipeline.synthesis.relational.rules.distances import find_bases, find_chains, find_discounts, find_shift
 from synth_pipeline.synthesis.relational.rules.levels import find_levels
 from synth_pipeline.synthesis.relational.rules.model import Rules
+from synth_pipeline.synthesis.relational.rules.parts import find_parts
 from synth_pipeline.synthesis.relational.rules.passed import find_passed
 from synth_pipeline.synthesis.relational.rules.presence import find_presence
 from synth_pipeline.synthesis.relational.rules.siblings import find_running, find_single
@@ -50,7 +51,9 @@ def find_rules(
     rules = Rules()
     for column in copyable:
         find_copies(frame, frames, parents, owner, column, rules)
-    numbers = {c: codec for c in candidates if isinstance(codec := frame.codecs[c], NumberCodec) and c not in rules.copied and c not in rules.sticky}
+    find_parts(frame, [c for c in candidates if c not in rules.copied and c not in rules.sticky], rules)
+    taken = {*rules.copied, *rules.sticky, *rules.parts}
+    numbers = {c: codec for c in candidates if isinstance(codec := frame.codecs[c], NumberCodec) and c not in taken}
     find_discounts(frame, frames, rules)
     for column in numbers:
         first = find_rank(frame, column)
@@ -62,6 +65,8 @@ def find_rules(
         total = find_total(frame, frames, children, column, numbers[column], rules)
         if total is not None:
             rules.totals[column] = total
+    for column in [c for c, p in rules.parts.items() if p.source in rules.totals]:
+        del rules.parts[column]  # what waits for other rows is not there to be parted
     for column in widest:
         if column not in rules.ranks and column not in rules.totals:
             arithmetic = find_arithmetic(frame, column, numbers[column], {*rules.totals, *rules.arithmetic})

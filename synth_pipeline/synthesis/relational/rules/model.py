@@ -167,6 +167,24 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The column is a part of a date of its row, or follows from one.
+
+    Attributes:
+        source: the date's column.
+        part: which one (see `parts.PARTS`).
+        offset: what is added to it.
+        told, values: its values, ascending, and what the column is at each, in units; nothing: it is the part itself.
+    """
+
+    source: str
+    part: str
+    offset: float = 0.0
+    told: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Presence:
     """A column of the row, or of its parent by `key`, says whether the column is empty; perhaps not at all of its values.
 
@@ -338,6 +356,7 @@ class Rules:
     ends: dict[str, Together] = field(default_factory=dict)
     bounds: dict[str, tuple[Bound, ...]] = field(default_factory=dict)
     steps: dict[str, Steps] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
     levels: dict[str, Levels] = field(default_factory=dict)
     presence: dict[str, Presence] = field(default_factory=dict)
     numbered: dict[str, Numbering] = field(default_factory=dict)
@@ -347,7 +366,7 @@ class Rules:
         """Columns that are computed and never drawn."""
         fixed = {c for c, b in self.bases.items() if b.shift is not None}
         stepped = {c for c, s in self.steps.items() if len(s.absent) < 2}
-        return {*self.copied, *self.determined, *self.arithmetic, *self.totals, *self.running, *self.ranks, *fixed, *stepped}
+        return {*self.copied, *self.determined, *self.arithmetic, *self.totals, *self.running, *self.ranks, *self.parts, *fixed, *stepped}
 
     def late(self) -> set[str]:
         """Columns that wait for the rows that they add up, and those computed from them."""
@@ -383,6 +402,8 @@ class Rules:
         if column in self.steps:
             scale = self.steps[column].scale
             found += [scale.source, *([scale.against] if scale.against and not scale.key else [])]
+        if column in self.parts:
+            found.append(self.parts[column].source)
         if column in self.levels:
             found.append(self.levels[column].source)
         if column in self.presence and not self.presence[column].key:
