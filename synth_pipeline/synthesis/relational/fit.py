@@ -83,6 +83,10 @@ class _Fit(ColumnLearner):
             model.reference = frame.data
             self._reference_features(frame)
             return
+        if plan.table in self.training.enumerated:
+            model.reference = frame.data
+            self._enumerated(plan, model, frame, self.contexts[plan.table])
+            return
         if plan.owner is not None:
             fanout = population.fanouts.get(plan.owner.id)
             nulls = fanout.null_children + fanout.dangling if fanout else int((frame.parents[plan.owner.id] < 0).sum())
@@ -107,6 +111,17 @@ class _Fit(ColumnLearner):
 
     def _reference_features(self, frame: Frame) -> None:
         self.own[frame.table.id].add([Feature("row", max(1, frame.rows))], {"row": np.arange(frame.rows, dtype=np.int32)})
+
+    def _enumerated(self, plan: TablePlan, model: TableModel, frame: Frame, context: Context) -> None:
+        """Rows that are copied are known by their columns, and have as many children as these say."""
+        for column in self.roles[plan.table].drawn:
+            codec = model.exact[column] = frame.codecs[column]
+            model.order.append(column)
+            features, values = codec.features(f"c.{column}", frame.x[column])
+            context.add(features, values)
+            self.own[plan.table].add(features, values)
+        self._counts(plan, model, frame, context)
+        self._means(plan, model, frame, context)
 
     def _lookup(self, model: TableModel, frame: Frame, context: Context, fk: ForeignKey) -> Variable:
         index = frame.parents[fk.id]

@@ -146,6 +146,10 @@ class Sampler(Draft):
         state.own.add([Feature("row", max(1, state.rows))], {"row": np.arange(state.rows, dtype=np.int32)})
         for fk in (*model.plan.lookups, *model.plan.links):
             copied_reference(self, state, fk, stream(self.seed, table, "reference", fk.id))
+        for column in model.order:
+            state.x[column] = model.codec(column).encode(state.arrays[column])
+            state.offer(*model.codec(column).features(f"c.{column}", state.x[column]))
+        self._children(model, state)
         return state
 
     def _table(self, model: TableModel) -> State:

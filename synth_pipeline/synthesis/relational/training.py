@@ -20,6 +20,7 @@ from synth_pipeline.synthesis.base import TrainingData
 from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, named_columns, pseudonyms
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
+from synth_pipeline.synthesis.relational.enumerations import enumerates
 from synth_pipeline.synthesis.relational.frame import Frame, Group, fit_codec, parents_of
 from synth_pipeline.synthesis.relational.links import find_inverse
 from synth_pipeline.synthesis.relational.random import stream
@@ -42,7 +43,8 @@ class Training:
         data: as the stage got it.
         frames, roles: by table.
         plans: in the order of generation.
-        reference: tables that are copied.
+        reference: tables that are copied, and whose rows are drawn like categories.
+        enumerated: tables that are copied because they enumerate (days, minutes); how many rows refer to each of theirs is learnt.
         inverse: for each foreign key that leads to one of the row's own children, that by which it is one; by id.
         degrees: for each table the foreign keys whose children are counted with its rows.
     """
@@ -52,6 +54,7 @@ class Training:
     roles: dict[str, Roles] = field(default_factory=dict)
     plans: list[TablePlan] = field(default_factory=list)
     reference: set[str] = field(default_factory=set)
+    enumerated: set[str] = field(default_factory=set)
     inverse: dict[str, str] = field(default_factory=dict)
     degrees: dict[str, list[ForeignKey]] = field(default_factory=dict)
 
@@ -83,6 +86,10 @@ class Training:
         keys = [k for t in schema.tables for k in usable_keys(schema, t)]
         parents = {fk.id: parents_of(rows[fk.table], fk, rows[fk.parent]) for fk in keys}
         self.reference = self._reference_tables({t: int(s.sum()) for t, s in seen.items()})
+        self.enumerated = {t for t in rows if t not in self.reference and self._enumerates(t, rows[t])}
+        for name in self.enumerated:
+            # Days are nobody's: none is left out, but nothing is learnt from those whose rows are.
+            core[name], seen[name] = core[name] & seen[name], np.ones(len(seen[name]), dtype=bool)
         self.inverse = find_inverse(schema, parents, seen)
         self.plans = self._plan(seen, parents)
         for plan in self.plans:
@@ -139,6 +146,15 @@ class Training:
             if rows and short and whole and not outward and not personal and used >= 3 * rows:
                 found.add(table.id)
         return found
+
+    def _enumerates(self, table: str, rows: pa.Table) -> bool:
+        """Whether a table is there as a whole and holds nothing but days, times or numbers, to which no other table gives a meaning."""
+        definition, used = self.data.schema.table(table), self.data.schema.children[table]
+        personal = any(c.pii for c in self.data.metadata.tables[table].columns.values())
+        outward = any(fk.parent in self.data.schema for fk in definition.foreign_keys)
+        whole = rows.num_rows == self.data.population.rows.get(table, 0)
+        # Numbers that others refer to may well be those of customers.
+        return whole and not personal and not outward and enumerates(rows, numbers=not used)
 
     def _encode(self, plan: TablePlan, seed: int, least: int) -> None:
         frame, meta = self.frames[plan.table], self.data.metadata.tables[plan.table]
