@@ -51,8 +51,9 @@ def find_determined(frame: Frame, candidates: Sequence[str], places: Mapping[str
             if sizes[source] == sizes[target] and rank[source] > rank[target]:
                 continue
             geography = source in places and target in places and places[source] <= places[target]
-            # Places are told step by step: the postal code says the city, which says the country.
-            if target in rules.determined.values() and not (geography and sizes[source] > sizes[target]):
+            # Categories are told step by step: the subcategory says the category, which says the rate of the tax.
+            stepwise = geography or isinstance(frame.codecs[source], CategoryCodec) and isinstance(frame.codecs[target], CategoryCodec)
+            if target in rules.determined.values() and not (stepwise and sizes[source] > sizes[target]):
                 continue
             if not geography and not _proves(frame, source, codes[source], sizes[source], surprise):
                 continue
