@@ -71,3 +71,45 @@ def test_what_is_stored_of_children_is_what_they_are(tmp_path: Path, shard_rows:
             drawn.read(table).to_pandas().to_sql(table, db, index=False)
     db.close()
     assert not any(broken(tmp_path / "synthetic.db").values()), broken(tmp_path / "synthetic.db")
+
+
+TAGS = {
+    "tag.uses": "SELECT count(*) FROM tag t WHERE uses <> (SELECT count(*) FROM post_tag WHERE tag_id = t.id)",
+    "kind.posts": "SELECT count(*) FROM kind k WHERE posts <> (SELECT count(*) FROM post WHERE kind_id = k.id)",
+    "kind.read": 'SELECT count(*) FROM kind k WHERE "read" <> (SELECT sum(reads) FROM post WHERE kind_id = k.id)',
+}
+
+
+@pytest.mark.parametrize(("holdout", "scale", "shard_rows"), [(0.0, 1.0, 250_000), (0.1, 2.0, 700)])
+def test_copied_tables_count_synthetic_rows(tmp_path: Path, holdout: float, scale: float, shard_rows: int) -> None:
+    rng = np.random.default_rng(8)
+    with sqlite3.connect(tmp_path / "real.db") as db:
+        db.execute('CREATE TABLE kind (id INTEGER PRIMARY KEY, name TEXT, level INTEGER, posts INTEGER, "read" INTEGER)')
+        db.execute("CREATE TABLE tag (id INTEGER PRIMARY KEY, name TEXT, uses INTEGER)")
+        db.execute("CREATE TABLE post (id INTEGER PRIMARY KEY, kind_id INTEGER NOT NULL REFERENCES kind, reads INTEGER NOT NULL)")
+        db.execute("CREATE TABLE post_tag (post_id INTEGER REFERENCES post, tag_id INTEGER REFERENCES tag, PRIMARY KEY (post_id, tag_id))")
+        post = [(i, int(rng.integers(0, 5)), int(rng.gamma(2, 40))) for i in range(900)]
+        db.executemany("INSERT INTO post VALUES (?, ?, ?)", post)
+        for i in range(900):
+            db.executemany("INSERT INTO post_tag VALUES (?, ?)", [(i, int(t)) for t in set((rng.random(3) ** 2 * 60).astype(int))])
+        db.executemany("INSERT INTO kind VALUES (?, ?, ?, 0, 0)", [(i, f"kind {i}", i + 1) for i in range(5)])
+        db.executemany("INSERT INTO tag VALUES (?, ?, 0)", [(i, f"tag{i}") for i in range(60)])
+        db.execute("UPDATE tag SET uses = (SELECT count(*) FROM post_tag WHERE tag_id = tag.id)")
+        db.execute("UPDATE kind SET posts = (SELECT count(*) FROM post WHERE kind_id = kind.id)")
+        db.execute('UPDATE kind SET "read" = (SELECT sum(reads) FROM post WHERE kind_id = kind.id)')
+    db.close()
+    taken = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=holdout)
+    fitted = taken.fit(seed=1)
+    assert fitted.info["reference_tables"] == ["kind", "tag"]
+    (tmp_path / "sample").mkdir()
+    with BundleWriter(tmp_path / "sample", taken.described.working) as writer:
+        fitted.made.sample(SampleRequest(scale=scale, seed=2, shard_rows=shard_rows), writer, Silent())
+    drawn = TableBundle.open(tmp_path / "sample")
+    with sqlite3.connect(tmp_path / "synthetic.db") as db:
+        for table in ("kind", "tag", "post", "post_tag"):
+            drawn.read(table).to_pandas().to_sql(table, db, index=False)
+        off = {name: db.execute(sql).fetchone()[0] for name, sql in TAGS.items()}
+        levels = [level for (level,) in db.execute("SELECT level FROM kind ORDER BY id")]
+    db.close()
+    assert not any(off.values()), off
+    assert levels == [1, 2, 3, 4, 5]

@@ -24,7 +24,7 @@ from synth_pipeline.synthesis.relational.links import LinkModel, find_meeting, f
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, completed, opening_context
 from synth_pipeline.synthesis.relational.quota import find_ceilings, find_fixed
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Run, describe, find_childless, find_pace, find_run, time_for
+from synth_pipeline.synthesis.relational.rules import Run, describe, find_childless, find_counted, find_pace, find_run, time_for
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
@@ -82,6 +82,7 @@ class _Fit(ColumnLearner):
         if plan.table in self.training.reference:
             model.reference = frame.data
             self._reference_features(frame)
+            self._counted(plan, model, frame)
             return
         if plan.table in self.training.enumerated:
             model.reference = frame.data
@@ -111,6 +112,15 @@ class _Fit(ColumnLearner):
 
     def _reference_features(self, frame: Frame) -> None:
         self.own[frame.table.id].add([Feature("row", max(1, frame.rows))], {"row": np.arange(frame.rows, dtype=np.int32)})
+
+    def _counted(self, plan: TablePlan, model: TableModel, frame: Frame) -> None:
+        """What copied rows say of those that refer to them, synthetic ones tell."""
+        children = [fk for p in self.plans for fk in p.keys if fk.parent == plan.table and p.table not in self.training.reference]
+        for column, total in find_counted(frame, self.frames, children, self.roles[plan.table].drawn):
+            model.rules.totals[column], model.exact[column] = total, frame.codecs[column]
+            model.order.append(column)
+        frame.late = model.rules.late()
+        self._waiting |= {(plan.table, c) for c in frame.late}
 
     def _enumerated(self, plan: TablePlan, model: TableModel, frame: Frame, context: Context) -> None:
         """Rows that are copied are known by their columns, and have as many children as these say."""

@@ -148,6 +148,8 @@ class Sampler(Draft):
             copied_reference(self, state, fk, stream(self.seed, table, "reference", fk.id))
         for column in model.order:
             state.x[column] = model.codec(column).encode(state.arrays[column])
+            if column in model.rules.late():
+                continue
             state.offer(*model.codec(column).features(f"c.{column}", state.x[column]))
         self._children(model, state)
         return state

@@ -12,6 +12,7 @@ from synth_pipeline.synthesis.relational.rules.arithmetic import Linear, Product
 from synth_pipeline.synthesis.relational.rules.calendar import date_of, day_of, find_run, is_calendar, months_of
 from synth_pipeline.synthesis.relational.rules.children import extremes, mean_of, sums
 from synth_pipeline.synthesis.relational.rules.copies import equal_rows
+from synth_pipeline.synthesis.relational.rules.counted import find_counted
 from synth_pipeline.synthesis.relational.rules.describe import describe
 from synth_pipeline.synthesis.relational.rules.find import find_rules
 from synth_pipeline.synthesis.relational.rules.model import (
@@ -67,6 +68,7 @@ __all__ = [
     "equal_rows",
     "extremes",
     "find_childless",
+    "find_counted",
     "find_numbering",
     "find_pace",
     "find_rules",
