@@ -98,7 +98,10 @@ class _Fit(ColumnLearner):
         else:
             context = Context()
         self.contexts[plan.table] = context
-        for fk in plan.lookups:
+        for i, fk in enumerate(plan.lookups):
+            agreed = self._agreed(frame, fk, plan.owner, plan.lookups[:i])
+            if agreed is not None:
+                model.links[fk.id] = agreed
             model.lookups[fk.id] = self._lookup(model, frame, context, fk)
         known = [plan.owner] if plan.owner else []
         for fk in plan.links:
@@ -146,6 +149,15 @@ class _Fit(ColumnLearner):
         context.add(*self._lookup_feature(fk, index))
         self.own[frame.table.id].add(*self._lookup_feature(fk, index))
         return variable
+
+    def _agreed(self, frame: Frame, fk: ForeignKey, owner: ForeignKey | None, lookups: tuple[ForeignKey, ...]) -> LinkModel | None:
+        """What a copied row and another parent of its row have in common, where one of them refers to a copied row in turn."""
+        telling = [k for k in lookups if self.frames[k.parent].parents]
+        path = find_path(self.frames, frame, fk, telling) if telling else None
+        if path is not None:
+            return LinkModel(path=path)
+        meets = find_meeting(self.frames, frame, fk, [*([owner] if owner else []), *lookups]) if self.frames[fk.parent].parents else None
+        return LinkModel(meets=meets) if meets is not None else None
 
     def _lookup_feature(self, fk: ForeignKey, index: np.ndarray) -> tuple[list[Feature], dict[str, np.ndarray]]:
         name = f"k.{fk.id}"

@@ -22,8 +22,23 @@ def draw_lookup(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -
     rng = stream(draft.seed, model.plan.table, "lookup", fk.id)
     drawn = draw_repeating(model.lookups[fk.id], model.carried.get(fk.id), state, fk.id, f"p.k.{fk.id}", rng)
     index = np.where(np.isnan(drawn), -1, drawn).astype(np.int64)
+    link = model.links.get(fk.id)
+    if link is not None and link.path is not None:
+        index = np.where(state.parents[link.path[0]] < 0, index, find_parents(draft, model, state, fk))
+    elif link is not None and link.meets is not None:
+        index = _met(draft, link.meets, state, fk, index, rng)
     state.parents[fk.id] = agree(draft, model, state, fk, index, rng)
     announce(draft, model, state, fk)
+
+
+def _met(draft: Draft, meets: tuple[str, str, str], state: State, fk: ForeignKey, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The drawn rows of a reference table, or others, as frequent, where these do not lead where another parent of their row does."""
+    mine, above = _cells_of(draft, meets, state, fk)
+    wrong = np.flatnonzero((index >= 0) & (mine >= 0) & (above[index] != mine))
+    weights = np.bincount(index[index >= 0], minlength=len(above)) + 1e-6
+    found = meet(mine[wrong], above, weights, rng)
+    index[wrong] = found if draft.schema.nullable(fk) else np.where(found >= 0, found, index[wrong])
+    return index
 
 
 def draw_link(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> None:

@@ -8,7 +8,7 @@ it. So a foreign key leads to a row that is seen, to nothing, or to a row that i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.metadata.model import ColumnMetadata
 from synth_pipeline.synthesis.base import TrainingData
 from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, named_columns, pseudonyms
+from synth_pipeline.synthesis.relational.descriptions import describes
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.enumerations import enumerates
@@ -86,6 +87,7 @@ class Training:
         keys = [k for t in schema.tables for k in usable_keys(schema, t)]
         parents = {fk.id: parents_of(rows[fk.table], fk, rows[fk.parent]) for fk in keys}
         self.reference = self._reference_tables({t: int(s.sum()) for t, s in seen.items()})
+        self._describing(rows)
         self.enumerated = {t for t in rows if t not in self.reference and self._enumerates(t, rows[t])}
         for name in self.enumerated:
             # Days are nobody's: none is left out, but nothing is learnt from those whose rows are.
@@ -126,7 +128,13 @@ class Training:
             index = parents[fk.id][seen[fk.table]]
             distinct[fk.id] = len(np.unique(index[index >= 0]))
             absent[fk.id] = float((index < 0).mean()) if len(index) else 0.0
-        return plan_tables(self.data.schema, {t: int(s.sum()) for t, s in seen.items()}, distinct, absent, self.reference, self.inverse)
+        plans = plan_tables(self.data.schema, {t: int(s.sum()) for t, s in seen.items()}, distinct, absent, self.reference, self.inverse)
+        # The version of a model says the model.
+        outward = {t.id: {fk.parent for fk in t.foreign_keys} for t in self.data.schema.tables}
+        return [
+            replace(p, lookups=tuple(sorted(p.lookups, key=lambda fk: -len(outward[fk.parent] & {k.parent for k in p.lookups if k != fk}))))
+            for p in plans
+        ]  # fmt: skip
 
     def _reference_tables(self, count: Mapping[str, int]) -> set[str]:
         """Tables that are copied: those asked for, and small ones that describe other rows rather than somebody."""
@@ -146,6 +154,22 @@ class Training:
             if rows and short and whole and not outward and not personal and used >= 3 * rows:
                 found.add(table.id)
         return found
+
+    def _describing(self, rows: Mapping[str, pa.Table]) -> None:
+        """Adds very small tables that describe to those that are copied; one may refer to another one, or to itself."""
+        schema, population = self.data.schema, self.data.population
+        before = -1
+        while before < len(self.reference):
+            before = len(self.reference)
+            for table in (t for t in schema.tables if t.id not in self.reference and rows[t.id].num_rows == population.rows.get(t.id, 0)):
+                outward = [fk for fk in table.foreign_keys if fk.parent in schema and not fk.is_self_reference]
+                if any(fk.parent not in self.reference for fk in outward):
+                    continue
+                used = sum(rows[fk.table].num_rows for fk in schema.children[table.id] if not fk.is_self_reference)
+                largest = max((r.num_rows for t, r in rows.items() if t != table.id), default=0)
+                columns = {c for fk in outward for c in fk.columns}
+                if describes(rows[table.id], table, self.data.metadata.tables[table.id], columns, used, largest):
+                    self.reference.add(table.id)
 
     def _enumerates(self, table: str, rows: pa.Table) -> bool:
         """Whether a table is there as a whole and holds nothing but days, times or numbers, to which no other table gives a meaning."""
