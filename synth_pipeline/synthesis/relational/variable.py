@@ -18,7 +18,6 @@ from synth_pipeline.synthesis.relational.shares import drawn_in_shares
 from synth_pipeline.synthesis.relational.trees import Tree
 from synth_pipeline.synthesis.relational.zeros import place_of
 
-
 _AGAIN = 6
 """How often what never goes with the context is drawn again."""
 
