@@ -192,8 +192,8 @@ def test_a_dask_cluster_gives_the_same_bytes_even_if_a_worker_is_killed(shop: Sh
 def test_lanes_never_make_the_same_value() -> None:
     keys = [KeyShapes.fit([f"K{i:03d}" for i in range(200)], 12).generate(400, (), stream(0, i), Lane(i, 5)) for i in range(5)]
     assert len({k for lane in keys for k in lane}) == 2_000
-    for value in ("Anna", "a.b@example.com", "+49 170 1234567", "3M Corp", ""):
-        made = [in_lane(value, Lane(i, 7), 30, fixed=value.startswith("+")) for i in range(7)]
+    for value in ("Anna", "a.b@example.com", "3M Corp", ""):
+        made = [in_lane(value, Lane(i, 7), 30) for i in range(7)]
         assert len(set(made)) == 7
         assert all(len(m) <= 30 for m in made)
         assert all(in_lane(m, Lane(i, 7), 30) == m for i, m in enumerate(made))

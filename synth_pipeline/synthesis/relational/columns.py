@@ -184,7 +184,9 @@ def make_column(frame: Frame, column: str, roles: Roles, meta: TableMetadata, ab
     if not pa.types.is_string(values.type):
         sdtype = "id"
     also = _texts(frame.protected(column).drop_null())
-    return MadeColumn(PersonalModel.fit(texts, sdtype, about.locale, limit, _relatives(column, meta, roles), rng, also), absent, unique)
+    entities = frame.entities[np.asarray(values.is_valid())]
+    maker = PersonalModel.fit(texts, sdtype, about.locale, limit, _relatives(column, meta, roles), rng, also, entities)
+    return MadeColumn(maker, absent, unique)
 
 
 def pseudonyms(dictionary: pa.Array, also: Collection[str], about: ColumnMetadata, column: Column, rng: np.random.Generator) -> pa.Array:
@@ -266,7 +268,7 @@ def make_values(
         numbers = pa.array(maker.start + maker.spread * (lane.start + np.arange(count)), mask=~present)
         return numbers.cast(type_)
     if isinstance(maker, KeyShapes):
-        values: list[str] | list[bytes] = maker.generate(len(at), (), rng, lane) if made.unique else _shaped(maker, len(at), rng)
+        values: list[str] | list[bytes] = maker.generate(len(at), (), rng, lane) if made.unique else maker.draw(len(at), rng)
     elif isinstance(maker, TextModel):
         values = maker.generate(len(at), rng, unique=made.unique, lane=lane)
     elif isinstance(maker, PersonalModel):
@@ -282,11 +284,6 @@ def make_values(
     index = np.full(count, -1, dtype=np.int64)
     index[at] = np.arange(len(out))
     return out.take(pa.array(index, mask=index < 0))
-
-
-def _shaped(maker: KeyShapes, count: int, rng: np.random.Generator) -> list[str]:
-    pool = maker.generate(min(count, 5_000), (), rng)
-    return [pool[i] for i in rng.integers(0, len(pool), count)] if pool else [""] * count
 
 
 def _as_number(texts: pa.Array, type_: pa.DataType, rng: np.random.Generator, bits: int | None, unique: bool, lane: Lane) -> pa.Array:

@@ -1,7 +1,7 @@
 """Personal values: made up, consistent within a row, in the form of the source, and none that the source holds.
 
 Names, addresses and the like come from Faker's word lists for the column's locale (and from invented words when those
-run out); numbers and codes keep only the shape of real ones. Real values are used to fit shapes and to be avoided, and
+run out); numbers and codes keep the shape of real ones, and what many of them share. Real values are used to fit shapes and to be avoided, and
 are never kept in the fitted synthesizer: what must be avoided is kept as hashes.
 """
 
@@ -16,12 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from synth_pipeline.synthesis.relational.letters import scramble, shape_of
+from synth_pipeline.synthesis.relational.letters import ENOUGH, scramble
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
-from synth_pipeline.synthesis.relational.shapes import in_lane
+from synth_pipeline.synthesis.relational.shapes import KeyShapes, in_lane
 from synth_pipeline.synthesis.relational.text import invent
 
 _POOL = 1_500
+_SHAPES = 500
+_ROOM = 4
+"""How many times as many values there are to be of a shape as real ones, none of which may come out."""
 _REDRAWN = 8
 """How often a value that is too long for its column is drawn again before it is cut."""
 _SHAPED = {
@@ -40,7 +43,7 @@ class PersonalModel:
         sdtype: what the column holds.
         locale: Faker's locale.
         style: `upper`, `lower` or `asis`.
-        shapes: shapes of the training values for codes and numbers, as often as they occurred.
+        codes: the shapes of the training values, for codes and numbers.
         limit: the most characters that the column holds; None for no limit.
         avoid: hashes of the values that must not come out.
         numbered: whether streets come with house numbers.
@@ -50,7 +53,7 @@ class PersonalModel:
     sdtype: str
     locale: str = "en_US"
     style: str = "asis"
-    shapes: list[str] = field(default_factory=list)
+    codes: KeyShapes | None = None
     limit: int | None = None
     avoid: frozenset[int] = frozenset()
     relatives: dict[str, str] = field(default_factory=dict)
@@ -66,41 +69,43 @@ class PersonalModel:
         relatives: Mapping[str, str],
         rng: np.random.Generator,
         also: Collection[str] = (),
+        entities: np.ndarray | None = None,
     ) -> PersonalModel:
-        """Learns the form of `values`; none of them, and none of `also`, will come out."""
+        """Learns the form of `values`, of codes by one value of each of their `entities`; none of them, and none of `also`, will come out."""
         letters = [v for v in values if any(c.isalpha() for c in v)]
         style = "upper" if letters and all(v.isupper() for v in letters) else "lower" if letters and all(v.islower() for v in letters) else "asis"
         sample = [values[i] for i in rng.integers(0, len(values), min(500, len(values)))] if len(values) else []
-        shapes = [shape_of(v) for v in sample] if sdtype in _SHAPED or not _made(sdtype) else []
+        codes = None
+        if values and not _made(sdtype):
+            each = values if entities is None else [values[i] for i in np.sort(np.unique(entities, return_index=True)[1]).tolist()]
+            codes = KeyShapes.fit(each, limit, _SHAPES, ENOUGH, _ROOM * len(values) // len(each))
         numbered = 2 * sum(any(c.isdigit() for c in v) for v in sample) >= len(sample)
         avoid = frozenset(value_hash(v) for v in chain(values, also))
-        return cls(sdtype, locale or "en_US", style, shapes, limit, avoid, dict(relatives), numbered)
+        return cls(sdtype, locale or "en_US", style, codes, limit, avoid, dict(relatives), numbered)
 
     def generate(
         self, count: int, row: Mapping[str, Sequence[str | None]], rng: np.random.Generator, *, unique: bool = False, lane: Lane = WHOLE
     ) -> list[str]:
         """`count` values; `row` has the values of the relatives that were made before, by column."""
+        if self.codes is not None and unique:
+            out = self.codes.generate(count, _Hashed(self.avoid), rng, lane)
+            return out + self.codes.generate(count - len(out), frozenset(out), rng, lane)
         out = self._draw(count, {role: row[c] for role, c in self.relatives.items() if c in row}, rng)
         used: set[str] = set()
         lane = lane if unique else WHOLE
         for i, value in enumerate(out):
-            value, tries = self._own(value, lane), 0
+            value, tries = in_lane(value, lane, self.limit), 0
             while value_hash(value) in self.avoid or unique and value in used:
                 tries += 1
-                value = self._own(self._again(value, tries, rng), lane)
+                value = in_lane(self._again(value, tries, rng), lane, self.limit)
             out[i] = value
             if unique:
                 used.add(value)
         return out
 
-    def _own(self, value: str, lane: Lane) -> str:
-        return in_lane(value, lane, self.limit, fixed=bool(self.shapes))
-
     def _draw(self, count: int, relatives: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
-        if self.shapes:
-            picks = rng.integers(0, len(self.shapes), count)
-            # Shapes are scrambled like values: their nines and letters are placeholders.
-            return [self._fit_in(v) for v in scramble([self.shapes[i] for i in picks], rng)]
+        if self.codes is not None:
+            return self.codes.draw(count, rng)
         maker = _made("street_name" if self.sdtype in ("street_address", "address") and not self.numbered else self.sdtype)
         if maker is None:
             return [self._fit_in(w) for w in _pick(invent(min(count, _POOL) or 1, rng), count, rng)]
@@ -137,6 +142,19 @@ class PersonalModel:
                 return f"{name[: max(1, self.limit - len(domain) - 1)]}@{domain}"[: self.limit]
             value = value[: self.limit].strip() or value[: self.limit]
         return value
+
+
+@dataclass(frozen=True)
+class _Hashed:
+    """Values of which only hashes are known."""
+
+    hashes: frozenset[int]
+
+    def __contains__(self, value: object, /) -> bool:
+        return value_hash(str(value)) in self.hashes
+
+    def __len__(self) -> int:
+        return len(self.hashes)
 
 
 def value_hash(value: str) -> int:

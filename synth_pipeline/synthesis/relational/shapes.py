@@ -8,21 +8,30 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from typing import Protocol
 
 import numpy as np
 
 from synth_pipeline.synthesis.relational import forms
-from synth_pipeline.synthesis.relational.letters import CLASSES, shape_of
+from synth_pipeline.synthesis.relational.letters import CLASSES, joined, patterns, spelled
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
 
-_ENOUGH = 20
+_SHARED = 3
 _MOST_SHAPES = 40
+_MOST_VALUES = 20_000
 _SEEN = 200
 """Values whose forms are looked at."""
+
+
+class Taken(Protocol):
+    """Values that may not be made."""
+
+    def __contains__(self, value: object, /) -> bool: ...
+
+    def __len__(self) -> int: ...
 
 
 @dataclass
@@ -42,19 +51,28 @@ class KeyShapes:
     forms: list[str] = field(default_factory=list)
 
     @classmethod
-    def fit(cls, values: Sequence[str], length: int | None) -> KeyShapes:
-        grouped: dict[str, list[str]] = {}
-        for v in values:
-            grouped.setdefault(shape_of(v), []).append(v)
-        common = Counter({s: len(v) for s, v in grouped.items()}).most_common(_MOST_SHAPES)
-        shapes = [[_position(shape[i], grouped[shape], i) for i in range(len(shape))] for shape, _ in common]
+    def fit(cls, values: Sequence[str], length: int | None, most: int = _MOST_SHAPES, least: int = _SHARED, room: int = 0) -> KeyShapes:
+        """Learns the shapes of `values`; for `most`, `least` and `room` see `patterns`."""
+        shapes, counts = patterns(values[:: len(values) // _MOST_VALUES + 1], most, least, room)
         masks = [forms.mask(v) for v in values[:_SEEN]]
-        return cls(shapes, [n for _, n in common], length, [json.dumps(m) for m in masks] if all(map(forms.is_strict, masks)) else [])
+        return cls(shapes, counts, length, [json.dumps(m) for m in masks] if all(map(forms.is_strict, masks)) else [])
 
-    def generate(self, count: int, taken: Collection[str], rng: np.random.Generator, lane: Lane = WHOLE) -> list[str]:
+    def draw(self, count: int, rng: np.random.Generator) -> list[str]:
+        """`count` values, which may be equal."""
+        if self.forms:
+            masks = [json.loads(f) for f in self.forms]
+            return [forms.fill(masks[i], rng) for i in rng.integers(0, len(masks), count).tolist()]
+        out = np.full(count, "", dtype=object)
+        weights = np.array(self.counts, dtype=float)
+        picks = rng.choice(len(weights), count, p=weights / weights.sum()) if len(weights) else np.empty(0, dtype=np.int64)
+        for i in np.unique(picks):
+            out[picks == i] = spelled(self.shapes[i], int((picks == i).sum()), rng)
+        return out.tolist()
+
+    def generate(self, count: int, taken: Taken, rng: np.random.Generator, lane: Lane = WHOLE) -> list[str]:
         """`count` different values, none of them in `taken` and none that another lane makes; fewer where there are no more."""
         shapes = [s for s in self.shapes if s]
-        weights = np.array(self.counts[: len(shapes)], dtype=float)
+        weights = np.array([n for s, n in zip(self.shapes, self.counts, strict=True) if s], dtype=float)
         shares, left = [], count
         room = [lane.numbers(_capacity(s)) for s in shapes]
         for weight, most in zip(weights, room, strict=True):
@@ -64,7 +82,7 @@ class KeyShapes:
             more = min(left, most - shares[i])
             shares[i], left = shares[i] + more, left - more
         done: list[list[str]] = []
-        out = self._formed(count, set(taken), rng, lane)
+        out = self._formed(count, taken, rng, lane)
         for shape, share in chain(zip(shapes, shares, strict=True), ((s, count) for s in self._wider())):
             if len(out) >= count:
                 break
@@ -74,7 +92,7 @@ class KeyShapes:
         order = rng.permutation(len(out))
         return [out[i] for i in order]
 
-    def _formed(self, count: int, taken: set[str], rng: np.random.Generator, lane: Lane) -> list[str]:
+    def _formed(self, count: int, taken: Taken, rng: np.random.Generator, lane: Lane) -> list[str]:
         """Different values of a form, which belong to the lane by their hash; fewer where no more are found."""
         found: dict[str, None] = {}
         masks = [json.loads(f) for f in self.forms]
@@ -101,20 +119,11 @@ class KeyShapes:
                 yield [choices] * size
 
 
-def _position(kind: str, values: list[str], i: int) -> str:
-    """What position `i` may hold: what was seen where many values agree on little, else the whole class."""
-    if kind not in CLASSES:
-        return kind
-    seen = "".join(sorted({v[i] for v in values}))
-    few = len(values) >= _ENOUGH and len(seen) <= 3 or len(seen) == 1 and len(values) >= 3
-    return seen if few and seen.isascii() else CLASSES[kind]
-
-
 def _capacity(shape: list[str]) -> int:
     return math.prod(map(len, shape))
 
 
-def _distinct(shape: list[str], count: int, taken: Collection[str], done: list[list[str]], rng: np.random.Generator, lane: Lane) -> list[str]:
+def _distinct(shape: list[str], count: int, taken: Taken, done: list[list[str]], rng: np.random.Generator, lane: Lane) -> list[str]:
     """Up to `count` values of one shape that no shape of `done` can have: the lane's numbers, shuffled, written in mixed radix."""
     if count <= 0:
         return []
@@ -125,7 +134,7 @@ def _distinct(shape: list[str], count: int, taken: Collection[str], done: list[l
         tail -= 1
         bound *= len(shape[tail])
     mine = lane.numbers(bound)
-    wanted = count + len(taken)
+    wanted = count + min(count, len(taken))
     for _ in range(6):
         if mine <= 4 * wanted + 1000:
             numbers = rng.permutation(mine)
@@ -143,28 +152,22 @@ def _distinct(shape: list[str], count: int, taken: Collection[str], done: list[l
         for other in done:
             if len(other) == len(shape):
                 letters = letters[~np.all([np.isin(letters[:, i], list(o)) for i, o in enumerate(other)], axis=0)]
-        values = np.ascontiguousarray(letters).view(f"U{len(shape)}").ravel().tolist()
-        out = list(islice((v for v in values if v not in taken), count))
+        out = list(islice((v for v in joined(letters) if v not in taken), count))
         if len(out) == count or len(numbers) >= mine:
             break
         wanted *= 4
     return out
 
 
-def in_lane(value: str, lane: Lane, limit: int | None = None, *, fixed: bool = False) -> str:
+def in_lane(value: str, lane: Lane, limit: int | None = None) -> str:
     """The value with digits that make it the lane's own: all digits of it, read as one number, leave the lane's remainder.
 
-    Its last digits are changed where it is `fixed` in its shape and has enough of them; else digits are added at its end,
-    for a mail address at the end of the name.
+    Digits are added at its end, for a mail address at the end of the name.
     """
     digits = "".join(c for c in value if c in CLASSES["9"])
     if lane.count == 1 or int(digits or 0) % lane.count == lane.number:
         return value
     width = len(str(10 * lane.count))
-    if fixed and len(digits) > width:
-        new = str(lane.settle(int(digits), 10 ** len(digits))).zfill(len(digits))
-        it = iter(new)
-        return "".join(next(it) if c in CLASSES["9"] else c for c in value)
     name, at, domain = value.partition("@")
     name = name.rstrip(CLASSES["9"])
     name = name[: max(0, (limit or len(value) + width) - width - len(at + domain))]
