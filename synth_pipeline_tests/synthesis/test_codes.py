@@ -1,13 +1,17 @@
-"""Codes keep what tells nobody apart: letters that all have, beginnings that many have."""
+"""Codes keep what tells nobody apart: letters that all have, beginnings that many have, and what they are codes in."""
 
 from __future__ import annotations
 
+import ipaddress
+import re
+import uuid
 from collections import Counter
 
 import numpy as np
 
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane, stream
+from synth_pipeline.synthesis.relational.shapes import KeyShapes
 
 
 def made(real: list[str], sdtype: str, count: int, *, unique: bool = True, lane: Lane = WHOLE, entities: np.ndarray | None = None) -> list[str]:
@@ -43,3 +47,29 @@ def test_what_few_have_in_common_is_not_kept() -> None:
     real = [f"QXZ{i:05d}" for i in range(100)] + [f"{c}{c}K{i:05d}" for i, c in enumerate("ABCDEFGHIJKLMNOPRSTUVW")]
     one = made(real, "id", 200, entities=np.r_[np.zeros(100), 1:23])
     assert sum(v.startswith("QXZ") for v in one) < 10
+
+
+def test_hexadecimal_codes_stay_hexadecimal() -> None:
+    rng = np.random.default_rng(1)
+    uuids = [str(uuid.UUID(bytes=rng.bytes(16), version=4)) for _ in range(100)]
+    for real in (uuids, [u.upper() for u in uuids]):
+        values = [v for i in range(2) for v in made(real, "uuid4", 300, lane=Lane(i, 2))]
+        assert len(set(values)) == 600 and all(uuid.UUID(v).version == 4 and uuid.UUID(v).variant == uuid.RFC_4122 for v in values)
+        assert all((v == v.upper()) == (real[0] == real[0].upper()) for v in values)
+    assert all(re.fullmatch("[0-9a-f]{64}", v) for v in KeyShapes.fit([rng.bytes(32).hex() for _ in range(5)], 64).draw(50, stream(0, "d")))
+    digest = made(["8cb2237d0679ca88db6464eac60da96345513964"], "password", 50)
+    assert all(re.fullmatch("[0-9a-f]{40}", v) for v in digest)
+    macs = made(["02:10:" + rng.bytes(4).hex(":").upper() for _ in range(100)], "mac_address", 300)
+    assert all(re.fullmatch("02:10(:[0-9A-F]{2}){4}", v) for v in macs)
+    tagged = made(["sha1:" + rng.bytes(20).hex() for _ in range(100)], "id", 100)
+    assert all(re.fullmatch("sha1:[0-9a-f]{40}", v) for v in tagged)
+    rooms = made([f"{c}{i}{j}" for c in "ABCDEF" for i in range(1, 5) for j in range(11, 61)], "id", 300)
+    assert all(re.fullmatch("[A-Z][0-9]{3}", v) for v in rooms)
+
+
+def test_addresses_of_a_network_are_addresses_of_that_network() -> None:
+    real = [f"10.{a}.{b}.{c}" for a, b, c in np.random.default_rng(2).integers(0, 256, (60, 3))]
+    for unique in (True, False):
+        values = [v for i in range(2) for v in made(real, "ipv4_address", 100, unique=unique, lane=Lane(i, 2))]
+        assert all(ipaddress.ip_address(v) in ipaddress.ip_network("10.0.0.0/8") for v in values)
+        assert not unique or len(set(values)) == 200

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 CLASSES = {"9": "0123456789", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "a": "abcdefghijklmnopqrstuvwxyz"}
+HEXADECIMAL = {"h": "0123456789abcdef", "H": "0123456789ABCDEF"}
 _SHAPE = str.maketrans({c: kind for kind, members in CLASSES.items() for c in members})
 _RUNS = re.compile("[A-Za-z]+|[0-9]+|[^A-Za-z0-9]")
 _MOST_STARTS = 20
@@ -22,6 +23,8 @@ _MOST_SHAPES = 40
 ENOUGH = 20
 """Different values that must share something for it to be no one's own."""
 _NEARLY = 0.95
+_HEXADECIMAL_LETTERS = 10
+"""So many letters, all of A to F, are no chance."""
 
 
 def shape_of(value: str) -> str:
@@ -65,21 +68,20 @@ def patterns(values: Sequence[str], most: int, least: int, room: int = 0) -> tup
         room: how many times as many values a pattern is to allow as it was seen in, if digits can be had for that.
     """
     values = list(dict.fromkeys(values))
-    kinds = _kinds(values)
     starts = _starts(values, least)
+    rests = [v[len(s) :] for v, s in zip(values, starts, strict=True)]
     grouped: dict[tuple[str, str], list[str]] = {}
-    for value, start, kind in zip(values, starts, kinds, strict=True):
-        grouped.setdefault((start, kind), []).append(value)
+    for start, rest, kind in zip(starts, rests, _kinds(rests), strict=True):
+        grouped.setdefault((start, kind), []).append(rest)
     common = sorted(grouped.items(), key=lambda item: -len(item[1]))[:most]
     found = []
     for (start, kind), members in common:
         pattern = [_position(k, Counter(seen), least) for k, seen in zip(kind, zip(*members, strict=True), strict=True)]
-        pattern[: len(start)] = start
-        for i in range(len(pattern) - 1, len(start) - 1, -1):
+        for i in range(len(pattern) - 1, -1, -1):
             if math.prod(map(len, pattern)) >= room * len(members):
                 break
             pattern[i] = CLASSES["9"] if kind[i] == "9" else pattern[i]
-        found.append(pattern)
+        found.append([*start, *pattern])
     return found, [len(members) for _, members in common]
 
 
@@ -97,9 +99,14 @@ def joined(letters: np.ndarray) -> list[str]:
 
 
 def _kinds(values: Sequence[str]) -> list[str]:
-    """The shape of each value; one of question marks where values are as long as each other and of no shape in particular (hashes)."""
+    """The shape of each value; one of `h` or `H` where all are hexadecimal; one of `?` where values are as long as each other and of no shape."""
     shapes = [shape_of(v) for v in values]
     lengths = Counter(map(len, values))
+    text, mixed = "".join(values), len(set(shapes)) >= min(4 * len(lengths), len(values))
+    for kind, digits in HEXADECIMAL.items():
+        # Codes of A to F and a number (A101) are none: a letter has its place in them.
+        if mixed and sum(map(text.count, digits[10:])) >= _HEXADECIMAL_LETTERS and not any(c.isalnum() and c not in digits for c in set(text)):
+            return [v.translate(str.maketrans(digits, kind * 16)) for v in values]
     even = len(values) >= ENOUGH and max(lengths.values()) >= _NEARLY * len(values)
     return ["?" * len(v) for v in values] if even and len(set(shapes)) > min(_MOST_SHAPES, len(values) // 2) else shapes
 
@@ -121,12 +128,13 @@ def _starts(values: Sequence[str], least: int) -> list[str]:
 def _position(kind: str, seen: Counter[str], least: int) -> str:
     """What a position may hold: the few characters, each of many values, that (nearly) all have there, else the whole class."""
     total = seen.total()
-    if kind != "?" and kind not in CLASSES:
-        return kind
-    choices = CLASSES.get(kind) or "".join(members for members in CLASSES.values() if not seen.keys().isdisjoint(members))
+    choices = CLASSES.get(kind) or HEXADECIMAL.get(kind) or kind
     if kind == "?":
+        choices = "".join(members for members in CLASSES.values() if not seen.keys().isdisjoint(members))
         choices += "".join(sorted(c for c in seen if c.isascii() and not c.isalnum())) or ("" if choices else "?")
     common = "".join(sorted(c for c, n in seen.items() if n > (1 - _NEARLY) * total and n >= _NEARLY * least))
+    if len(choices) == 1:
+        return choices
     few = total >= max(least, ENOUGH) and len(common) <= max(3, len(choices) // 4) or len(seen) == 1 and total >= least
     nearly = sum(seen[c] for c in common) >= _NEARLY * total
     return common if few and nearly and common.isascii() else choices

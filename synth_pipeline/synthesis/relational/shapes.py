@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from synth_pipeline.synthesis.relational import forms
-from synth_pipeline.synthesis.relational.letters import CLASSES, joined, patterns, spelled
+from synth_pipeline.synthesis.relational.letters import CLASSES, HEXADECIMAL, joined, patterns, spelled
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
 
 _SHARED = 3
@@ -55,7 +55,8 @@ class KeyShapes:
         """Learns the shapes of `values`; for `most`, `least` and `room` see `patterns`."""
         shapes, counts = patterns(values[:: len(values) // _MOST_VALUES + 1], most, least, room)
         masks = [forms.mask(v) for v in values[:_SEEN]]
-        return cls(shapes, counts, length, [json.dumps(m) for m in masks] if all(map(forms.is_strict, masks)) else [])
+        strict = all(map(forms.is_strict, masks)) and not any(p in HEXADECIMAL.values() for shape in shapes for p in shape)
+        return cls(shapes, counts, length, [json.dumps(m) for m in masks] if strict else [])
 
     def draw(self, count: int, rng: np.random.Generator) -> list[str]:
         """`count` values, which may be equal."""
