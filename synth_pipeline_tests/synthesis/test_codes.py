@@ -8,6 +8,8 @@ import uuid
 from collections import Counter
 
 import numpy as np
+import pytest
+from stdnum import ean, iban, isin, luhn
 
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane, stream
@@ -73,3 +75,28 @@ def test_addresses_of_a_network_are_addresses_of_that_network() -> None:
         values = [v for i in range(2) for v in made(real, "ipv4_address", 100, unique=unique, lane=Lane(i, 2))]
         assert all(ipaddress.ip_address(v) in ipaddress.ip_network("10.0.0.0/8") for v in values)
         assert not unique or len(set(values)) == 200
+
+
+def numbers(sizes: int, prefix: str) -> list[str]:
+    return [prefix + "".join(map(str, d)) for d in np.random.default_rng(3).integers(0, 10, (200, sizes))]
+
+
+REAL = {
+    ean.is_valid: [v + ean.calc_check_digit(v) for v in numbers(9, "400")],
+    luhn.is_valid: [v + luhn.calc_check_digit(v) for v in numbers(14, "4")],
+    iban.is_valid: [f"{v[:2]}{98 - int(f'{v[2:]}{ord(v[0]) - 55}{ord(v[1]) - 55}00') % 97:02d}{v[2:]}" for v in numbers(18, "DE")],
+    isin.is_valid: [v + isin.calc_check_digit(v) for v in numbers(6, "US037")],
+    lambda v: v[:3] == "AG-" and luhn.is_valid(v[3:].replace("-", "")): [f"AG-{v}-{luhn.calc_check_digit(v)}" for v in numbers(8, "")],
+}
+
+
+@pytest.mark.parametrize("number", range(len(REAL)))
+def test_check_digits_are_right_again(number: int) -> None:
+    valid, real = list(REAL.items())[number]
+    assert all(map(valid, real))
+    values = [v for i in range(3) for v in made(real, "id", 300, lane=Lane(i, 3))]
+    assert len(set(values)) == 900 and all(map(valid, values))
+    assert all(map(valid, made(real, "id", 300, unique=False)))
+    keys = KeyShapes.fit(real, None)
+    assert all(map(valid, [*keys.generate(300, frozenset(real), stream(0, "k")), *keys.draw(300, stream(0, "k"))]))
+    assert not KeyShapes.fit([*real, real[0][:-1] + str((int(real[0][-1]) + 1) % 10)], None).check

@@ -85,12 +85,12 @@ def patterns(values: Sequence[str], most: int, least: int, room: int = 0) -> tup
     return found, [len(members) for _, members in common]
 
 
-def spelled(pattern: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
-    """Texts of a pattern."""
+def spelled(pattern: Sequence[str], count: int, rng: np.random.Generator) -> np.ndarray:
+    """The characters of texts of a pattern, (count, characters)."""
     letters = np.empty((count, len(pattern)), dtype="U1")
     for i, choices in enumerate(pattern):
         letters[:, i] = np.array(list(choices))[rng.integers(0, len(choices), count)]
-    return joined(letters)
+    return letters
 
 
 def joined(letters: np.ndarray) -> list[str]:

@@ -30,7 +30,7 @@ _REDRAWN = 8
 _SHAPED = {
     "phone_number", "ssn", "credit_card_number", "iban", "bban", "passport_number", "license_plate", "vin", "id", "mac_address",
     "ipv4", "ipv4_address", "ipv6_address",
-    "password", "postcode", "md5", "sha1", "sha256", "uuid4", "swift", "drivers_license",
+    "password", "postcode", "md5", "sha1", "sha256", "uuid4", "swift", "drivers_license", "ean13", "isbn13",
 }  # fmt: skip
 _MAILS = ("example.com", "example.net", "example.org")
 
@@ -119,7 +119,7 @@ class PersonalModel:
 
     def _again(self, value: str, tries: int, rng: np.random.Generator) -> str:
         """Another value in place of one that may not be used: drawn again, then invented, then numbered."""
-        if tries <= 3:
+        if tries <= 3 or self.codes is not None and tries <= 20:
             return self._draw(1, {}, rng)[0]
         if any(c.isdigit() for c in value) and tries <= 20:
             return self._fit_in(scramble([value], rng)[0])

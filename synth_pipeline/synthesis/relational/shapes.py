@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from synth_pipeline.synthesis.relational import forms
+from synth_pipeline.synthesis.relational import checkdigits, forms
 from synth_pipeline.synthesis.relational.letters import CLASSES, HEXADECIMAL, joined, patterns, spelled
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
 
@@ -43,20 +43,24 @@ class KeyShapes:
         counts: how often each shape occurred.
         length: the most characters that the column holds; None for no limit.
         forms: templates of `forms` (as JSON), where all values have a grammar of their own.
+        check: the sum that all values satisfy (`checkdigits`), whose digits are marks in `shapes`.
     """
 
     shapes: list[list[str]]
     counts: list[int]
     length: int | None = None
     forms: list[str] = field(default_factory=list)
+    check: str = ""
 
     @classmethod
     def fit(cls, values: Sequence[str], length: int | None, most: int = _MOST_SHAPES, least: int = _SHARED, room: int = 0) -> KeyShapes:
         """Learns the shapes of `values`; for `most`, `least` and `room` see `patterns`."""
-        shapes, counts = patterns(values[:: len(values) // _MOST_VALUES + 1], most, least, room)
+        check = checkdigits.find(values)
+        some = values[:: len(values) // _MOST_VALUES + 1]
+        shapes, counts = patterns([checkdigits.marked(check, v) for v in some] if check else some, most, least, room)
         masks = [forms.mask(v) for v in values[:_SEEN]]
         strict = all(map(forms.is_strict, masks)) and not any(p in HEXADECIMAL.values() for shape in shapes for p in shape)
-        return cls(shapes, counts, length, [json.dumps(m) for m in masks] if strict else [])
+        return cls(shapes, counts, length, [json.dumps(m) for m in masks] if strict else [], check)
 
     def draw(self, count: int, rng: np.random.Generator) -> list[str]:
         """`count` values, which may be equal."""
@@ -67,7 +71,10 @@ class KeyShapes:
         weights = np.array(self.counts, dtype=float)
         picks = rng.choice(len(weights), count, p=weights / weights.sum()) if len(weights) else np.empty(0, dtype=np.int64)
         for i in np.unique(picks):
-            out[picks == i] = spelled(self.shapes[i], int((picks == i).sum()), rng)
+            letters = spelled(self.shapes[i], int((picks == i).sum()), rng)
+            if self.check:
+                checkdigits.complete(self.check, letters)
+            out[picks == i] = joined(letters)
         return out.tolist()
 
     def generate(self, count: int, taken: Taken, rng: np.random.Generator, lane: Lane = WHOLE) -> list[str]:
@@ -88,7 +95,7 @@ class KeyShapes:
             if len(out) >= count:
                 break
             if shape not in done:
-                out += _distinct(shape, min(share, count - len(out)), taken, done, rng, lane)
+                out += _distinct(shape, min(share, count - len(out)), taken, done, rng, lane, self.check)
                 done.append(shape)
         order = rng.permutation(len(out))
         return [out[i] for i in order]
@@ -111,6 +118,8 @@ class KeyShapes:
         for classes in (("9",), ("9", "A", "a")):
             for shape in self.shapes:
                 yield [next((CLASSES[k] for k in classes if set(p) <= set(CLASSES[k])), p) for p in shape]
+        if self.check:
+            return
         widest = max(self.shapes, key=len, default=[])
         limit = max(1, min(self.length or len(widest) + 12, len(widest) + 12))
         for more in range(1, limit - len(widest) + 1):
@@ -124,7 +133,7 @@ def _capacity(shape: list[str]) -> int:
     return math.prod(map(len, shape))
 
 
-def _distinct(shape: list[str], count: int, taken: Taken, done: list[list[str]], rng: np.random.Generator, lane: Lane) -> list[str]:
+def _distinct(shape: list[str], count: int, taken: Taken, done: list[list[str]], rng: np.random.Generator, lane: Lane, check: str) -> list[str]:
     """Up to `count` values of one shape that no shape of `done` can have: the lane's numbers, shuffled, written in mixed radix."""
     if count <= 0:
         return []
@@ -153,6 +162,8 @@ def _distinct(shape: list[str], count: int, taken: Taken, done: list[list[str]],
         for other in done:
             if len(other) == len(shape):
                 letters = letters[~np.all([np.isin(letters[:, i], list(o)) for i, o in enumerate(other)], axis=0)]
+        if check:
+            checkdigits.complete(check, letters)
         out = list(islice((v for v in joined(letters) if v not in taken), count))
         if len(out) == count or len(numbers) >= mine:
             break
