@@ -37,6 +37,7 @@ _SHAPELESS = {"first_name", "last_name", "phone_number", "ssn", "email", "user_n
 _MOST_NAMES = 5_000
 _FEW_KEYS = 20
 _MOST_BYTES = 1 << 20
+_MOST_DOCUMENTS = 2_000
 
 
 @dataclass
@@ -98,10 +99,11 @@ def _kind(frame: Frame, column: Column, meta: TableMetadata, unique: bool, *, ke
     if known == 0:
         return "constant"
     distinct = pc.count_distinct(values, mode="only_valid").as_py()
+    document = textual and not unique and _are_documents(values.drop_null())
     # Personal fractions (a latitude) are drawn between donors; a code or a number keeps only its number of digits.
     fraction = pa.types.is_decimal(kind) and kind.scale > 0 or pa.types.is_floating(kind) and not _all_whole(values)
     if about.pii and not pa.types.is_temporal(kind) and not pa.types.is_boolean(kind) and not fraction:
-        if pa.types.is_binary(kind):
+        if pa.types.is_binary(kind) or document:
             return "opaque"
         return "masked" if _repeated(frame, values, about, distinct, known) else "personal"
     if unique or about.sdtype == "id" and distinct > 0.95 * known and known > 20:
@@ -117,7 +119,7 @@ def _kind(frame: Frame, column: Column, meta: TableMetadata, unique: bool, *, ke
         if pa.types.is_floating(kind) and _all_whole(values):
             return "surrogate"
         return "drawn"
-    if pa.types.is_binary(kind) or column.type.is_opaque:
+    if pa.types.is_binary(kind) or column.type.is_opaque or document:
         few = distinct <= 20 and known >= 5 * distinct
         return "drawn" if few and textual else "opaque"
     # One row seen says nothing of a part of a key, which must be free to differ in the next.
@@ -150,6 +152,11 @@ def _repeated(frame: Frame, values: pa.ChunkedArray, about: ColumnMetadata, dist
     return (about.sdtype not in _PLAIN or about.sdtype == "text") and len(pairs) - (known < len(values)) < 2 * distinct
 
 
+def _are_documents(values: pa.ChunkedArray) -> bool:
+    """Whether all values are JSON objects or arrays; the first few tell for most columns that they are not."""
+    return documents.are_json(_texts(values.slice(0, 20))) and documents.are_json(_texts(values))
+
+
 def _words(values: pa.Array | pa.ChunkedArray) -> float:
     """Words per value, over a few thousand values."""
     sample = values.drop_null().slice(0, 2000).to_pylist()
@@ -175,7 +182,7 @@ def make_column(frame: Frame, column: str, roles: Roles, meta: TableMetadata, ab
         return MadeColumn(Surrogate(int(x[0]), max(1, int(span))), absent, unique)
     texts = _texts(known)
     if kind == "opaque":
-        return MadeColumn(_fit_opaque(known, rng), absent, unique)
+        return MadeColumn(_fit_opaque(known, frame.entities[np.asarray(values.is_valid())], rng, personal=about.pii), absent, unique)
     if kind == "shape":
         return MadeColumn(KeyShapes.fit(texts, limit), absent, unique)
     if kind == "text":
@@ -222,11 +229,13 @@ def _relatives(column: str, meta: TableMetadata, roles: Roles) -> dict[str, str]
     return found
 
 
-def _fit_opaque(values: pa.ChunkedArray, rng: np.random.Generator) -> Opaque:
+def _fit_opaque(values: pa.ChunkedArray, entities: np.ndarray, rng: np.random.Generator, *, personal: bool) -> Opaque:
     picks = np.sort(rng.choice(len(values), min(200, len(values)), replace=False))
     sample = values.take(pa.array(picks)).to_pylist()
     if not pa.types.is_binary(values.type):
-        return Opaque(shapes=[documents.template(str(v)) for v in sample])
+        each = np.unique(entities, return_index=True)[1]
+        shared = documents.Shared.of(_texts(values.take(pa.array(each[:: len(each) // _MOST_DOCUMENTS + 1]))), texts=not personal)
+        return Opaque(shapes=[documents.template(str(v), shared) for v in sample])
     header = b""
     if len(sample) >= 5:
         for i in range(min(8, *(len(v) for v in sample))):
