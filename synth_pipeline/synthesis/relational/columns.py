@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from synth_pipeline.catalog.schema import Column, DatabaseSchema
 from synth_pipeline.keys import combined_codes
 from synth_pipeline.metadata.model import ColumnMetadata, TableMetadata
-from synth_pipeline.synthesis.relational import documents
+from synth_pipeline.synthesis.relational import accounts, documents
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.model import MadeColumn, Opaque, Surrogate
 from synth_pipeline.synthesis.relational.personal import PersonalModel
@@ -38,6 +38,7 @@ _MOST_NAMES = 5_000
 _FEW_KEYS = 20
 _MOST_BYTES = 1 << 20
 _MOST_DOCUMENTS = 2_000
+_FIRST_ROWS = 2_000
 
 
 @dataclass
@@ -192,7 +193,8 @@ def make_column(frame: Frame, column: str, roles: Roles, meta: TableMetadata, ab
         sdtype = "id"
     also = _texts(frame.protected(column).drop_null())
     entities = frame.entities[np.asarray(values.is_valid())]
-    maker = PersonalModel.fit(texts, sdtype, about.locale, limit, _relatives(column, meta, roles), rng, also, entities)
+    relatives, form = _relatives(frame, column, meta, roles)
+    maker = PersonalModel.fit(texts, sdtype, about.locale, limit, relatives, rng, also, entities, form)
     return MadeColumn(maker, absent, unique)
 
 
@@ -216,17 +218,41 @@ def _texts(values: pa.ChunkedArray) -> list[str]:
     return [str(v) for v in values.to_pylist()] if not pa.types.is_binary(values.type) else []
 
 
-def _relatives(column: str, meta: TableMetadata, roles: Roles) -> dict[str, str]:
-    """The other columns of the row that hold parts of the same person's name; a whole name is made from its parts."""
-    wanted = {"first_name", "last_name"} if meta.columns[column].sdtype in ("name", "full_name") else {"first_name", "last_name", "name"}
-    if meta.columns[column].sdtype in wanted:
-        return {}
+def _relatives(frame: Frame, column: str, meta: TableMetadata, roles: Roles) -> tuple[dict[str, str], str]:
+    """The other columns of the row that hold parts of the same person's name, and the form of an account that is made of them.
+
+    A whole name is made from its parts; an account from what most real ones are made of, also where names are replaced one by one.
+    """
+    sdtype = meta.columns[column].sdtype
+    wanted = {"first_name", "last_name"} if sdtype in ("name", "full_name") else {"first_name", "last_name", "name"}
     found: dict[str, str] = {}
+    if sdtype in wanted:
+        return found, ""
     for name in roles.made:
-        sdtype = meta.columns[name].sdtype
-        if name != column and sdtype in wanted and roles.kinds[name] == "personal":
-            found.setdefault(sdtype, name)
-    return found
+        other = meta.columns[name].sdtype
+        if name != column and other in wanted and roles.kinds[name] == "personal":
+            found.setdefault(other, name)
+    if sdtype not in accounts.USERS | accounts.MAILS:
+        return found, ""
+    made: dict[str, list[str]] = {}
+    for name in (*(c for c in roles.made if roles.kinds[c] == "personal"), *sorted(roles.masked)):
+        other = "user_name" if meta.columns[name].sdtype in accounts.USERS else meta.columns[name].sdtype
+        made.setdefault(other, []).append(name)
+    choices = [{"user_name": c} for c in made.get("user_name", ()) if sdtype in accounts.MAILS] + [{"name": c} for c in made.get("name", ())]
+    choices += [{"first_name": a, "last_name": b} for a in made.get("first_name", ()) for b in made.get("last_name", ())]
+    values = {c: _texts_or_none(frame, c) for c in {column, *(c for choice in choices for c in choice.values())}}
+    best, relatives, form = 0, found, ""
+    for choice in choices:
+        count, of_it = accounts.form_of(values[column], {role: values[c] for role, c in choice.items()})
+        if count > best:
+            best, relatives, form = count, choice, of_it
+    return relatives, form
+
+
+def _texts_or_none(frame: Frame, column: str) -> list[str | None]:
+    """The values of the first rows of a column as texts."""
+    values = frame.data.column(column).slice(0, _FIRST_ROWS)
+    return [None if v is None else str(v) for v in values.to_pylist()]
 
 
 def _fit_opaque(values: pa.ChunkedArray, entities: np.ndarray, rng: np.random.Generator, *, personal: bool) -> Opaque:

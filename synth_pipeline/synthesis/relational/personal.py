@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational import accounts
 from synth_pipeline.synthesis.relational.letters import ENOUGH, scramble
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
 from synth_pipeline.synthesis.relational.shapes import KeyShapes, in_lane
@@ -46,8 +47,10 @@ class PersonalModel:
         codes: the shapes of the training values, for codes and numbers.
         limit: the most characters that the column holds; None for no limit.
         avoid: hashes of the values that must not come out.
-        numbered: whether streets come with house numbers.
-        relatives: columns of the same row that hold the first name, the last name, the whole name.
+        numbered: whether streets come with house numbers, and user names with a number.
+        relatives: columns of the same row that hold the first name, the last name, the whole name, the user name.
+        form: how a user name is made of them (`accounts`), where real ones are.
+        domain: that of all mail addresses, where real ones have one.
     """
 
     sdtype: str
@@ -58,6 +61,8 @@ class PersonalModel:
     avoid: frozenset[int] = frozenset()
     relatives: dict[str, str] = field(default_factory=dict)
     numbered: bool = True
+    form: str = ""
+    domain: str = ""
 
     @classmethod
     def fit(
@@ -70,6 +75,7 @@ class PersonalModel:
         rng: np.random.Generator,
         also: Collection[str] = (),
         entities: np.ndarray | None = None,
+        form: str = "",
     ) -> PersonalModel:
         """Learns the form of `values`, of codes by one value of each of their `entities`; none of them, and none of `also`, will come out."""
         letters = [v for v in values if any(c.isalpha() for c in v)]
@@ -81,7 +87,8 @@ class PersonalModel:
             codes = KeyShapes.fit(each, limit, _SHAPES, ENOUGH, _ROOM * len(values) // len(each))
         numbered = 2 * sum(any(c.isdigit() for c in v) for v in sample) >= len(sample)
         avoid = frozenset(value_hash(v) for v in chain(values, also))
-        return cls(sdtype, locale or "en_US", style, codes, limit, avoid, dict(relatives), numbered)
+        domain = str(rng.choice(_MAILS)) if sdtype in accounts.MAILS and accounts.single_domain(values) else ""
+        return cls(sdtype, locale or "en_US", style, codes, limit, avoid, dict(relatives), numbered, form, domain)
 
     def generate(
         self, count: int, row: Mapping[str, Sequence[str | None]], rng: np.random.Generator, *, unique: bool = False, lane: Lane = WHOLE
@@ -109,23 +116,27 @@ class PersonalModel:
         maker = _made("street_name" if self.sdtype in ("street_address", "address") and not self.numbered else self.sdtype)
         if maker is None:
             return [self._fit_in(w) for w in _pick(invent(min(count, _POOL) or 1, rng), count, rng)]
-        out = maker(self.locale, count, relatives, rng)
+        out = maker(self, count, relatives, rng)
         for _ in range(_REDRAWN if self.limit is not None and not relatives else 0):
             # What is short enough does not have to be cut; what goes with the rest of the row does.
             long = [i for i, v in enumerate(out) if len(v) > (self.limit or 0)]
-            for i, value in zip(long, maker(self.locale, len(long), {}, rng) if long else [], strict=True):
+            for i, value in zip(long, maker(self, len(long), {}, rng) if long else [], strict=True):
                 out[i] = value
         return [self._fit_in(v) for v in out]
 
     def _again(self, value: str, tries: int, rng: np.random.Generator) -> str:
         """Another value in place of one that may not be used: drawn again, then invented, then numbered."""
+        if self.form:
+            return self._with_tail(value, str(rng.integers(10 ** min(9, 1 + tries // 5))))
         if tries <= 3 or self.codes is not None and tries <= 20:
             return self._draw(1, {}, rng)[0]
         if any(c.isdigit() for c in value) and tries <= 20:
             return self._fit_in(scramble([value], rng)[0])
         if tries <= 40 and "@" not in value:
             return self._fit_in(" ".join(w.capitalize() for w in invent(1 + (" " in value), rng)))
-        tail = str(rng.integers(10 ** min(9, 1 + tries // 20)))
+        return self._with_tail(value, str(rng.integers(10 ** min(9, 1 + tries // 20))))
+
+    def _with_tail(self, value: str, tail: str) -> str:
         if "@" in value:
             name, _, domain = value.rpartition("@")
             return self._fit_in(f"{name.rstrip('0123456789')[: max(1, (self.limit or 99) - len(domain) - 1 - len(tail))]}{tail}@{domain}")
@@ -162,7 +173,7 @@ def value_hash(value: str) -> int:
     return int.from_bytes(hashlib.blake2b(value.strip().lower().encode(), digest_size=8).digest(), "little")
 
 
-Maker = Callable[[str, int, Mapping[str, Sequence[str | None]], np.random.Generator], list[str]]
+Maker = Callable[[PersonalModel, int, Mapping[str, Sequence[str | None]], np.random.Generator], list[str]]
 
 
 def _made(sdtype: str) -> Maker | None:
@@ -171,45 +182,44 @@ def _made(sdtype: str) -> Maker | None:
         return None
     if sdtype in _COMPOSED:
         return _COMPOSED[sdtype]
-    return (lambda locale, count, _, rng: _pick(_pool(locale, sdtype), count, rng)) if _has_provider(sdtype) else None
+    return (lambda model, count, _, rng: _pick(_pool(model.locale, sdtype), count, rng)) if _has_provider(sdtype) else None
 
 
-def _names(locale: str, count: int, relatives: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
-    first = _given(relatives, "first_name") or _pick(_pool(locale, "first_name"), count, rng)
-    last = _given(relatives, "last_name") or _pick(_pool(locale, "last_name"), count, rng)
+def _names(model: PersonalModel, count: int, relatives: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
+    first = _given(relatives, "first_name") or _pick(_pool(model.locale, "first_name"), count, rng)
+    last = _given(relatives, "last_name") or _pick(_pool(model.locale, "last_name"), count, rng)
     return [f"{a} {b}" for a, b in zip(first, last, strict=True)]
 
 
-def _mails(locale: str, count: int, relatives: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
-    domains = _pick(_MAILS, count, rng)
-    return [f"{user}@{domain}" for user, domain in zip(_users(locale, count, relatives, rng), domains, strict=True)]
+def _mails(model: PersonalModel, count: int, relatives: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
+    domains = [model.domain] * count if model.domain else _pick(_MAILS, count, rng)
+    return [f"{user}@{domain}" for user, domain in zip(_users(model, count, relatives, rng), domains, strict=True)]
 
 
-def _users(locale: str, count: int, relatives: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
-    whole = _given(relatives, "name")
+def _users(model: PersonalModel, count: int, relatives: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
+    given = {role: names for role in relatives if (names := _given(relatives, role)) is not None}
+    if model.form and given:
+        return accounts.users(model.form, given, [str(n) if model.numbered else "" for n in rng.integers(1, 100, count).tolist()])
+    whole = given.get("name")
     if whole:
-        return [".".join(_plain(part) for part in w.split()) or "user" for w in whole]
-    first = _given(relatives, "first_name") or _pick(_pool(locale, "first_name"), count, rng)
-    last = _given(relatives, "last_name") or _pick(_pool(locale, "last_name"), count, rng)
-    return [f"{_plain(a)}.{_plain(b)}" for a, b in zip(first, last, strict=True)]
+        return [".".join(accounts.plain(part) for part in w.split()) or "user" for w in whole]
+    first = given.get("first_name") or _pick(_pool(model.locale, "first_name"), count, rng)
+    last = given.get("last_name") or _pick(_pool(model.locale, "last_name"), count, rng)
+    return [f"{accounts.plain(a)}.{accounts.plain(b)}" for a, b in zip(first, last, strict=True)]
 
 
-def _streets(locale: str, count: int, _: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
+def _streets(model: PersonalModel, count: int, _: Mapping[str, Sequence[str | None]], rng: np.random.Generator) -> list[str]:
     numbers = rng.integers(1, 2000, count)
-    return [f"{n} {s}" for n, s in zip(numbers, _pick(_pool(locale, "street_name"), count, rng), strict=True)]
+    return [f"{n} {s}" for n, s in zip(numbers, _pick(_pool(model.locale, "street_name"), count, rng), strict=True)]
 
 
 def _given(relatives: Mapping[str, Sequence[str | None]], role: str) -> list[str] | None:
     return [v or "user" for v in relatives[role]] if role in relatives else None
 
 
-def _plain(name: str) -> str:
-    return "".join(c for c in name.lower() if c.isascii() and c.isalnum()) or "user"
-
-
 _COMPOSED: dict[str, Maker] = {
-    "name": _names, "full_name": _names, "email": _mails, "company_email": _mails, "safe_email": _mails, "free_email": _mails, "ascii_email": _mails,
-    "user_name": _users, "username": _users, "street_address": _streets, "address": _streets,
+    "name": _names, "full_name": _names, "street_address": _streets, "address": _streets,
+    **dict.fromkeys(accounts.MAILS, _mails), **dict.fromkeys(accounts.USERS, _users),
 }  # fmt: skip
 
 

@@ -354,8 +354,12 @@ def _any_value(draft: Draft, model: TableModel, column: str, count: int, rng: np
 
 def make_columns(draft: Draft, model: TableModel, state: State, table: Table) -> None:
     """Made columns, people's names before what is composed of them; copies of a parent's column last."""
-    made = sorted(model.made, key=lambda c: len(m.relatives) if isinstance(m := model.made[c].maker, PersonalModel) else 0)
-    for column in made:
+
+    def after(column: str) -> int:
+        maker = model.made[column].maker if column in model.made else None
+        return 1 + max(map(after, maker.relatives.values()), default=0) if isinstance(maker, PersonalModel) else 0
+
+    for column in sorted(model.made, key=after):
         item, rng = model.made[column], stream(draft.seed, table.id, "make", column)
         present = np.ones(state.rows, dtype=bool)
         repeats = _repeats(draft, model, state, column, rng) if column in model.rules.sticky else None
