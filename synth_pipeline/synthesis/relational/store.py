@@ -29,6 +29,7 @@ from synth_pipeline.synthesis.relational.nearness import Nearness
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.quota import Ceiling, Fixed
 from synth_pipeline.synthesis.relational.rules import (
+    Added,
     Base,
     Bound,
     Calendar,
@@ -40,6 +41,8 @@ from synth_pipeline.synthesis.relational.rules import (
     Part,
     Presence,
     Product,
+    Quotient,
+    Raised,
     Rules,
     Run,
     Running,
@@ -62,7 +65,7 @@ _CLASSES = {
     for c in (
         m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, Margin, CategoryCodec, NumberCodec, LinkModel,
         PersonalModel, Ceiling, Fixed,
-        Product, Linear, Base, Copied, Rules, Total, Numbering, Written,
+        Product, Quotient, Raised, Added, Linear, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Running, Pace, Part, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within,
         Guide, Heaps, Hierarchy, Nearness, ForeignKey,
     )

@@ -8,13 +8,13 @@ Rules of keys (which parents belong together) are in `links`; CHECK constraints 
 
 from __future__ import annotations
 
-from synth_pipeline.synthesis.relational.rules.arithmetic import Linear, Product
 from synth_pipeline.synthesis.relational.rules.calendar import date_of, day_of, find_run, is_calendar, months_of
 from synth_pipeline.synthesis.relational.rules.children import extremes, mean_of, sums
 from synth_pipeline.synthesis.relational.rules.copies import equal_rows
 from synth_pipeline.synthesis.relational.rules.counted import find_counted
 from synth_pipeline.synthesis.relational.rules.describe import describe
 from synth_pipeline.synthesis.relational.rules.find import find_rules
+from synth_pipeline.synthesis.relational.rules.formulas import Added, Linear, Product, Quotient, Raised, rounded
 from synth_pipeline.synthesis.relational.rules.model import (
     Base,
     Bound,
@@ -42,6 +42,7 @@ from synth_pipeline.synthesis.relational.rules.siblings import singled
 from synth_pipeline.synthesis.relational.rules.together import earliest, latest
 
 __all__ = [
+    "Added",
     "Base",
     "Bound",
     "Calendar",
@@ -53,6 +54,8 @@ __all__ = [
     "Part",
     "Presence",
     "Product",
+    "Quotient",
+    "Raised",
     "Rules",
     "Run",
     "Running",
@@ -80,6 +83,7 @@ __all__ = [
     "months_of",
     "part_values",
     "ranks",
+    "rounded",
     "singled",
     "sums",
     "time_for",

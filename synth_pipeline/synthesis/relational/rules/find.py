@@ -59,7 +59,7 @@ def find_rules(
         first = find_rank(frame, column)
         if first is not None:
             rules.ranks[column] = first
-    # What is computed from the others varies most, as a total does; it is then no operand of them.
+    # What is computed from the others varies most, as a total does.
     widest = sorted(numbers, key=lambda c: -float(np.nanstd(frame.x[c]) * numbers[c].unit) if np.isfinite(frame.x[c]).any() else 0.0)
     for column in (c for c in widest if c not in rules.ranks):
         total = find_total(frame, frames, children, column, numbers[column], rules)
@@ -67,15 +67,7 @@ def find_rules(
             rules.totals[column] = total
     for column in [c for c, p in rules.parts.items() if p.source in rules.totals]:
         del rules.parts[column]  # what waits for other rows is not there to be parted
-    for column in widest:
-        if column not in rules.ranks and column not in rules.totals:
-            arithmetic = find_arithmetic(frame, column, numbers[column], {*rules.totals, *rules.arithmetic})
-            if arithmetic is None and rules.totals:
-                # What waits for other rows is an operand of what has no others: a tax of the sum of an order's lines.
-                taken = {c for c in {*rules.totals, *rules.arithmetic} if c in rules.arithmetic or rules.needs(c, column)}
-                arithmetic = find_arithmetic(frame, column, numbers[column], taken)
-            if arithmetic is not None:
-                rules.arithmetic[column] = arithmetic
+    find_arithmetic(frame, [c for c in widest if c not in rules.ranks and c not in rules.totals], rules)
     frame.late = rules.late()
     find_running(frame, frames, owner, numbers, rules)
     find_single(frame, [c for c in candidates if c not in rules.exact()], rules)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from synth_pipeline.synthesis.relational.rules.arithmetic import Linear, Product
+from synth_pipeline.synthesis.relational.rules.formulas import Formula
 
 
 @dataclass(frozen=True)
@@ -344,7 +344,7 @@ class Rules:
     determined: dict[str, str] = field(default_factory=dict)
     nested: dict[str, str] = field(default_factory=dict)
     """Columns that are drawn within another one, which they determine: siblings share a region, but no postal code."""
-    arithmetic: dict[str, Product | Linear] = field(default_factory=dict)
+    arithmetic: dict[str, Formula] = field(default_factory=dict)
     totals: dict[str, Total] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
     single: dict[str, float] = field(default_factory=dict)

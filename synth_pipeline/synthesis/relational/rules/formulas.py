@@ -1,0 +1,140 @@
+"""What a computed column says: a formula over others of its row, rounded to the column's own digits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Rounding = Literal["even", "up", "down"]
+"""How halves are rounded: to the even digit or up; or whatever is beyond the last digit is cut off."""
+_NOISE = 1e-6
+"""What products of decimals are off as floats, in units of the last digit, at most."""
+
+
+def rounded(value: np.ndarray, unit: float, how: Rounding) -> np.ndarray:
+    """Plain values as whole units; float (n,)."""
+    x = value / unit
+    if how == "down":
+        return np.asarray(np.floor(x + _NOISE))
+    return np.asarray(np.sign(x) * np.floor(np.abs(x) + 0.5 + _NOISE) if how == "up" else np.round(x))
+
+
+def _of_products(factors: tuple[str, ...], values: Mapping[str, np.ndarray]) -> np.ndarray:
+    out = values[factors[0]]
+    for name in factors[1:]:
+        out = out * values[name]
+    return np.asarray(out)
+
+
+@dataclass(frozen=True)
+class Product:
+    """The product of columns; a hundredth of it (`scale`) where one of them is in percent."""
+
+    factors: tuple[str, ...]
+    scale: float = 1.0
+    rounding: Rounding = "even"
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return self.factors
+
+    def apply(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The product of plain values; float (n,)."""
+        return _of_products(self.factors, values) * self.scale
+
+    def __str__(self) -> str:
+        return " * ".join(self.factors) + (" / 100" if self.scale != 1 else "")
+
+
+@dataclass(frozen=True)
+class Quotient:
+    """A column over another one, `scale` 100 times in percent; where that is 0, it is missing or what `otherwise` says."""
+
+    dividend: str
+    divisor: str
+    scale: float = 1.0
+    otherwise: float | None = None
+    rounding: Rounding = "even"
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return self.dividend, self.divisor
+
+    def apply(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The quotient of plain values; float (n,)."""
+        below = values[self.divisor]
+        nothing = np.nan if self.otherwise is None else self.otherwise
+        return np.where(below == 0, nothing, self.scale * values[self.dividend] / np.where(below == 0, 1, below))
+
+    def __str__(self) -> str:
+        return f"{'100 * ' if self.scale != 1 else ''}{self.dividend} / {self.divisor}"
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A column, or a product, times 1 plus a rate; `scale` is negative for a discount, and a hundredth of 1 for percents."""
+
+    factors: tuple[str, ...]
+    rate: str
+    scale: float
+    rounding: Rounding = "even"
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return *self.factors, self.rate
+
+    def apply(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """What it is raised to; float (n,)."""
+        return np.asarray(_of_products(self.factors, values) * (1 + self.scale * values[self.rate]))
+
+    def __str__(self) -> str:
+        return f"{' * '.join(self.factors)} * (1 {'-' if self.scale < 0 else '+'} {self.rate}{' / 100' if abs(self.scale) != 1 else ''})"
+
+
+@dataclass(frozen=True)
+class Added:
+    """A column (`sign` -1: less than nothing) and a product of two others, which `scale` adds to it or takes from it."""
+
+    column: str
+    sign: int
+    factors: tuple[str, ...]
+    scale: float
+    rounding: Rounding = "even"
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return self.column, *self.factors
+
+    def apply(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The sum of plain values; float (n,)."""
+        return np.asarray(self.sign * values[self.column] + self.scale * _of_products(self.factors, values))
+
+    def __str__(self) -> str:
+        product = " * ".join(self.factors) + (" / 100" if abs(self.scale) != 1 else "")
+        return f"{product} - {self.column}" if self.sign < 0 else f"{self.column} {'-' if self.scale < 0 else '+'} {product}"
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A sum of columns, each times a coefficient."""
+
+    terms: tuple[tuple[str, float], ...]
+    rounding: Rounding = "even"
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return tuple(c for c, _ in self.terms)
+
+    def apply(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The sum of plain values; float (n,)."""
+        return np.asarray(sum(values[c] * k for c, k in self.terms))
+
+    def __str__(self) -> str:
+        parts = [f"{'-' if k < 0 else '+'} {'' if abs(k) == 1 else f'{abs(k):.12g} * '}{c}" for c, k in self.terms]
+        return " ".join(parts).removeprefix("+ ")
+
+
+Formula = Product | Quotient | Raised | Added | Linear
