@@ -1,4 +1,4 @@
-"""Columns that are computed from others of their row are so in the copy: from computed ones, in percent, by dividing."""
+"""Columns that are computed from others of their row are so in the copy: from computed ones, in percent, by dividing, by time between dates."""
 
 from __future__ import annotations
 
@@ -28,12 +28,20 @@ CREATE TABLE payment (
   id INTEGER PRIMARY KEY, amount NUMERIC(10,2) NOT NULL, rate NUMERIC(8,4) NOT NULL, amount_eur NUMERIC(10,2) NOT NULL,
   without_vat NUMERIC(10,2) NOT NULL, vat INTEGER NOT NULL, with_vat NUMERIC(10,2) NOT NULL,
   shown INTEGER NOT NULL, clicks INTEGER NOT NULL, click_share NUMERIC(5,2));
+CREATE TABLE route (id INTEGER PRIMARY KEY, duration_min INTEGER NOT NULL, km INTEGER NOT NULL, stops INTEGER NOT NULL, tolls NUMERIC(6,2) NOT NULL);
+CREATE TABLE trip (
+  id INTEGER PRIMARY KEY, route_id INTEGER NOT NULL REFERENCES route (id), departure DATETIME NOT NULL, arrival DATETIME NOT NULL,
+  left_at DATETIME, delay_min INTEGER);
+CREATE TABLE stay (id INTEGER PRIMARY KEY, first_day DATE NOT NULL, last_day DATE NOT NULL, days INTEGER NOT NULL, opened DATETIME, closed DATETIME,
+  hours_open INTEGER);
 """
 RULES = {
     "sale.gross = price * quantity", "sale.discount = pct * gross / 100", "sale.net = gross - discount", "sale.tax = rate * net",
     "sale.total = net + tax", "sale.points = 0.1 * total", "payslip.tax = tax_rate * gross", "payslip.pension = 0.093 * gross",
     "payslip.net = gross - tax - pension", "payslip.gross = base + overtime * overtime_rate", "payment.amount_eur = amount / rate",
     "payment.with_vat = without_vat * (1 + vat / 100)", "payment.click_share = 100 * clicks / shown",
+    "trip.delay_min = left_at - departure, in minutes",
+    "stay.days = last_day - first_day + 1, in days", "stay.hours_open = closed - opened, in hours",
 }  # fmt: skip
 BROKEN = {
     "gross": "SELECT count(*) FROM sale WHERE abs(gross - quantity * price) > 1e-6",
@@ -48,11 +56,20 @@ BROKEN = {
     "amount_eur": "SELECT count(*) FROM payment WHERE abs(amount_eur - amount / rate) > 0.0051",
     "with_vat": "SELECT count(*) FROM payment WHERE half_up(without_vat * (100 + vat) / 100.0) <> with_vat",
     "click_share": "SELECT count(*) FROM payment WHERE (shown = 0) <> (click_share IS NULL) OR abs(click_share - 100.0 * clicks / shown) > 0.0051",
+    "delay": "SELECT count(*) FROM trip WHERE (left_at IS NULL) <> (delay_min IS NULL) "
+    "OR 60 * delay_min <> unixepoch(left_at) - unixepoch(departure)",
+    "days": "SELECT count(*) FROM stay WHERE days <> julianday(last_day) - julianday(first_day) + 1",
+    "hours_open": "SELECT count(*) FROM stay WHERE (closed IS NULL OR opened IS NULL) <> (hours_open IS NULL) "
+    "OR hours_open <> (unixepoch(closed) - unixepoch(opened)) / 3600",
 }
 
 
 def half_up(value: float) -> float:
     return float(Decimal(repr(round(value, 7))).quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def moment(minutes: float) -> str:
+    return str(np.datetime64("2023-01-01T00:00:00") + np.timedelta64(round(minutes * 60), "s")).replace("T", " ")
 
 
 def opened(path: Path) -> sqlite3.Connection:
@@ -63,6 +80,8 @@ def opened(path: Path) -> sqlite3.Connection:
 
 def rows(seed: int, count: int) -> Iterable[tuple[str, tuple[object, ...]]]:
     rng = np.random.default_rng(seed)
+    routes = [(i, 5 * int(rng.integers(6, 90)), int(rng.integers(20, 900)), int(rng.integers(0, 5)), round(rng.uniform(0, 50), 2)) for i in range(80)]
+    yield from (("route", r) for r in routes)
     for i in range(1, count + 1):
         quantity, price = int(rng.integers(1, 6)), round(rng.uniform(1, 90), 2)
         pct, rate = int(rng.choice([0, 5, 10, 15])), float(rng.choice([0.05, 0.19]))
@@ -84,6 +103,15 @@ def rows(seed: int, count: int) -> Iterable[tuple[str, tuple[object, ...]]]:
         clicks = int(rng.binomial(shown, 0.04))
         share = half_up(100 * clicks / shown) if shown else None
         yield "payment", (i, amount, rate, half_up(amount / rate), without, vat, half_up(without * (100 + vat) / 100), shown, clicks, share)
+        route = routes[int(rng.integers(0, 80))]
+        start, late = 5 * int(rng.integers(0, 200_000)), None if rng.random() < 0.1 else int(rng.exponential(20))
+        yield "trip", (i, route[0], moment(start), moment(start + route[1]), None if late is None else moment(start + late), late)
+        first, length = int(rng.integers(0, 700)), int(rng.integers(1, 30))
+        begin = None if rng.random() < 0.1 else 0.5 * int(rng.integers(0, 900_000))
+        end = None if begin is None or rng.random() < 0.2 else begin + 0.5 * int(rng.integers(1, 9000))
+        days = [str(np.datetime64("2023-01-01") + d) for d in (first, first + length - 1)]
+        spans = None if begin is None else moment(begin), None if end is None else moment(end)
+        yield "stay", (i, *days, length, *spans, None if begin is None or end is None else int((end - begin) // 60))
 
 
 def build(path: Path, seed: int, count: int) -> None:

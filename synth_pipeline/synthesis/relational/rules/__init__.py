@@ -14,7 +14,7 @@ from synth_pipeline.synthesis.relational.rules.copies import equal_rows
 from synth_pipeline.synthesis.relational.rules.counted import find_counted
 from synth_pipeline.synthesis.relational.rules.describe import describe
 from synth_pipeline.synthesis.relational.rules.find import find_rules
-from synth_pipeline.synthesis.relational.rules.formulas import Added, Linear, Product, Quotient, Raised, rounded
+from synth_pipeline.synthesis.relational.rules.formulas import Added, Elapsed, Linear, Product, Quotient, Raised, rounded
 from synth_pipeline.synthesis.relational.rules.model import (
     Base,
     Bound,
@@ -47,6 +47,7 @@ __all__ = [
     "Bound",
     "Calendar",
     "Copied",
+    "Elapsed",
     "Levels",
     "Linear",
     "Numbering",

@@ -1,4 +1,4 @@
-"""Columns that are computed from others of their row: products, fractions, quotients, sums with fixed coefficients.
+"""Columns that are computed from others of their row: products, fractions, quotients, sums with fixed coefficients, time between dates.
 
 Formulas of a kind are tried at once on a few rows; accepted is what agrees to the last digit on every row, and what would not, were any of
 its operands those of other rows.
@@ -16,7 +16,7 @@ import pyarrow as pa
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.formulas import Added, Formula, Linear, Product, Quotient, Raised, Rounding, rounded
+from synth_pipeline.synthesis.relational.rules.formulas import UNITS, Added, Elapsed, Formula, Linear, Product, Quotient, Raised, Rounding, rounded
 from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
@@ -35,8 +35,8 @@ _ROUNDINGS: tuple[Rounding, ...] = ("even", "up", "down")
 def find_arithmetic(frame: Frame, columns: Sequence[str], rules: Rules) -> None:
     """Adds the formulas of numbers to the rules of a table; `columns` are what may be computed, in the order in which to look at them.
 
-    Products and fractions of all columns are looked for first, then sums, then what is less common: where several formulas hold, the tax is a
-    rate of the amount, and the total their sum.
+    Time between dates is looked for first, then products and fractions of all columns, then sums, then what is less common: where several
+    formulas hold, the tax is a rate of the amount, and the total their sum.
     """
     plain = {c: frame.x[c] * k.unit for c, k in frame.codecs.items() if isinstance(k, NumberCodec)}
     known = {c: np.isfinite(v) for c, v in plain.items()}
@@ -56,6 +56,7 @@ def find_arithmetic(frame: Frame, columns: Sequence[str], rules: Rules) -> None:
                 if found is not None:
                     rules.arithmetic[column] = found
 
+    look(_elapsed, [c for c in numbers if several(plain[c][known[c]], 3)], varied & dates)
     # What waits for other rows is an operand of what has no others: a tax of the sum of an order's lines.
     late = rules.late()
     for operands in (varied - dates - late, varied - dates) if late else (varied - dates,):
@@ -128,6 +129,23 @@ class _Case:
         dealt = np.empty(len(order))
         dealt[order] = np.roll(values[operand][order], len(order) // 2)
         return int((~self._fits(rule.apply({**values, operand: dealt}) - self.x[self.rows])).sum())
+
+
+def _elapsed(case: _Case) -> Formula | None:
+    """The time between two dates in days, hours, minutes or seconds, perhaps with both ends counted; missing where one of them is."""
+    names, unit = case.names, case.codec.unit
+    pairs = [(a, b) for a in names for b in names if a != b and np.array_equal(case.known[a] & case.known[b], case.known[case.column])]
+    if not pairs or case.codec.digits is None:
+        return None
+    table = dict(zip(names, case.table(names), strict=True))
+    passed = np.stack([table[b] - table[a] for a, b in pairs])
+    found: list[tuple[float, int, Elapsed]] = []
+    for name, size in UNITS.items():
+        rest = case.x[case.few] - passed / size
+        for i in np.flatnonzero(np.ptp(rest, axis=1) <= 1.01 * unit):
+            for plus in {float(np.round(np.median(rest[i]) / unit) * unit), float(np.ceil(rest[i].max() / unit - _NOISE) * unit)}:
+                found.append((abs(plus), int(i), Elapsed(*pairs[i], name, plus + 0.0)))
+    return case.first(rule for _, _, rule in sorted(found, key=lambda f: f[:2]))
 
 
 def _product(case: _Case) -> Formula | None:

@@ -10,6 +10,8 @@ import numpy as np
 
 Rounding = Literal["even", "up", "down"]
 """How halves are rounded: to the even digit or up; or whatever is beyond the last digit is cut off."""
+UNITS = {"days": 86_400_000_000, "hours": 3_600_000_000, "minutes": 60_000_000, "seconds": 1_000_000}
+"""In which differences of dates are counted; microseconds."""
 _NOISE = 1e-6
 """What products of decimals are off as floats, in units of the last digit, at most."""
 
@@ -137,4 +139,27 @@ class Linear:
         return " ".join(parts).removeprefix("+ ")
 
 
-Formula = Product | Quotient | Raised | Added | Linear
+@dataclass(frozen=True)
+class Elapsed:
+    """The time from one date of the row to another one, counted in `unit`, plus a constant."""
+
+    start: str
+    end: str
+    unit: str
+    plus: float = 0.0
+    rounding: Rounding = "even"
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return self.start, self.end
+
+    def apply(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The time between dates, which are in microseconds; float (n,)."""
+        return np.asarray((values[self.end] - values[self.start]) / UNITS[self.unit] + self.plus)
+
+    def __str__(self) -> str:
+        more = f" {'-' if self.plus < 0 else '+'} {abs(self.plus):g}" if self.plus else ""
+        return f"{self.end} - {self.start}{more}, in {self.unit}"
+
+
+Formula = Product | Quotient | Raised | Added | Linear | Elapsed
