@@ -40,7 +40,7 @@ RULES = {
     "sale.total = net + tax", "sale.points = 0.1 * total", "payslip.tax = tax_rate * gross", "payslip.pension = 0.093 * gross",
     "payslip.net = gross - tax - pension", "payslip.gross = base + overtime * overtime_rate", "payment.amount_eur = amount / rate",
     "payment.with_vat = without_vat * (1 + vat / 100)", "payment.click_share = 100 * clicks / shown",
-    "trip.delay_min = left_at - departure, in minutes",
+    "trip.arrival = departure + duration_min of its route, in minutes", "trip.delay_min = left_at - departure, in minutes",
     "stay.days = last_day - first_day + 1, in days", "stay.hours_open = closed - opened, in hours",
 }  # fmt: skip
 BROKEN = {
@@ -56,6 +56,7 @@ BROKEN = {
     "amount_eur": "SELECT count(*) FROM payment WHERE abs(amount_eur - amount / rate) > 0.0051",
     "with_vat": "SELECT count(*) FROM payment WHERE half_up(without_vat * (100 + vat) / 100.0) <> with_vat",
     "click_share": "SELECT count(*) FROM payment WHERE (shown = 0) <> (click_share IS NULL) OR abs(click_share - 100.0 * clicks / shown) > 0.0051",
+    "arrival": "SELECT count(*) FROM trip t JOIN route r ON r.id = route_id WHERE unixepoch(arrival) <> unixepoch(departure) + 60 * duration_min",
     "delay": "SELECT count(*) FROM trip WHERE (left_at IS NULL) <> (delay_min IS NULL) "
     "OR 60 * delay_min <> unixepoch(left_at) - unixepoch(departure)",
     "days": "SELECT count(*) FROM stay WHERE days <> julianday(last_day) - julianday(first_day) + 1",

@@ -30,6 +30,7 @@ from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.quota import Ceiling, Fixed
 from synth_pipeline.synthesis.relational.rules import (
     Added,
+    After,
     Base,
     Bound,
     Calendar,
@@ -66,7 +67,7 @@ _CLASSES = {
     for c in (
         m.TableModel, m.DrawnColumn, m.MadeColumn, m.MeanModel, m.Surrogate, m.Opaque, CountModel, Margin, CategoryCodec, NumberCodec, LinkModel,
         PersonalModel, Ceiling, Fixed,
-        Product, Quotient, Raised, Added, Linear, Elapsed, Base, Copied, Rules, Total, Numbering, Written,
+        Product, Quotient, Raised, Added, Linear, Elapsed, After, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Running, Pace, Part, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within,
         Guide, Heaps, Hierarchy, Nearness, ForeignKey,
     )

@@ -17,7 +17,7 @@ from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Base, Rules, date_of, day_of, is_calendar, months_of, part_values, rounded, singled
+from synth_pipeline.synthesis.relational.rules import After, Base, Rules, date_of, day_of, is_calendar, months_of, part_values, rounded, singled
 from synth_pipeline.synthesis.relational.scatter import kept_apart, scattered_strata
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged, draw_repeating
 from synth_pipeline.synthesis.relational.together import begun, ended, last_start
@@ -113,7 +113,10 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
         return rules.ranks[column] + state.group.position
     if column in rules.arithmetic and isinstance(codec, NumberCodec):
         rule = rules.arithmetic[column]
-        value = rule.apply({c: plain(draft, model, state, c) for c in rule.operands})
+        values = {c: plain(draft, model, state, c) for c in rule.operands}
+        if isinstance(rule, After) and rule.key:
+            values[rule.held] = base_values(draft, model, state, Base("parent", rule.number, rule.key), column) * codec.unit
+        value = rule.apply(values)
         return rounded(value, codec.unit, rule.rounding) if codec.digits is not None else value
     if base is not None and base.shift is not None:
         return base_values(draft, model, state, base, column) + base.shift

@@ -14,7 +14,7 @@ from synth_pipeline.synthesis.relational.rules.copies import equal_rows
 from synth_pipeline.synthesis.relational.rules.counted import find_counted
 from synth_pipeline.synthesis.relational.rules.describe import describe
 from synth_pipeline.synthesis.relational.rules.find import find_rules
-from synth_pipeline.synthesis.relational.rules.formulas import Added, Elapsed, Linear, Product, Quotient, Raised, rounded
+from synth_pipeline.synthesis.relational.rules.formulas import Added, After, Elapsed, Linear, Product, Quotient, Raised, rounded
 from synth_pipeline.synthesis.relational.rules.model import (
     Base,
     Bound,
@@ -43,6 +43,7 @@ from synth_pipeline.synthesis.relational.rules.together import earliest, latest
 
 __all__ = [
     "Added",
+    "After",
     "Base",
     "Bound",
     "Calendar",

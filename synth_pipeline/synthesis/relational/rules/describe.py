@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.rules.formulas import After
 from synth_pipeline.synthesis.relational.rules.model import Base, Bound, Calendar, Rules
 
 
@@ -20,7 +21,7 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
     for c, larger in rules.nested.items():
         yield f"{table}.{c} determines {larger}"
     for c, a in rules.arithmetic.items():
-        yield f"{table}.{c} = {a}"
+        yield f"{table}.{c} = {a.shown(parents) if isinstance(a, After) else a}"
     for c, t in rules.totals.items():
         what = f"{t.extreme or 'sum of'} {' * '.join(t.factors)}" if t.factors else "number"
         more = "".join(f" {'+' if k > 0 else '-'} {own}" for own, k in t.plus)

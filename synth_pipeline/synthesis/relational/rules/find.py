@@ -9,6 +9,7 @@ import numpy as np
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.after import find_after
 from synth_pipeline.synthesis.relational.rules.arithmetic import find_arithmetic
 from synth_pipeline.synthesis.relational.rules.bounds import find_bounds
 from synth_pipeline.synthesis.relational.rules.children import find_rank, find_total
@@ -68,6 +69,7 @@ def find_rules(
     for column in [c for c, p in rules.parts.items() if p.source in rules.totals]:
         del rules.parts[column]  # what waits for other rows is not there to be parted
     find_arithmetic(frame, [c for c in widest if c not in rules.ranks and c not in rules.totals], rules)
+    find_after(frame, frames, parents, [c for c in numbers if c not in rules.exact()], rules)
     frame.late = rules.late()
     find_running(frame, frames, owner, numbers, rules)
     find_single(frame, [c for c in candidates if c not in rules.exact()], rules)

@@ -162,4 +162,35 @@ class Elapsed:
         return f"{self.end} - {self.start}{more}, in {self.unit}"
 
 
-Formula = Product | Quotient | Raised | Added | Linear | Elapsed
+@dataclass(frozen=True)
+class After:
+    """A date of the row plus a number of the row, or of its parent by `key`, counted in `unit`, and a constant in microseconds."""
+
+    start: str
+    number: str
+    key: str
+    unit: str
+    plus: float = 0.0
+    rounding: Rounding = "even"
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return (self.start,) if self.key else (self.start, self.number)
+
+    @property
+    def held(self) -> str:
+        """The name of the number among the values that the formula is applied to."""
+        return f"{self.key} {self.number}" if self.key else self.number
+
+    def apply(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The date in microseconds; float (n,)."""
+        return np.asarray(values[self.start] + values[self.held] * UNITS[self.unit] + self.plus)
+
+    def shown(self, parents: Mapping[str, str]) -> str:
+        """For people; `parents` names the parent table of each foreign key id."""
+        whose = f" of its {parents[self.key]}" if self.key else ""
+        more = f" {'-' if self.plus < 0 else '+'} {abs(self.plus) / UNITS[self.unit]:g}" if self.plus else ""
+        return f"{self.start} + {self.number}{whose}{more}, in {self.unit}"
+
+
+Formula = Product | Quotient | Raised | Added | Linear | Elapsed | After

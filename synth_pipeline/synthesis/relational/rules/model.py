@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from synth_pipeline.synthesis.relational.rules.formulas import Formula
+from synth_pipeline.synthesis.relational.rules.formulas import After, Formula
 
 
 @dataclass(frozen=True)
@@ -417,7 +417,8 @@ class Rules:
         bases = {b.column for base in self.bases.values() for b in (base, base.first) if b is not None and b.key == key}
         bounds = {b.column for bounds in self.bounds.values() for b in bounds if b.key == key}
         scales = {s.scale.against for s in self.steps.values() if s.scale.key == key}
-        return copies | bases | bounds | scales | {p.source for p in self.presence.values() if p.key == key}
+        after = {a.number for a in self.arithmetic.values() if isinstance(a, After) and a.key == key}
+        return copies | bases | bounds | scales | after | {p.source for p in self.presence.values() if p.key == key}
 
     def needs(self, column: str, other: str) -> bool:
         """Whether the column must come after the other one, or is it."""
