@@ -20,7 +20,7 @@ DDL = """
 CREATE TABLE sale (
   id INTEGER PRIMARY KEY, quantity INTEGER NOT NULL, price NUMERIC(8,2) NOT NULL, gross NUMERIC(10,2) NOT NULL, pct INTEGER NOT NULL,
   discount NUMERIC(10,2) NOT NULL, net NUMERIC(10,2) NOT NULL, rate NUMERIC(4,3) NOT NULL, tax NUMERIC(10,2) NOT NULL,
-  total NUMERIC(10,2) NOT NULL, points INTEGER NOT NULL);
+  total NUMERIC(10,2) NOT NULL, points INTEGER NOT NULL, size TEXT NOT NULL);
 CREATE TABLE payslip (
   id INTEGER PRIMARY KEY, base NUMERIC(10,2) NOT NULL, overtime REAL NOT NULL, overtime_rate NUMERIC(10,2) NOT NULL, gross NUMERIC(10,2) NOT NULL,
   tax_rate REAL NOT NULL, tax NUMERIC(10,2) NOT NULL, pension NUMERIC(10,2) NOT NULL, net NUMERIC(10,2) NOT NULL);
@@ -37,7 +37,8 @@ CREATE TABLE stay (id INTEGER PRIMARY KEY, first_day DATE NOT NULL, last_day DAT
 """
 RULES = {
     "sale.gross = price * quantity", "sale.discount = pct * gross / 100", "sale.net = gross - discount", "sale.tax = rate * net",
-    "sale.total = net + tax", "sale.points = 0.1 * total", "payslip.tax = tax_rate * gross", "payslip.pension = 0.093 * gross",
+    "sale.total = net + tax", "sale.points = 0.1 * total",
+    "sale.size is small below 50.00, medium from 50.00, large from 200.00 of total", "payslip.tax = tax_rate * gross", "payslip.pension = 0.093 * gross",
     "payslip.net = gross - tax - pension", "payslip.gross = base + overtime * overtime_rate", "payment.amount_eur = amount / rate",
     "payment.with_vat = without_vat * (1 + vat / 100)", "payment.click_share = 100 * clicks / shown",
     "trip.arrival = departure + duration_min of its route, in minutes", "trip.delay_min = left_at - departure, in minutes",
@@ -50,6 +51,7 @@ BROKEN = {
     "tax": "SELECT count(*) FROM sale WHERE half_up(net * rate) <> tax",
     "total": "SELECT count(*) FROM sale WHERE abs(total - (net + tax)) > 1e-6",
     "points": "SELECT count(*) FROM sale WHERE points <> CAST(total / 10 + 1e-9 AS INTEGER)",
+    "size": "SELECT count(*) FROM sale WHERE size <> CASE WHEN total < 50 THEN 'small' WHEN total < 200 THEN 'medium' ELSE 'large' END",
     "payslip": "SELECT count(*) FROM payslip WHERE half_up(base + overtime * overtime_rate) <> gross OR half_up(gross * tax_rate) <> tax "
     "OR half_up(gross * 0.093) <> pension OR abs(net - (gross - tax - pension)) > 1e-6",
     "overtime_rate": "SELECT count(*) FROM payslip WHERE abs(overtime_rate - base * 1.5 / 173) > 0.0051",
@@ -91,7 +93,8 @@ def rows(seed: int, count: int) -> Iterable[tuple[str, tuple[object, ...]]]:
         net = round(gross - discount, 2)
         tax = half_up(net * rate)
         total = round(net + tax, 2)
-        yield "sale", (i, quantity, price, gross, pct, discount, net, rate, tax, total, int(total / 10 + 1e-9))
+        size = "small" if total < 50 else "medium" if total < 200 else "large"
+        yield "sale", (i, quantity, price, gross, pct, discount, net, rate, tax, total, int(total / 10 + 1e-9), size)
         base, overtime = 10.0 * int(rng.integers(180, 900)), float(rng.choice([0, 0.5, 1, 2, 3.5, 8]))
         tax_rate = float(rng.choice([0.14, 0.24, 0.33]))
         overtime_rate = half_up(base * 1.5 / 173)

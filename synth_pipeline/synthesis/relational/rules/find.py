@@ -78,7 +78,9 @@ def find_rules(
             find_shift(frame, column, codec, rules)
     find_passed(frame, [c for c in candidates if c not in frame.late], rules)
     taken = rules.exact()
-    find_steps(frame, frames, parents, [c for c in candidates if c not in taken and c not in rules.single and c not in rules.chains], rules)
+    # Where a computed number or date lies may say something, too.
+    scales = [c for c in candidates if c not in {*rules.single, *rules.chains} and (c not in taken or c in rules.arithmetic)]
+    find_steps(frame, frames, parents, scales, rules)
     taken = rules.exact() | set(rules.steps) | set(rules.chains)
     find_determined(frame, [c for c in candidates if c not in taken and c not in rules.sticky], places, rules)
     find_nested(frame, rules)
