@@ -38,7 +38,8 @@ CREATE TABLE stay (id INTEGER PRIMARY KEY, first_day DATE NOT NULL, last_day DAT
 RULES = {
     "sale.gross = price * quantity", "sale.discount = pct * gross / 100", "sale.net = gross - discount", "sale.tax = rate * net",
     "sale.total = net + tax", "sale.points = 0.1 * total",
-    "sale.size is small below 50.00, medium from 50.00, large from 200.00 of total", "payslip.tax = tax_rate * gross", "payslip.pension = 0.093 * gross",
+    "sale.size is small below 50.00, medium from 50.00, large from 200.00 of total",
+    "payslip.tax = tax_rate * gross", "payslip.pension = 0.093 * gross",
     "payslip.net = gross - tax - pension", "payslip.gross = base + overtime * overtime_rate", "payment.amount_eur = amount / rate",
     "payment.with_vat = without_vat * (1 + vat / 100)", "payment.click_share = 100 * clicks / shown",
     "trip.arrival = departure + duration_min of its route, in minutes", "trip.delay_min = left_at - departure, in minutes",
