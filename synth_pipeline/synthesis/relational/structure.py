@@ -7,8 +7,11 @@ into their own table are *deferred* until the rows exist, and so are keys with c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
 
@@ -16,6 +19,8 @@ _ENTITY_ROWS = 30
 """Parents that are fewer than this do not own: their children would be one large group."""
 _SELDOM = 0.05
 """An owner may be missing in this share of the rows."""
+_CLOSE = 0.05
+"""Siblings lie close together in time where their dates vary less than this, as a share of the variance of all."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ def plan_tables(
     absent: Mapping[str, float],
     reference: Collection[str],
     inverse: Collection[str] = (),
+    close: Collection[str] = (),
 ) -> list[TablePlan]:
     """The tables in the order of generation.
 
@@ -56,6 +62,7 @@ def plan_tables(
         absent: for each foreign key the share of its rows without a parent.
         reference: tables whose rows are copied.
         inverse: foreign keys (by id) that lead to one of the row's own children, which must be there before.
+        close: foreign keys (by id) whose siblings lie close together in time.
     """
     plans = []
     done: set[str] = set()
@@ -68,7 +75,7 @@ def plan_tables(
             deferred = tuple(sorted((fk for fk in keys if fk not in ready), key=lambda fk: fk.id in inverse))
             lookups = tuple(fk for fk in ready if fk.parent in reference)
             rest = [fk for fk in ready if fk not in lookups]
-            owner = None if table_id in reference else _owner(table, rest, rows, distinct, absent)
+            owner = None if table_id in reference else _owner(schema, table, rest, rows, distinct, absent, close)
             plans.append(TablePlan(table_id, owner, lookups, tuple(fk for fk in rest if fk is not owner), deferred))
             done.add(table_id)
     return plans
@@ -117,21 +124,47 @@ def _break_cycle(schema: DatabaseSchema, group: list[str], inverse: Collection[s
     return order
 
 
+def lie_close(index: np.ndarray, time: np.ndarray) -> bool:
+    """Whether rows with the same parent (-1: none), int (n,), lie close together in `time`, float (n,) without NaN, on the whole."""
+    rank = np.unique(time, return_inverse=True)[1].astype(float)
+    with_one, rank = index[index >= 0], rank[index >= 0]
+    groups = np.unique(with_one, return_inverse=True)[1]
+    size = np.bincount(groups)
+    several = size[groups] > 1
+    free = int(several.sum() - (size > 1).sum())
+    if free < _ENTITY_ROWS:
+        return False
+    within = rank - (np.bincount(groups, rank) / size)[groups]
+    return bool((within[several] ** 2).sum() / free < _CLOSE * rank.var())
+
+
 def _owner(
-    table: Table, keys: list[ForeignKey], rows: Mapping[str, int], distinct: Mapping[str, int], absent: Mapping[str, float]
-) -> ForeignKey | None:
+    schema: DatabaseSchema, table: Table, keys: list[ForeignKey], rows: Mapping[str, int], distinct: Mapping[str, int],
+    absent: Mapping[str, float], close: Collection[str],
+) -> ForeignKey | None:  # fmt: skip
     """The key whose parents best explain why the rows are there.
 
     Parents must be entities (not two stores), and have a child each on average (an order has lines; most products have
-    none); then a key that is part of the row's identity, or cascades, wins; then the one with most parents.
+    none), or be what rows are one-to-one with, or go with, where not everything cascades. Then a key wins that is part of the row's
+    identity, or cascades; one that is seldom missing; one that is a key by itself; one whose rows lie close together in time (the
+    messages of a conversation, not of a sender); one that the table is named after; and then the one with most parents.
     """
     identity = {c for key in table.keys for c in key}
+    cascading = {fk.id for fk in keys if (fk.on_delete or "").upper() == "CASCADE"}
+    all_cascade = len(cascading) == len(keys)
 
-    def rank(fk: ForeignKey) -> tuple[bool, bool, bool, int]:
-        parents = rows.get(fk.parent, 0)
-        groups = parents >= _ENTITY_ROWS and rows.get(table.id, 0) >= parents
-        belongs = set(fk.columns) <= identity or (fk.on_delete or "").upper() == "CASCADE"
-        return groups, belongs, absent.get(fk.id, 0.0) < _SELDOM, distinct.get(fk.id, 0)
+    def rank(fk: ForeignKey) -> tuple[bool, bool, bool, bool, bool, bool, int]:
+        one, words = one_child(table, fk), _words(schema.table(fk.parent).name)
+        entities = rows.get(fk.parent, 0) >= _ENTITY_ROWS
+        groups = rows.get(table.id, 0) >= rows.get(fk.parent, 0) or one or fk.id in cascading and not all_cascade
+        belongs = set(fk.columns) <= identity or fk.id in cascading
+        named = entities and _words(table.name)[: len(words)] == words
+        return entities and groups, belongs, absent.get(fk.id, 0.0) < _SELDOM, one, fk.id in close, named, distinct.get(fk.id, 0)
 
     candidates = [fk for fk in keys if distinct.get(fk.id, 0) > 0 and any(rank(fk)[:2])]
     return max(candidates, key=rank, default=None)
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name, in the singular: OrderItems and order_items are order, item."""
+    return [w.lower().removesuffix("s") for w in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)]

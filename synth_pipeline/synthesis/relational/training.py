@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.catalog.schema import ForeignKey, Table
 from synth_pipeline.metadata.model import ColumnMetadata
 from synth_pipeline.synthesis.base import TrainingData
 from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, named_columns, pseudonyms
@@ -25,13 +25,15 @@ from synth_pipeline.synthesis.relational.enumerations import enumerates
 from synth_pipeline.synthesis.relational.frame import Frame, Group, fit_codec, parents_of
 from synth_pipeline.synthesis.relational.links import find_inverse
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.structure import TablePlan, plan_tables, usable_keys
+from synth_pipeline.synthesis.relational.structure import TablePlan, lie_close, plan_tables, usable_keys
 from synth_pipeline.synthesis.relational.suppress import owners_of
 
 _REFERENCE_ROWS = 150
 _REFERENCE_COLUMNS = 3
 _FEW_ROWS = 30
 _SHARED_BY = 4
+_MISSING = 0.05
+"""A date may be missing in this share of the rows to put them in order."""
 _FEW_ENTITIES = 40
 """Fewer owners than this (two shops, five managers) are not whom the rows are about: each row is then an entity."""
 
@@ -93,7 +95,7 @@ class Training:
             # Days are nobody's: none is left out, but nothing is learnt from those whose rows are.
             core[name], seen[name] = core[name] & seen[name], np.ones(len(seen[name]), dtype=bool)
         self.inverse = find_inverse(schema, parents, seen)
-        self.plans = self._plan(seen, parents)
+        self.plans = self._plan(rows, seen, parents)
         for plan in self.plans:
             if plan.owner is not None:
                 under = seen[plan.table] & ~_among(~seen[plan.owner.parent], parents[plan.owner.id])
@@ -121,14 +123,20 @@ class Training:
             cut[index[~seen[fk.table] & (index >= 0)]] = True
             self.frames[fk.parent].cut[fk.id] = cut[seen[fk.parent]]
 
-    def _plan(self, seen: Mapping[str, np.ndarray], parents: Mapping[str, np.ndarray]) -> list[TablePlan]:
+    def _plan(self, rows: Mapping[str, pa.Table], seen: Mapping[str, np.ndarray], parents: Mapping[str, np.ndarray]) -> list[TablePlan]:
         """The plan by the rows that are not held out."""
-        distinct, absent = {}, {}
+        distinct, absent, close = {}, {}, set()
+        for table in self.data.schema.tables:
+            keys = usable_keys(self.data.schema, table)
+            time = _first_date(table, _rows(rows[table.id], seen[table.id])) if len(keys) > 1 else None
+            if time is not None:
+                close |= {fk.id for fk in keys if lie_close(parents[fk.id][seen[table.id]], time)}
         for fk in (k for t in self.data.schema.tables for k in usable_keys(self.data.schema, t)):
             index = parents[fk.id][seen[fk.table]]
             distinct[fk.id] = len(np.unique(index[index >= 0]))
             absent[fk.id] = float((index < 0).mean()) if len(index) else 0.0
-        plans = plan_tables(self.data.schema, {t: int(s.sum()) for t, s in seen.items()}, distinct, absent, self.reference, self.inverse)
+        count = {t: int(s.sum()) for t, s in seen.items()}
+        plans = plan_tables(self.data.schema, count, distinct, absent, self.reference, self.inverse, close)
         # The version of a model says the model.
         outward = {t.id: {fk.parent for fk in t.foreign_keys} for t in self.data.schema.tables}
         return [
@@ -230,12 +238,23 @@ def ranking_column(frame: Frame) -> str | None:
     for column, codec in frame.codecs.items():
         if isinstance(codec, NumberCodec) and (pa.types.is_date(codec.type) or pa.types.is_timestamp(codec.type)):
             x = frame.x[column]
-            if np.isnan(x).mean() > 0.05:
+            if np.isnan(x).mean() > _MISSING:
                 continue
             order = np.lexsort((x, group.index))
             same = group.index[order][1:] == group.index[order][:-1]
             if (x[order][1:] != x[order][:-1])[same].mean() > 0.3:
                 return column
+    return None
+
+
+def _first_date(table: Table, rows: pa.Table) -> np.ndarray | None:
+    """The first date of a table that is seldom missing and no part of a foreign key, as numbers in order, float (rows,); None for none."""
+    linked = {c for fk in table.foreign_keys for c in fk.columns}
+    for name, values in zip(rows.column_names, rows.columns, strict=True):
+        kind = values.type
+        if name not in linked and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)) and values.null_count <= _MISSING * len(values):
+            whole = values.cast(pa.int32()) if pa.types.is_date32(kind) else values
+            return np.asarray(pc.fill_null(whole.cast(pa.int64()), 0).to_numpy(), dtype=float)
     return None
 
 
