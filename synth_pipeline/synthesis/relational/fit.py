@@ -24,7 +24,7 @@ from synth_pipeline.synthesis.relational.links import LinkModel, find_meeting, f
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, completed, opening_context
 from synth_pipeline.synthesis.relational.quota import find_ceilings, find_fixed
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Run, describe, find_childless, find_counted, find_pace, find_run, time_for
+from synth_pipeline.synthesis.relational.rules import Presence, Run, describe, find_childless, find_counted, find_pace, find_run, time_for
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
@@ -43,18 +43,23 @@ class _Fit(ColumnLearner):
     def __init__(self, data: TrainingData, privacy: Privacy, seed: int, workers: Workers) -> None:
         super().__init__(data, privacy, seed, workers)
         self._waiting: set[tuple[str, str]] = set()
+        self._reached: set[str] = set()
+        self._told: dict[str, np.ndarray] = {}
 
     def run(self, progress: Progress) -> DatabaseModel:
         start = time.perf_counter()
         with progress.step("fit", total=len(self.plans)) as step:
             for plan in self.plans:
                 self._table(plan)
+                self._reached |= {fk.id for fk in plan.ready}
+                for fk in plan.soon:
+                    self._deferred(plan, fk)
                 self.later.finish()
                 self._complete()
                 step.advance(note=plan.table)
-        for plan in self.plans:
-            for fk in plan.deferred:
-                self._deferred(plan, fk)
+        deferred = [(plan, fk) for plan in self.plans for fk in plan.deferred if fk not in plan.soon]
+        for plan, fk in sorted(deferred, key=lambda d: d[1].id in self.training.inverse):
+            self._deferred(plan, fk)
         self.later.finish()
         info = {
             "synthesizer": "relational", "rows": {t: f.rows for t, f in self.frames.items()}, "population": dict(self.data.population.rows),
@@ -98,17 +103,25 @@ class _Fit(ColumnLearner):
         else:
             context = Context()
         self.contexts[plan.table] = context
-        for i, fk in enumerate(plan.lookups):
-            agreed = self._agreed(frame, fk, plan.owner, plan.lookups[:i])
-            if agreed is not None:
-                model.links[fk.id] = agreed
-            model.lookups[fk.id] = self._lookup(model, frame, context, fk)
         known = [plan.owner] if plan.owner else []
+        for n, fk in enumerate(plan.lookups):
+            path = self._path(frame, context, fk, [*known, *plan.lookups[:n]])
+            if path is not None:
+                model.links[fk.id] = path
+                context.add(*self._lookup_feature(fk, frame.parents[fk.id]))
+                self.own[frame.table.id].add(*self._lookup_feature(fk, frame.parents[fk.id]))
+            else:
+                meets = self._meeting(frame, fk, [*known, *plan.lookups[:n]])
+                if meets is not None:
+                    model.links[fk.id] = LinkModel(meets=meets)
+                model.lookups[fk.id] = self._lookup(model, frame, context, fk)
         for fk in plan.links:
             model.links[fk.id] = self._link(frame, context, fk, [*known, *plan.lookups])
             context.add(*self.own[fk.parent].seen_from(f"l.{fk.id}.", frame.parents[fk.id]))
             known.append(fk)
         self._columns(plan, model, frame, context, [*known, *plan.lookups])
+        for fk in plan.links:
+            model.links[fk.id].says = self._says(model, frame, fk)
         self._waiting |= {(plan.table, c) for c in frame.late}
         self._counts(plan, model, frame, context)
         self._means(plan, model, frame, context)
@@ -150,26 +163,19 @@ class _Fit(ColumnLearner):
         self.own[frame.table.id].add(*self._lookup_feature(fk, index))
         return variable
 
-    def _agreed(self, frame: Frame, fk: ForeignKey, owner: ForeignKey | None, lookups: tuple[ForeignKey, ...]) -> LinkModel | None:
-        """What a copied row and another parent of its row have in common, where one of them refers to a copied row in turn."""
-        telling = [k for k in lookups if self.frames[k.parent].parents]
-        path = find_path(self.frames, frame, fk, telling) if telling else None
-        if path is not None:
-            return LinkModel(path=path)
-        meets = find_meeting(self.frames, frame, fk, [*([owner] if owner else []), *lookups]) if self.frames[fk.parent].parents else None
-        return LinkModel(meets=meets) if meets is not None else None
+    def _meeting(self, frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str] | None:
+        """Where a row of a reference table leads in turn that another parent of the row leads to, too (see `find_meeting`)."""
+        return find_meeting(self.frames, frame, fk, known) if self.frames[fk.parent].parents else None
 
     def _lookup_feature(self, fk: ForeignKey, index: np.ndarray) -> tuple[list[Feature], dict[str, np.ndarray]]:
         name = f"k.{fk.id}"
         return [Feature(name, max(1, self.frames[fk.parent].rows))], {name: index.astype(np.int32)}
 
     def _link(self, frame: Frame, context: Context, fk: ForeignKey, known: list[ForeignKey]) -> LinkModel:
+        path = self._path(frame, context, fk, known)
+        if path is not None:
+            return path
         model = LinkModel(most=1 if one_child(frame.table, fk) else None)
-        model.path = find_path(self.frames, frame, fk, known)
-        if model.path is not None:
-            without = (frame.parents[model.path[0]] < 0) & ~frame.lost
-            model.astray = bool(without.any() and (frame.parents[fk.id][without] >= 0).mean() > 0.5)
-            return model
         model.meets = find_meeting(self.frames, frame, fk, known)
         model.since = find_since(self.frames, frame, fk, known)
         index, parent = frame.parents[fk.id], self.frames[fk.parent]
@@ -184,12 +190,35 @@ class _Fit(ColumnLearner):
             model.block = self._variable(frame, context, x, ("block", fk.id), codes=model.blocks, rows=present)
         return model
 
-    def _absent(self, frame: Frame, context: Context, fk: ForeignKey) -> Variable | None:
-        """What tells rows without a parent, where there are some."""
-        without = frame.parents[fk.id] < 0
-        if not self.schema.nullable(fk) or not without[frame.train].any():
+    def _path(self, frame: Frame, context: Context, fk: ForeignKey, known: list[ForeignKey]) -> LinkModel | None:
+        """A link by keys that lead to the same row, where there are such."""
+        found = find_path(self.frames, frame, fk, known, self._reached)
+        if found is None:
             return None
-        return self._variable(frame, context, np.where(without, np.nan, 0.0), ("absent", fk.id), codes=1)
+        path, led = found
+        index, first = frame.parents[fk.id], frame.parents[path[0]] >= 0
+        model = LinkModel(path=path, most=1 if one_child(frame.table, fk) else None)
+        model.astray, model.beyond = (bool(w.any() and (index[w] >= 0).mean() > 0.5) for w in (~first & ~frame.lost, first & ~led & ~frame.lost))
+        self._told[fk.id] = told = led | ~first & model.astray | first & model.beyond
+        if (index[led] < 0).any():
+            model.absent = self._absent(frame, context, fk, np.flatnonzero(frame.train & told))
+        return model
+
+    def _absent(self, frame: Frame, context: Context, fk: ForeignKey, rows: np.ndarray | None = None) -> Variable | None:
+        """What tells rows without a parent, where there are some (among `rows`)."""
+        without = frame.parents[fk.id] < 0
+        if not self.schema.nullable(fk) or not without[frame.train if rows is None else rows].any():
+            return None
+        return self._variable(frame, context, np.where(without, np.nan, 0.0), ("absent", fk.id), codes=1, rows=rows)
+
+    def _says(self, model: TableModel, frame: Frame, fk: ForeignKey) -> Presence | None:
+        """A column of the row that says where a key is NULL."""
+        if not self.schema.nullable(fk):
+            return None
+        followed = {c for c, copy in (model.rules.copied | model.rules.sticky).items() if copy.key == fk.id}
+        told = [c for c in model.order if c not in frame.late and c not in followed]
+        rows = np.flatnonzero(~frame.lost & self._told.get(fk.id, True))
+        return find_childless(frame, rows, (frame.parents[fk.id] >= 0).astype(float), told)
 
     def _counts(self, plan: TablePlan, model: TableModel, frame: Frame, context: Context) -> None:
         rows = np.flatnonzero(frame.counted)
@@ -248,19 +277,19 @@ class _Fit(ColumnLearner):
 
     def _deferred(self, plan: TablePlan, fk: ForeignKey) -> None:
         frame, model = self.frames[fk.table], self.models[fk.table]
-        if plan.table in self.training.reference:
-            return
-        context = self.contexts[plan.table]
-        known = [f for f in (plan.owner, *plan.links, *plan.lookups) if f is not None]
-        if fk.id in self.training.inverse:
-            link = model.links[fk.id] = LinkModel(inverse=self.training.inverse[fk.id])
-            link.absent = self._absent(frame, context, fk)
-            return
-        if fk.is_self_reference:
-            model.links[fk.id] = LinkModel(most=1 if one_child(frame.table, fk) else None)
-            model.hierarchies[fk.id] = self._hierarchy(frame, context, fk, known)
-            return
-        model.links[fk.id] = self._link(frame, context, fk, known)
+        if plan.table not in self.training.reference:
+            context = self.contexts[plan.table]
+            known = [f for f in (plan.owner, *plan.links, *plan.lookups) if f is not None]
+            if fk.id in self.training.inverse:
+                link = model.links[fk.id] = LinkModel(inverse=self.training.inverse[fk.id])
+                link.absent = self._absent(frame, context, fk)
+            elif fk.is_self_reference:
+                model.links[fk.id] = LinkModel(most=1 if one_child(frame.table, fk) else None)
+                model.hierarchies[fk.id] = self._hierarchy(frame, context, fk, known)
+            else:
+                model.links[fk.id] = self._link(frame, context, fk, known)
+            model.links[fk.id].says = self._says(model, frame, fk)
+        self._reached.add(fk.id)
 
     def _hierarchy(self, frame: Frame, context: Context, fk: ForeignKey, known: list[ForeignKey]) -> Hierarchy:
         index = frame.parents[fk.id]
@@ -304,5 +333,9 @@ class _Fit(ColumnLearner):
                 other, time, since = link.since
                 lines.append(f"{model.plan.table}: {since} of its {fk.parent} ≤ {time} of its {parents[other]}")
             if link.path is not None:
-                lines.append(f"{model.plan.table}.{', '.join(fk.columns)} = that of its {parents.get(link.path[0], '')}")
+                above = {k.id: k.parent for k in self.schema.foreign_keys}
+                way = " of the ".join(above[k] for k in link.path[-2::-1])
+                lines.append(f"{model.plan.table}.{', '.join(fk.columns)} = that of its {way}{', where it has a value' if link.absent else ''}")
+            if link.says is not None:
+                lines.append(f"{model.plan.table}.{', '.join(fk.columns)} {link.says.shown.format(source=link.says.source)}")
         return lines

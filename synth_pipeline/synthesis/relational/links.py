@@ -7,7 +7,7 @@ the row's context; within a block every parent is used as often as its degree sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -20,6 +20,7 @@ from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.random import stratified
+from synth_pipeline.synthesis.relational.rules.model import Presence
 from synth_pipeline.synthesis.relational.rules.support import disorder, supported
 from synth_pipeline.synthesis.relational.structure import anchored, usable_keys
 from synth_pipeline.synthesis.relational.trees import Feature, Tree, grow
@@ -41,13 +42,16 @@ class LinkModel:
 
     Attributes:
         absent: draws NaN for rows without a parent; None where every row has one.
-        path: two foreign keys (of this table, then of its parent) that lead to the same row; the key is then not drawn.
+        path: foreign keys (of this table, then of its parent, perhaps of that one's) that lead to the same row, perhaps not where the key
+            is NULL; the key is then not drawn.
         meets: another foreign key, and the keys by which its parent ("" for itself) and this one's lead to one and the same row: the
             contract of an invoice's line is the customer's who gets the invoice.
         since: another foreign key, a date of its parent, and a date of this one's parent that is never later: nothing is sold before
             it is made.
         inverse: the foreign key by which the parent is one of the row's own children; the key is then drawn among these.
         astray: whether rows that lack the first key of the path have a parent all the same.
+        beyond: whether rows do for which the path ends early.
+        says: a column of the row that says where the key is NULL, or where it is not.
         block: draws the block of the parent; None where there is only one block.
         tree: gives a parent its block by its features; None where blocks are ranks of the degree (few parents).
         blocks: number of blocks.
@@ -55,8 +59,10 @@ class LinkModel:
     """
 
     absent: Variable | None = None
-    path: tuple[str, str] | None = None
+    path: tuple[str, ...] | None = None
     astray: bool = False
+    beyond: bool = False
+    says: Presence | None = None
     meets: tuple[str, str, str] | None = None
     since: tuple[str, str, str] | None = None
     inverse: str | None = None
@@ -77,22 +83,56 @@ class LinkModel:
         return rank * self.blocks // n
 
 
-def find_path(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str] | None:
-    """Two keys that always lead where `fk` leads: the parent of the parent by a key that is known before."""
+def find_path(
+    frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey], drawn: Collection[str]
+) -> tuple[tuple[str, ...], np.ndarray] | None:
+    """Two or three keys that lead where `fk` leads, on every row; or else wherever both of them lead anywhere.
+
+    Args:
+        frames: all tables.
+        frame: the table.
+        fk: the key.
+        known: the keys of the table that are known before.
+        drawn: all keys, by id, whose parents are known when this one's are drawn.
+
+    Returns:
+        The keys, and the rows for which they say what the key is, bool (rows,).
+    """
     index = frame.parents[fk.id]
     if (index >= 0).sum() < _SUPPORT or not several(index, 2):
         return None
-    for via in known:
-        middle = frame.parents[via.id]
-        for then in frames[via.parent].table.foreign_keys:
-            above = frames[via.parent].parents.get(then.id)
-            if above is None or then.parent != fk.parent or then.parent_columns != fk.parent_columns or not len(above):
-                continue
-            led = (middle >= 0) & ~frame.lost  # a payment without a rental still has a customer
-            led[led] = ~frames[via.parent].lost[middle[led]]
-            if (index[led] >= 0).sum() >= _SUPPORT and np.array_equal(above[middle[led]], index[led]):
-                return via.id, then.id
-    return None
+    often: tuple[tuple[str, ...], np.ndarray] | None = None
+    most = 2 * _SUPPORT - 1
+    for path, at, lost in _ways(frames, frame, fk, known, drawn):
+        led = (frame.parents[path[0]] >= 0) & ~lost  # a payment without a rental still has a customer
+        if (index[led] >= 0).sum() >= _SUPPORT and np.array_equal(at[led], index[led]):
+            return path, led
+        rows = np.flatnonzero(led & (index >= 0) & (at >= 0))
+        if len(rows) <= most or not supported(frame, rows) or not np.array_equal(at[rows], index[rows]):
+            continue
+        share = np.bincount(index[rows]) / len(rows)
+        if (1 - share @ share) * len(rows) >= 2 * _SUPPORT and share @ share < _CHANCE:
+            often, most = (path, led & (at >= 0)), len(rows)
+    return often
+
+
+def _ways(
+    frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey], drawn: Collection[str]
+) -> Iterator[tuple[tuple[str, ...], np.ndarray, np.ndarray]]:
+    """The ways over two keys, then those over three, to the parents that `fk` has: the keys, where rows come to, rows led over one left out."""
+    ways: list[tuple[tuple[str, ...], Frame, np.ndarray, np.ndarray]]
+    ways = [((via.id,), frames[via.parent], frame.parents[via.id], frame.lost) for via in known if via.id != fk.id]
+    for _ in range(2):
+        further = []
+        for path, above, at, lost in ways:
+            astray = lost | (at >= 0) & above.lost[np.maximum(at, 0)] if above.rows else lost
+            for then in (k for k in above.table.foreign_keys if k.id in drawn and k.id in above.parents and above.rows):
+                end = follow(at, above.parents[then.id])
+                if then.parent == fk.parent and then.parent_columns == fk.parent_columns:
+                    yield (*path, then.id), end, astray
+                elif not then.is_self_reference:
+                    further.append(((*path, then.id), frames[then.parent], end, astray))
+        ways = further
 
 
 def find_meeting(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str] | None:

@@ -10,7 +10,7 @@ from synth_pipeline.keys import combined_codes, stacked
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb
 from synth_pipeline.synthesis.relational.limits import exchangeable
-from synth_pipeline.synthesis.relational.links import follow, in_time, match, meet, untangle
+from synth_pipeline.synthesis.relational.links import LinkModel, follow, in_time, match, meet, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_repeating
@@ -20,14 +20,14 @@ from synth_pipeline.synthesis.relational.trees import Feature
 def draw_lookup(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> None:
     """Draws the row of a reference table."""
     rng = stream(draft.seed, model.plan.table, "lookup", fk.id)
-    drawn = draw_repeating(model.lookups[fk.id], model.carried.get(fk.id), state, fk.id, f"p.k.{fk.id}", rng)
-    index = np.where(np.isnan(drawn), -1, drawn).astype(np.int64)
     link = model.links.get(fk.id)
-    if link is not None and link.path is not None:
-        index = np.where(state.parents[link.path[0]] < 0, index, find_parents(draft, model, state, fk))
-    elif link is not None and link.meets is not None:
-        index = _met(draft, link.meets, state, fk, index, rng)
-    state.parents[fk.id] = agree(draft, model, state, fk, index, rng)
+    if fk.id not in model.lookups:
+        state.parents[fk.id] = find_parents(draft, model, state, fk)
+    else:
+        drawn = draw_repeating(model.lookups[fk.id], model.carried.get(fk.id), state, fk.id, f"p.k.{fk.id}", rng)
+        index = np.where(np.isnan(drawn), -1, drawn).astype(np.int64)
+        index = _met(draft, link.meets, state, fk, index, rng) if link is not None and link.meets is not None else index
+        state.parents[fk.id] = agree(draft, model, state, fk, index, rng)
     announce(draft, model, state, fk)
 
 
@@ -80,19 +80,16 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
     if parent.rows == 0:
         return index
     if link.path is not None:
-        via, then = link.path
-        middle = state.parents[via]
-        above = draft.parent_index(draft.foreign_key(model, via).parent, then)
-        index = follow(middle, above)
-        lost, able = np.flatnonzero(middle < 0), np.flatnonzero(draft.referable(fk))
-        if len(lost) and len(able) and (link.astray or not draft.schema.nullable(fk)):
+        middle = state.parents[link.path[0]]
+        index = _onward(draft, middle, *link.path[1:])
+        free = (middle < 0) & (link.astray or not draft.schema.nullable(fk)) | (middle >= 0) & (index < 0) & link.beyond
+        lost, able = np.flatnonzero(free), np.flatnonzero(draft.referable(fk))
+        if len(lost) and len(able):
             anywhere = index.copy()
             anywhere[lost] = able[rng.integers(0, len(able), len(lost))]
             index[lost] = agree(draft, model, state, fk, anywhere, rng)[lost]
-        return index
-    rows = np.arange(state.rows)
-    if link.absent is not None:
-        rows = np.flatnonzero(np.isfinite(link.absent.draw(state.context.columns, state.rows, rng)))
+        return np.where(_has_one(link, state, rng), index, -1)
+    rows = np.flatnonzero(_has_one(link, state, rng))
     able = np.flatnonzero(draft.referable(fk))
     if link.most is not None:
         rows = np.sort(rng.permutation(rows)[: link.most * len(able)])
@@ -131,14 +128,53 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
     return agree(draft, model, state, fk, index, rng)
 
 
+def _onward(draft: Draft, index: np.ndarray, *keys: str) -> np.ndarray:
+    """Where rows lead by further keys of finished tables, by id; int64 (n,)."""
+    for key in keys:
+        table = next(fk.table for fk in draft.schema.foreign_keys if fk.id == key)
+        index = follow(index, draft.parent_index(table, key))
+    return index
+
+
+def _has_one(link: LinkModel, state: State, rng: np.random.Generator) -> np.ndarray:
+    """Which rows have a parent: as is drawn, and as a column says that is known already; bool (rows,)."""
+    present = np.ones(state.rows, dtype=bool)
+    if link.absent is not None:
+        present = np.isfinite(link.absent.draw(state.context.columns, state.rows, rng))
+    if link.says is not None and link.says.source in state.x:
+        empty, filled = link.says.decide(state.x[link.says.source])
+        present = (present | filled) & ~empty
+    return present
+
+
+def keep_presence(draft: Draft, model: TableModel, state: State) -> bool:
+    """Gives rows parents, or takes them away, where a column that was drawn after them says so; whether there were any."""
+    changed = False
+    for fk in model.plan.links:
+        link = model.links[fk.id]
+        if link.says is None or link.says.source not in state.x:
+            continue
+        index = state.parents[fk.id]
+        empty, filled = link.says.decide(state.x[link.says.source])
+        short = filled & (index < 0)
+        if link.most is None and short.any():
+            index = np.where(short, find_parents(draft, model, state, fk), index)
+        index = np.where(empty, -1, index)
+        if not np.array_equal(index, state.parents[fk.id]):
+            changed = True
+            state.parents[fk.id] = index
+            for c in fk.columns:
+                state.arrays.pop(c, None)
+            announce(draft, model, state, fk)
+    return changed
+
+
 def _cells_of(draft: Draft, meets: tuple[str, str, str], state: State, fk: ForeignKey) -> tuple[np.ndarray, np.ndarray]:
     """The row where each row's known parent leads, and where each parent by `fk` does, -1 for nowhere; int64 (rows,), (parents,)."""
     other, via, back = meets
     mine = state.parents[other]
     if via:
-        table = next(t.id for t in draft.schema.tables for k in t.foreign_keys if k.id == via)
-        above = draft.parent_index(table, via)
-        mine = follow(mine, above)
+        mine = _onward(draft, mine, via)
     return mine, draft.parent_index(fk.parent, back)
 
 
@@ -171,9 +207,7 @@ def own_child(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> 
     assert link.inverse is not None
     rng = stream(draft.seed, model.plan.table, "own child", fk.id)
     index = np.full(state.rows, -1, dtype=np.int64)
-    rows = np.arange(state.rows)
-    if link.absent is not None:
-        rows = np.flatnonzero(np.isfinite(link.absent.draw(state.context.columns, state.rows, rng)))
+    rows = np.flatnonzero(_has_one(link, state, rng))
     index[rows] = meet(rows, draft.parent_index(fk.parent, link.inverse), draft.degrees(fk) + 1e-6, rng)
     return index
 
@@ -219,6 +253,10 @@ def draw_tree(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> 
     level = hierarchy.depth.draw(state.context.columns, n, rng)
     index[np.isnan(level)] = np.flatnonzero(np.isnan(level))
     level = np.nan_to_num(level)
+    says = model.links[fk.id].says
+    if says is not None:
+        empty, filled = says.decide(state.x[says.source])
+        level = np.where(empty, 0, np.where(filled, np.maximum(level, 1), level))
     below = np.flatnonzero(index < 0)
     weight = np.maximum(state.counts.get(fk.id, np.ones(n)), 0) + 1e-6
     time = np.nan_to_num(state.x[hierarchy.after], nan=np.inf) if hierarchy.after else None

@@ -23,7 +23,16 @@ from synth_pipeline.synthesis.relational.limits import numbers_above, plain
 from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel, completed, opening_context
 from synth_pipeline.synthesis.relational.nearness import keep_away
 from synth_pipeline.synthesis.relational.numbers import number_keys
-from synth_pipeline.synthesis.relational.parents import copied_reference, draw_link, draw_lookup, draw_tree, find_parents, own_child, require_parents
+from synth_pipeline.synthesis.relational.parents import (
+    copied_reference,
+    draw_link,
+    draw_lookup,
+    draw_tree,
+    find_parents,
+    keep_presence,
+    own_child,
+    require_parents,
+)
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Run, extremes, mean_of, sums, time_for
 from synth_pipeline.synthesis.relational.shards import Shard
@@ -67,13 +76,15 @@ class Sampler(Draft):
         for table_id, model in chosen:
             state = self.states[table_id] = self._reference(model) if model.reference is not None else self._table(model)
             there.add(table_id)
+            for fk in model.plan.soon:
+                self._deferred(model, state, fk)
             self._waiting |= {w for w in late if w[0] == table_id}
             for _, column in sorted(w for w in beyond if w[0] == table_id):
                 state.own.add(*model.codec(column).features(f"c.{column}", state.x[column]))
             self._complete({fk.id: t for t in there for fk in self.model.tables[t].plan.ready}, there)
             if step is not None:
                 step.advance(state.rows, note=table_id)
-        deferred = [(m, self.states[t], fk) for t, m in chosen for fk in m.plan.deferred]
+        deferred = [(m, self.states[t], fk) for t, m in chosen for fk in m.plan.deferred if fk not in m.plan.soon]
         for model, state, fk in sorted(deferred, key=lambda w: w[2].id in w[0].links and w[0].links[w[2].id].inverse is not None):
             self._deferred(model, state, fk)
         self._complete(self._keys(there), there)
@@ -179,6 +190,8 @@ class Sampler(Draft):
         keep_unique(self, model, state, table, waiting, keys_only=True)
         for column in model.order:
             draw_column(self, model, state, column)
+        if keep_presence(self, model, state):
+            recompute(self, model, state)
         make_columns(self, model, state, table)
         drawn = dict(state.arrays)
         for _ in range(_ROUNDS):

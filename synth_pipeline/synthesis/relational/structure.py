@@ -43,6 +43,11 @@ class TablePlan:
         """Those that rows have from the first."""
         return [fk for fk in self.keys if fk not in self.deferred]
 
+    @property
+    def soon(self) -> list[ForeignKey]:
+        """Self references: rows have them as soon as all of them are there."""
+        return [fk for fk in self.deferred if fk.is_self_reference]
+
 
 def plan_tables(
     schema: DatabaseSchema,
