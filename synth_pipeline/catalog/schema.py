@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -296,13 +296,17 @@ class DatabaseSchema:
         tables = tuple(dataclasses.replace(t, foreign_keys=(*t.foreign_keys, *added[t.id])) if t.id in added else t for t in self.tables)
         return dataclasses.replace(self, tables=tables)
 
-    def levels(self, order: Sequence[str] | None = None) -> list[list[str]]:
+    def levels(self, order: Sequence[str] | None = None, after: Mapping[str, Collection[str]] | None = None) -> list[list[str]]:
         """Strongly connected groups of tables, parents before children; a group of several is a cycle (Tarjan 1972).
 
         Self references do not make a cycle. Within a group and between independent groups `order`, of all tables, holds: by
-        default the catalogue's.
+        default the catalogue's. `after` names tables that come before one without being its parents.
         """
-        parents = {t.id: tuple(dict.fromkeys(f.parent for f in t.foreign_keys if f.parent in self._by_id)) for t in self.tables}
+        more = after or {}
+        parents = {
+            t.id: tuple(dict.fromkeys([*(f.parent for f in t.foreign_keys if f.parent in self._by_id), *sorted(more.get(t.id, ()))]))
+            for t in self.tables
+        }
         return strong_components(self.table_ids if order is None else order, parents)
 
     def diff(self, newer: DatabaseSchema) -> list[str]:

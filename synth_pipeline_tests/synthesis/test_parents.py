@@ -11,6 +11,7 @@ import pytest
 
 import synth_pipeline as sp
 from synth_pipeline.notebook import Fitted, Taken
+from synth_pipeline.synthesis.relational.links import deal
 from synth_pipeline_tests.synthesis.test_everyday import copied, count, moment
 
 DESK = """
@@ -86,36 +87,79 @@ def test_a_key_that_may_be_missing_leads_where_others_lead(desk: tuple[Path, Tak
     other.close()
 
 
-def test_an_owner_is_what_rows_are_part_of(tmp_path: Path) -> None:
-    """A chat: messages lie close together in a conversation, participants are named after it, a receipt is one-to-one with its message."""
+CHAT = """
+CREATE TABLE person (id INTEGER PRIMARY KEY, age INTEGER NOT NULL);
+CREATE TABLE chat (id INTEGER PRIMARY KEY, kind TEXT NOT NULL);
+CREATE TABLE chat_person (person_id INTEGER NOT NULL REFERENCES person, chat_id INTEGER NOT NULL REFERENCES chat, role TEXT NOT NULL,
+    PRIMARY KEY (person_id, chat_id));
+CREATE TABLE message (id INTEGER PRIMARY KEY, sender_id INTEGER NOT NULL REFERENCES person, chat_id INTEGER NOT NULL REFERENCES chat,
+    sent DATETIME NOT NULL);
+CREATE TABLE receipt (id INTEGER PRIMARY KEY, message_id INTEGER NOT NULL UNIQUE REFERENCES message, reader_id INTEGER REFERENCES person);
+CREATE TABLE note (id INTEGER PRIMARY KEY, writer_id INTEGER NOT NULL REFERENCES person,
+    message_id INTEGER NOT NULL REFERENCES message ON DELETE CASCADE);
+"""
+MEMBERS = {
+    "who writes takes part": "SELECT count(*) FROM message WHERE (chat_id, sender_id) NOT IN (SELECT chat_id, person_id FROM chat_person)",
+    "who reads takes part": "SELECT count(*) FROM receipt JOIN message m ON m.id = message_id "
+    "WHERE reader_id IS NOT NULL AND (chat_id, reader_id) NOT IN (SELECT chat_id, person_id FROM chat_person)",
+    "who notes takes part": "SELECT count(*) FROM note JOIN message m ON m.id = message_id "
+    "WHERE (chat_id, writer_id) NOT IN (SELECT chat_id, person_id FROM chat_person)",
+}
+
+
+def build_chat(path: Path) -> None:
     rng = np.random.default_rng(22)
-    with sqlite3.connect(tmp_path / "chat.db") as db:
-        db.executescript(
-            "CREATE TABLE person (id INTEGER PRIMARY KEY, age INTEGER NOT NULL);"
-            "CREATE TABLE chat (id INTEGER PRIMARY KEY, kind TEXT NOT NULL);"
-            "CREATE TABLE chat_person (person_id INTEGER NOT NULL REFERENCES person, chat_id INTEGER NOT NULL REFERENCES chat, role TEXT NOT NULL,"
-            " PRIMARY KEY (person_id, chat_id));"
-            "CREATE TABLE message (id INTEGER PRIMARY KEY, sender_id INTEGER NOT NULL REFERENCES person, chat_id INTEGER NOT NULL REFERENCES chat,"
-            " sent DATETIME NOT NULL);"
-            "CREATE TABLE receipt (id INTEGER PRIMARY KEY, message_id INTEGER NOT NULL UNIQUE REFERENCES message,"
-            " reader_id INTEGER REFERENCES person);"
-            "CREATE TABLE note (id INTEGER PRIMARY KEY, writer_id INTEGER NOT NULL REFERENCES person,"
-            " message_id INTEGER NOT NULL REFERENCES message ON DELETE CASCADE);"
-        )
+    with sqlite3.connect(path) as db:
+        db.executescript(CHAT)
         db.executemany("INSERT INTO person VALUES (?, ?)", [(i + 1, int(rng.integers(18, 80))) for i in range(200)])
-        messages = 0
+        chats: list[list[int]] = []
         for c in range(1, 161):
             members = [int(p) + 1 for p in rng.permutation(200)[: int(rng.integers(2, 6))]]
             db.execute("INSERT INTO chat VALUES (?, ?)", (c, str(rng.choice(["pair", "group"]))))
             db.executemany("INSERT INTO chat_person VALUES (?, ?, ?)", [(p, c, str(rng.choice(["owner", "guest"]))) for p in members])
             at = rng.uniform(0, 1e8)
             for _ in range(int(rng.integers(1, 20))):
-                messages, at = messages + 1, at + rng.exponential(500)
-                db.execute("INSERT INTO message VALUES (?, ?, ?, ?)", (messages, int(rng.choice(members)), c, moment(at)))
-        few = [int(m) + 1 for m in rng.permutation(messages)[:400]]
-        db.executemany("INSERT INTO receipt VALUES (?, ?, ?)", [(i + 1, m, int(rng.integers(1, 201))) for i, m in enumerate(few)])
-        db.executemany("INSERT INTO note VALUES (?, ?, ?)", [(i + 1, int(rng.integers(1, 201)), int(rng.choice(few))) for i in range(500)])
+                chats.append(members)
+                at += rng.exponential(500)
+                db.execute("INSERT INTO message VALUES (?, ?, ?, ?)", (len(chats), int(rng.choice(members)), c, moment(at)))
+        few = [int(m) for m in rng.permutation(len(chats))[:700]]
+        readers = [int(rng.choice(chats[m])) if rng.random() < 0.8 else None for m in few]
+        db.executemany("INSERT INTO receipt VALUES (?, ?, ?)", [(i + 1, m + 1, r) for i, (m, r) in enumerate(zip(few, readers, strict=True))])
+        noted = [int(m) for m in rng.choice(few[:400], 500)]
+        db.executemany("INSERT INTO note VALUES (?, ?, ?)", [(i + 1, int(rng.choice(chats[m])), m + 1) for i, m in enumerate(noted)])
     db.close()
-    fitted = sp.open(f"sqlite:///{tmp_path}/chat.db").metadata().subset(holdout=0.0).fit(seed=1)
-    owners = {t: m.plan.owner.parent for t, m in fitted.made._model.tables.items() if m.plan.owner is not None}
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Taken, Fitted]:
+    path = tmp_path_factory.mktemp("chat") / "real.db"
+    build_chat(path)
+    taken = sp.open(f"sqlite:///{path}").metadata().subset(holdout=0.0)
+    return path, taken, taken.fit(seed=1)
+
+
+def test_an_owner_is_what_rows_are_part_of(chat: tuple[Path, Taken, Fitted]) -> None:
+    """Messages lie close together in a chat, who takes part is named after it, a receipt is one-to-one with its message."""
+    owners = {t: m.plan.owner.parent for t, m in chat[2].made._model.tables.items() if m.plan.owner is not None}
     assert owners == {"chat_person": "chat", "message": "chat", "receipt": "message", "note": "message"}
+
+
+@pytest.mark.parametrize("shard_rows", [250_000, 1_000])
+def test_pairs_of_parents_are_those_of_another_table(chat: tuple[Path, Taken, Fitted], shard_rows: int, tmp_path: Path) -> None:
+    real, taken, fitted = chat
+    assert not count(real, MEMBERS)
+    path = copied(taken, fitted, tmp_path / "copy", shard_rows)
+    assert not count(path, MEMBERS), fitted.info["rules"]
+
+
+def test_a_group_is_dealt_different_parents_the_heavier_ones_more_often() -> None:
+    rng = np.random.default_rng(23)
+    groups = np.repeat(np.arange(3_000), 2)
+    wanted, cells = groups % 3, np.array([0, 0, 0, 1, 1, 2])
+    weights = np.array([1.0, 1.0, 8.0, 1.0, 1.0, 1.0])
+    found = deal(groups, wanted, cells, weights, rng)
+    assert found is not None and (cells[found[found >= 0]] == wanted[found >= 0]).all()
+    assert len(np.unique(groups[found >= 0] * 6 + found[found >= 0])) == (found >= 0).sum()
+    assert np.bincount(groups[found < 0] % 3, minlength=3).tolist() == [0, 0, 1_000]  # one parent for two rows
+    use = np.bincount(found[found >= 0], minlength=6)
+    assert use[2] > 900 > use[:2].max()

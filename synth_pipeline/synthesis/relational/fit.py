@@ -15,6 +15,7 @@ from synth_pipeline.progress import Progress
 from synth_pipeline.synthesis.base import TrainingData
 from synth_pipeline.synthesis.parallel import Workers
 from synth_pipeline.synthesis.relational.balance import find_margins
+from synth_pipeline.synthesis.relational.bridges import Bridge
 from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, telling_columns
 from synth_pipeline.synthesis.relational.encode import NumberCodec, bin_edges, digitize, held_above
 from synth_pipeline.synthesis.relational.frame import Frame, small_bins
@@ -25,6 +26,7 @@ from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, Me
 from synth_pipeline.synthesis.relational.quota import find_ceilings, find_fixed
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Presence, Run, describe, find_childless, find_counted, find_pace, find_run, time_for
+from synth_pipeline.synthesis.relational.rules.support import supported
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
@@ -110,6 +112,10 @@ class _Fit(ColumnLearner):
                 model.links[fk.id] = path
                 context.add(*self._lookup_feature(fk, frame.parents[fk.id]))
                 self.own[frame.table.id].add(*self._lookup_feature(fk, frame.parents[fk.id]))
+            elif self._among(frame, fk, [*known, *plan.lookups[:n]]) is not None:
+                model.links[fk.id] = self._link(frame, context, fk, [*known, *plan.lookups[:n]])
+                context.add(*self._lookup_feature(fk, frame.parents[fk.id]))
+                self.own[frame.table.id].add(*self._lookup_feature(fk, frame.parents[fk.id]))
             else:
                 meets = self._meeting(frame, fk, [*known, *plan.lookups[:n]])
                 if meets is not None:
@@ -176,7 +182,8 @@ class _Fit(ColumnLearner):
         if path is not None:
             return path
         model = LinkModel(most=1 if one_child(frame.table, fk) else None)
-        model.meets = find_meeting(self.frames, frame, fk, known)
+        model.meets = find_meeting(self.frames, frame, fk, known, self._reached)
+        model.among = self._among(frame, fk, known)
         model.since = find_since(self.frames, frame, fk, known)
         index, parent = frame.parents[fk.id], self.frames[fk.parent]
         train = np.flatnonzero(frame.train)
@@ -203,6 +210,15 @@ class _Fit(ColumnLearner):
         if (index[led] < 0).any():
             model.absent = self._absent(frame, context, fk, np.flatnonzero(frame.train & told))
         return model
+
+    def _among(self, frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> Bridge | None:
+        """A table that holds all pairs of the key's parent and one that is known, where that is of enough entities."""
+        rows = np.flatnonzero(frame.parents[fk.id] >= 0)
+        if not supported(frame, rows):
+            return None
+        ready = self._reached | {k.id for k in known}
+        bridges = (b for b in self.training.bridges.get(fk.id, ()) if b.key in {k.id for k in known})
+        return next((b for b in bridges if {*b.one, *b.other, *([b.via] if b.via else [])} <= ready), None)
 
     def _absent(self, frame: Frame, context: Context, fk: ForeignKey, rows: np.ndarray | None = None) -> Variable | None:
         """What tells rows without a parent, where there are some (among `rows`)."""
@@ -329,6 +345,10 @@ class _Fit(ColumnLearner):
                 lines.append(
                     f"{model.plan.table}: {names[led]} of its {fk.parent} = {f'{names[via]} of its {parents[other]}' if via else names[other]}"
                 )
+            if link.among is not None:
+                names = {k.id: ", ".join(k.columns) for k in self.schema.foreign_keys}
+                pair = f"{names[link.among.via or link.among.key]} and {', '.join(fk.columns)}"
+                lines.append(f"{model.plan.table}: {pair} are a pair of {link.among.table}")
             if link.since is not None:
                 other, time, since = link.since
                 lines.append(f"{model.plan.table}: {since} of its {fk.parent} ≤ {time} of its {parents[other]}")

@@ -87,7 +87,7 @@ def exchangeable(model: TableModel, column: str) -> list[tuple[Bound, ForeignKey
     found = []
     for bound in (b for b in model.rules.bounds.get(column, ()) if not b.upper):
         fk = next((k for k in model.plan.links if k.id == bound.key), None)
-        if fk is None or fk.id in via or model.links[fk.id].path is not None or model.links[fk.id].most is not None or model.links[fk.id].meets:
+        if fk is None or fk.id in via or model.links[fk.id].path is not None or model.links[fk.id].most is not None or model.links[fk.id].confined:
             continue
         if not {c for other in model.plan.keys if other != fk for c in other.columns} & set(fk.columns):
             found.append((bound, fk))

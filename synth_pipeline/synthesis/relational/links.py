@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
+from synth_pipeline.synthesis.relational.bridges import Bridge
 from synth_pipeline.synthesis.relational.counts import apportion, impose_total
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
@@ -32,6 +33,7 @@ _FEW_PARENTS = 64
 _MOST_OUTPUTS = 10
 _EXCHANGES = 40
 _CHANCE = 0.5
+_MOST_DEALT = 5_000_000
 _INVERSE = 8
 """Fewest rows that point to one of their own children for it to be a rule; by chance hardly one would."""
 
@@ -46,6 +48,7 @@ class LinkModel:
             is NULL; the key is then not drawn.
         meets: another foreign key, and the keys by which its parent ("" for itself) and this one's lead to one and the same row: the
             contract of an invoice's line is the customer's who gets the invoice.
+        among: a table with all pairs of the parent and another one of the row.
         since: another foreign key, a date of its parent, and a date of this one's parent that is never later: nothing is sold before
             it is made.
         inverse: the foreign key by which the parent is one of the row's own children; the key is then drawn among these.
@@ -64,12 +67,18 @@ class LinkModel:
     beyond: bool = False
     says: Presence | None = None
     meets: tuple[str, str, str] | None = None
+    among: Bridge | None = None
     since: tuple[str, str, str] | None = None
     inverse: str | None = None
     block: Variable | None = None
     tree: Tree | None = None
     blocks: int = 1
     most: int | None = None
+
+    @property
+    def confined(self) -> bool:
+        """Whether a row may have some of the parents only."""
+        return self.meets is not None or self.among is not None
 
     def block_of(self, columns: Mapping[str, np.ndarray], degrees: np.ndarray) -> np.ndarray:
         """The block of each parent; int64 (n,)."""
@@ -135,14 +144,16 @@ def _ways(
         ways = further
 
 
-def find_meeting(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str] | None:
+def find_meeting(
+    frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey], drawn: Collection[str]
+) -> tuple[str, str, str] | None:
     """A key that is known before, and two that lead from its parent ("" for itself) and from that by `fk` to one row, which chance would not."""
     parent, index = frames[fk.parent], frame.parents[fk.id]
     for other in (k for k in known if k.id != fk.id):
         mine, above = frame.parents[other.id], frames[other.parent]
-        further = [k for k in above.table.foreign_keys if k.id in above.parents]
+        further = [k for k in above.table.foreign_keys if k.id in above.parents and k.id in drawn]
         paths = [("", other.parent, mine), *((k.id, k.parent, follow(mine, above.parents[k.id])) for k in further)]
-        for back in (k for k in parent.table.foreign_keys if k.id in parent.parents and not k.is_self_reference):
+        for back in (k for k in parent.table.foreign_keys if k.id in parent.parents and k.id in drawn and not k.is_self_reference):
             theirs = follow(index, parent.parents[back.id])
             for via, _, at in (p for p in paths if p[1] == back.parent):
                 rows = np.flatnonzero((index >= 0) & (at >= 0) & ~frame.lost & ~(parent.lost[np.maximum(index, 0)] if parent.rows else False))
@@ -328,6 +339,28 @@ def meet(wanted: np.ndarray, cells: np.ndarray, weights: np.ndarray, rng: np.ran
     target = upto[first] + stratified(rng, wanted) * (upto[last] - upto[first])
     at = (np.searchsorted(upto, target, "right") - 1).clip(first, np.maximum(last - 1, first))
     return np.where(last > first, order[np.minimum(at, len(order) - 1)], -1) if len(order) else np.full(len(wanted), -1)
+
+
+def deal(groups: np.ndarray, wanted: np.ndarray, cells: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """As `meet`, but rows of one group, int (n,), which are of one cell, get different parents; None where that is too much to ask."""
+    order = np.argsort(cells, kind="stable")
+    kinds, first, group, size = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    low, high = (np.searchsorted(cells[order], wanted[first], side) for side in ("left", "right"))
+    width = high - low
+    if int(width.sum()) > _MOST_DEALT:
+        return None
+    # Every group has a deck of its own; heavier parents tend to lie on top (Efraimidis and Spirakis 2006).
+    of = np.repeat(np.arange(len(kinds)), width)
+    start = np.cumsum(width) - width
+    cards = order[low[of] + np.arange(len(of)) - start[of]] if len(of) else np.empty(0, dtype=np.int64)
+    deck = cards[np.lexsort((-np.log1p(-rng.random(len(cards))) / weights[cards], of))]
+    rows = np.argsort(group, kind="stable")
+    turn = np.empty(len(groups), dtype=np.int64)
+    turn[rows] = np.arange(len(groups)) - np.repeat(np.cumsum(size) - size, size)
+    fits = turn < width[group]
+    out = np.full(len(groups), -1, dtype=np.int64)
+    out[fits] = deck[(start[group] + turn)[fits]]
+    return out
 
 
 def untangle(rest: np.ndarray, index: np.ndarray, alike: np.ndarray, rng: np.random.Generator, *, only: bool = False) -> np.ndarray:

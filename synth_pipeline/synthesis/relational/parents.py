@@ -10,7 +10,7 @@ from synth_pipeline.keys import combined_codes, stacked
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb
 from synth_pipeline.synthesis.relational.limits import exchangeable
-from synth_pipeline.synthesis.relational.links import LinkModel, follow, in_time, match, meet, untangle
+from synth_pipeline.synthesis.relational.links import LinkModel, deal, follow, in_time, match, meet, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_repeating
@@ -103,28 +103,30 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
         wanted = np.nan_to_num(link.block.draw(columns, len(rows), rng)).astype(np.int64)
     alike = wanted
     index[rows] = able[match(wanted, blocks, degrees[able], rng, link.most)]
-    meets = link.meets if link.most is None else None
-    if meets is not None:
-        cells, above = _cells_of(draft, meets, state, fk)
-        mine, theirs = cells[rows], above[able]
+    cells = _cells_of(draft, link, state, fk, able) if link.most is None else None
+    rests = [r for key in draft.schema.table(model.plan.table).keys if (r := _paired(draft, model, state, fk, key)) is not None and link.most is None]
+    if cells is not None:
+        mine, (who, theirs) = cells[0][rows], cells[1:]
         # One of the block that is asked for, where the cell has one.
-        span, weight = int(max(blocks.max(), wanted.max(initial=0))) + 1, degrees[able] + 1e-6
+        span, weight = int(max(blocks.max(), wanted.max(initial=0))) + 1, degrees[able][who] + 1e-6
         inside = meet(mine, theirs, weight, rng)
-        best = meet(mine * span + wanted, theirs * span + blocks, weight, rng)
+        best = meet(mine * span + wanted, theirs * span + blocks[who], weight, rng)
         chosen = np.where(best >= 0, best, inside)
+        for rest in rests:
+            groups = np.unique(np.stack([rest[rows], mine]), axis=1, return_inverse=True)[1].ravel()
+            dealt = deal(groups, mine, theirs, weight, rng)
+            chosen = chosen if dealt is None else dealt
         nobody = -1 if draft.schema.nullable(fk) else index[rows]
-        index[rows] = np.where(mine < 0, index[rows], np.where(chosen >= 0, able[np.maximum(chosen, 0)], nobody))
+        index[rows] = np.where(mine < 0, index[rows], np.where(chosen >= 0, able[who[np.maximum(chosen, 0)]] if len(who) else -1, nobody))
         kept = index[rows] >= 0
         rows, alike = rows[kept], mine[kept]
-    for key in draft.schema.table(model.plan.table).keys:
-        rest = _paired(draft, model, state, fk, key)
-        if rest is not None and link.most is None:
-            index[rows] = untangle(rest[rows], index[rows], alike, rng, only=meets is not None)
+    for rest in rests:
+        index[rows] = untangle(rest[rows], index[rows], alike, rng, only=cells is not None)
     if link.since is not None and link.most is None:
         other, time, since = link.since
         dates = moments(draft, draft.foreign_key(model, other).parent, time)
         when = held_above(dates, state.parents[other])
-        index[rows] = in_time(index[rows], when[rows], moments(draft, fk.parent, since), alike, rng, only=meets is not None)
+        index[rows] = in_time(index[rows], when[rows], moments(draft, fk.parent, since), alike, rng, only=cells is not None)
     return agree(draft, model, state, fk, index, rng)
 
 
@@ -169,13 +171,29 @@ def keep_presence(draft: Draft, model: TableModel, state: State) -> bool:
     return changed
 
 
-def _cells_of(draft: Draft, meets: tuple[str, str, str], state: State, fk: ForeignKey) -> tuple[np.ndarray, np.ndarray]:
-    """The row where each row's known parent leads, and where each parent by `fk` does, -1 for nowhere; int64 (rows,), (parents,)."""
-    other, via, back = meets
-    mine = state.parents[other]
-    if via:
-        mine = _onward(draft, mine, via)
-    return mine, draft.parent_index(fk.parent, back)
+def _cells_of(
+    draft: Draft, link: LinkModel, state: State, fk: ForeignKey, able: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The cell of each row, int64 (rows,), and pairs of those of the parents `able` that go with a cell, by number, and the cell; -1 for nowhere."""
+    found = None
+    if link.meets is not None:
+        other, via, back = link.meets
+        mine = _onward(draft, state.parents[other], *([via] if via else []))
+        found = mine, np.arange(len(able)), draft.parent_index(fk.parent, back)[able]
+    if link.among is not None:
+        bridge = link.among
+        mine = _onward(draft, state.parents[bridge.key], *([bridge.via] if bridge.via else []))
+        first, second = (_onward(draft, draft.parent_index(bridge.table, k[0]), *k[1:]) for k in (bridge.one, bridge.other))
+        place = np.full(draft.states[fk.parent].rows + 1, -1)
+        place[able] = np.arange(len(able))
+        pairs = np.unique(np.stack([place[second], first])[:, (first >= 0) & (place[second] >= 0)], axis=1)
+        if found is not None:
+            # Both: a pair of the bridge that also leads to the same row.
+            span = int(max(found[0].max(initial=0), found[2].max(initial=0))) + 1
+            whole = np.where((mine >= 0) & (found[0] >= 0), mine * span + found[0], -1)
+            return whole, pairs[0], np.where(found[2][pairs[0]] >= 0, pairs[1] * span + found[2][pairs[0]], -1)
+        found = mine, pairs[0], pairs[1]
+    return found
 
 
 def moments(draft: Draft, table: str, column: str) -> np.ndarray:

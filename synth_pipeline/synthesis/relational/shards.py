@@ -17,6 +17,7 @@ from itertools import combinations
 import numpy as np
 
 from synth_pipeline.catalog.schema import ForeignKey, Table
+from synth_pipeline.synthesis.relational.bridges import Bridge
 from synth_pipeline.synthesis.relational.model import DatabaseModel, MadeColumn, Opaque, Surrogate, TableModel
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
 from synth_pipeline.synthesis.relational.structure import anchored, one_child
@@ -103,9 +104,14 @@ def _shared(model: DatabaseModel, planned: Mapping[str, int], shard_rows: int, w
 
 
 def _parents(model: DatabaseModel, table: str) -> set[str]:
-    """The tables that must be drawn before: those referred to, and those whose histories its own begin or end with."""
-    rules = model.tables[table].rules
-    return {fk.parent for fk in model.tables[table].plan.keys} | {t.table for t in (*rules.begins.values(), *rules.ends.values())}
+    """The tables that must be drawn before: those referred to, those whose histories its own begin or end with, those with its pairs of parents."""
+    item = model.tables[table]
+    others = {t.table for t in (*item.rules.begins.values(), *item.rules.ends.values())} | {b.table for b in _bridges(item)}
+    return {fk.parent for fk in item.plan.keys} | others
+
+
+def _bridges(item: TableModel) -> list[Bridge]:
+    return [link.among for link in item.links.values() if link.among is not None]
 
 
 def _added_above(model: DatabaseModel, table: str, shared: Collection[str]) -> bool:
@@ -166,7 +172,7 @@ def _roomy(made: MadeColumn, length: int | None, bits: int | None) -> bool:
 
 
 def _unsure(model: DatabaseModel, table: str, shared: Collection[str], anchors: Mapping[str, ForeignKey]) -> set[str]:
-    """Parents in the table's shard among which the one that a further, shared parent asks for may be missing."""
+    """Tables in the table's shard in which the row that a further, shared parent asks for may be missing: parents, and pairs of them."""
     keys, found = model.tables[table].plan.keys, set()
     for fk in keys:
         for other in keys:
@@ -175,6 +181,12 @@ def _unsure(model: DatabaseModel, table: str, shared: Collection[str], anchors: 
             theirs = anchors.get(fk.parent)
             if anchors.get(table) != other or theirs is None or theirs.parent != other.parent:
                 found.add(fk.parent)
+    for bridge in (b for b in _bridges(model.tables[table]) if b.table not in shared):
+        # All rows of the bridge that go with a shared row are in this shard only where both tables hang on that row.
+        mine, theirs = anchors.get(table), anchors.get(bridge.table)
+        aligned = mine is not None and theirs is not None and (mine.id, "", (theirs.id,)) == (bridge.key, bridge.via, bridge.one)
+        if not aligned and next(fk.parent for fk in model.schema.foreign_keys if fk.id == bridge.one[-1]) in shared:
+            found.add(bridge.table)
     return found
 
 

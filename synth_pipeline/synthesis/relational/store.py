@@ -19,6 +19,7 @@ from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
 from synth_pipeline.errors import ArtifactError
 from synth_pipeline.synthesis.relational import model as m
 from synth_pipeline.synthesis.relational.balance import Margin
+from synth_pipeline.synthesis.relational.bridges import Bridge
 from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.guide import Guide
@@ -69,7 +70,7 @@ _CLASSES = {
         PersonalModel, Ceiling, Fixed,
         Product, Quotient, Raised, Added, Linear, Elapsed, After, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Running, Pace, Part, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within,
-        Guide, Heaps, Hierarchy, Nearness, ForeignKey,
+        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Bridge,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

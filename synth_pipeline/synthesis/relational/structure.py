@@ -57,6 +57,7 @@ def plan_tables(
     reference: Collection[str],
     inverse: Collection[str] = (),
     close: Collection[str] = (),
+    after: Mapping[str, Collection[str]] | None = None,
 ) -> list[TablePlan]:
     """The tables in the order of generation.
 
@@ -68,11 +69,12 @@ def plan_tables(
         reference: tables whose rows are copied.
         inverse: foreign keys (by id) that lead to one of the row's own children, which must be there before.
         close: foreign keys (by id) whose siblings lie close together in time.
+        after: tables that a table comes after although it does not refer to them; together with those that it does they make no circle.
     """
     plans = []
     done: set[str] = set()
     # Large tables first, where that is free: histories in small steps tell those in large ones.
-    for group in schema.levels(sorted(schema.table_ids, key=lambda t: -rows.get(t, 0))):
+    for group in schema.levels(sorted(schema.table_ids, key=lambda t: -rows.get(t, 0)), after):
         for table_id in _break_cycle(schema, group, inverse):
             table = schema.table(table_id)
             keys = usable_keys(schema, table)

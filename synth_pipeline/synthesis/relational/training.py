@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from synth_pipeline.catalog.schema import ForeignKey, Table
 from synth_pipeline.metadata.model import ColumnMetadata
 from synth_pipeline.synthesis.base import TrainingData
+from synth_pipeline.synthesis.relational.bridges import Bridge, find_bridges, in_order
 from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, named_columns, pseudonyms
 from synth_pipeline.synthesis.relational.descriptions import describes
 from synth_pipeline.synthesis.relational.distinct import several
@@ -48,6 +49,7 @@ class Training:
         plans: in the order of generation.
         reference: tables that are copied, and whose rows are drawn like categories.
         enumerated: tables that are copied because they enumerate (days, minutes); how many rows refer to each of theirs is learnt.
+        bridges: for foreign keys, by id, the tables that hold all pairs of their parents and others.
         inverse: for each foreign key that leads to one of the row's own children, that by which it is one; by id.
         degrees: for each table the foreign keys whose children are counted with its rows.
     """
@@ -59,6 +61,7 @@ class Training:
     reference: set[str] = field(default_factory=set)
     enumerated: set[str] = field(default_factory=set)
     inverse: dict[str, str] = field(default_factory=dict)
+    bridges: dict[str, list[Bridge]] = field(default_factory=dict)
     degrees: dict[str, list[ForeignKey]] = field(default_factory=dict)
 
     @classmethod
@@ -95,7 +98,8 @@ class Training:
             # Days are nobody's: none is left out, but nothing is learnt from those whose rows are.
             core[name], seen[name] = core[name] & seen[name], np.ones(len(seen[name]), dtype=bool)
         self.inverse = find_inverse(schema, parents, seen)
-        self.plans = self._plan(rows, seen, parents)
+        after, self.bridges = in_order(schema, find_bridges(schema, parents, seen))
+        self.plans = self._plan(rows, seen, parents, after)
         for plan in self.plans:
             if plan.owner is not None:
                 under = seen[plan.table] & ~_among(~seen[plan.owner.parent], parents[plan.owner.id])
@@ -123,7 +127,9 @@ class Training:
             cut[index[~seen[fk.table] & (index >= 0)]] = True
             self.frames[fk.parent].cut[fk.id] = cut[seen[fk.parent]]
 
-    def _plan(self, rows: Mapping[str, pa.Table], seen: Mapping[str, np.ndarray], parents: Mapping[str, np.ndarray]) -> list[TablePlan]:
+    def _plan(
+        self, rows: Mapping[str, pa.Table], seen: Mapping[str, np.ndarray], parents: Mapping[str, np.ndarray], after: Mapping[str, set[str]]
+    ) -> list[TablePlan]:
         """The plan by the rows that are not held out."""
         distinct, absent, close = {}, {}, set()
         for table in self.data.schema.tables:
@@ -136,7 +142,7 @@ class Training:
             distinct[fk.id] = len(np.unique(index[index >= 0]))
             absent[fk.id] = float((index < 0).mean()) if len(index) else 0.0
         count = {t: int(s.sum()) for t, s in seen.items()}
-        plans = plan_tables(self.data.schema, count, distinct, absent, self.reference, self.inverse, close)
+        plans = plan_tables(self.data.schema, count, distinct, absent, self.reference, self.inverse, close, after)
         # The version of a model says the model.
         outward = {t.id: {fk.parent for fk in t.foreign_keys} for t in self.data.schema.tables}
         return [
