@@ -139,6 +139,9 @@ def _divisible(model: DatabaseModel, item: TableModel, shared: Collection[str], 
     plan, table = item.plan, model.schema.table(item.plan.table)
     if plan.owner is not None and plan.owner.parent in shared:
         anchors[table.id] = plan.owner
+    whole = {k.parent for k in plan.keys if k.id in {s.key for s in item.rules.single.values()} and anchors.get(table.id) != k}
+    if whole & set(shared):
+        return False  # the one that is marked is one of all shards
     for key in table.keys:
         if any(table.column(c).generated is not None for c in key) or any(_laned(item, table, c) for c in key):
             continue

@@ -50,6 +50,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Run,
     Running,
     Scale,
+    Single,
     Steps,
     Together,
     Total,
@@ -70,7 +71,7 @@ _CLASSES = {
         PersonalModel, Ceiling, Fixed,
         Product, Quotient, Raised, Added, Linear, Elapsed, After, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Running, Pace, Part, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within,
-        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Bridge,
+        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Bridge, Single,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

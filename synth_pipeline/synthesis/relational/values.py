@@ -52,8 +52,11 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         x = _present(x, *decided_rows(draft, model, state, column), draft, model, column, rng)
     if np.isnan(x).any() and not draft.may_lack(model, column):
         x = np.where(np.isnan(x), _any_value(draft, model, column, len(x), rng), x)
-    if column in rules.single and state.group is not None:
-        x = singled(state.group, x, rules.single[column], stream(draft.seed, table, "single", column))
+    if column in rules.single:
+        key = rules.single[column].key
+        own = state.group is not None and model.plan.owner is not None and key == model.plan.owner.id
+        group = state.group if own and state.group is not None else Group.of(state.parents[key], np.arange(state.rows))
+        x = singled(group, x, rules.single[column].value, stream(draft.seed, table, "single", column))
     state.arrays[column] = _decoded(codec, x, exact=_as_made(rules, column))
     avoid = model.drawn[column].avoid if column in model.drawn else None
     if isinstance(codec, NumberCodec) and codec.digits is not None and avoid is not None:

@@ -29,8 +29,8 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
     for c, r in rules.running.items():
         start = f"{r.start.column} of its {parents[r.start.key]}" if r.start is not None else "0"
         yield f"{table}.{c} runs from {start}, {'plus' if r.sign > 0 else 'less'} the {r.step} of each row"
-    for c in rules.single:
-        yield f"{table}.{c} marks exactly one row of each parent"
+    for c, mark in rules.single.items():
+        yield f"{table}.{c} marks exactly one row of each {parents[mark.key]}"
     for c, first in rules.ranks.items():
         yield f"{table}.{c} counts from {first:g} within its parent"
     for c, source in rules.chains.items():

@@ -72,7 +72,7 @@ def find_rules(
     find_after(frame, frames, parents, [c for c in numbers if c not in rules.exact()], rules)
     frame.late = rules.late()
     find_running(frame, frames, owner, numbers, rules)
-    find_single(frame, [c for c in candidates if c not in rules.exact()], rules)
+    find_single(frame, frames, parents, owner, [c for c in candidates if c not in rules.exact()], rules)
     for column, codec in numbers.items():
         if column not in rules.exact():
             find_shift(frame, column, codec, rules)

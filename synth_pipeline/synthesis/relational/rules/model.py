@@ -69,6 +69,14 @@ class Running:
 
 
 @dataclass(frozen=True)
+class Single:
+    """Exactly one of the rows with the same parent by the foreign key `key` has the `value`."""
+
+    value: float
+    key: str
+
+
+@dataclass(frozen=True)
 class Calendar:
     """Dates of siblings lie whole months apart, on the same day of the month or on the last one of a shorter month.
 
@@ -347,8 +355,7 @@ class Rules:
     arithmetic: dict[str, Formula] = field(default_factory=dict)
     totals: dict[str, Total] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
-    single: dict[str, float] = field(default_factory=dict)
-    """Columns with a value that exactly one of the siblings has."""
+    single: dict[str, Single] = field(default_factory=dict)
     ranks: dict[str, float] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
     bases: dict[str, Base] = field(default_factory=dict)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame, Group
-from synth_pipeline.synthesis.relational.rules.model import Copied, Rules, Running
+from synth_pipeline.synthesis.relational.rules.model import Copied, Rules, Running, Single
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _MOST_VALUES = 10
@@ -50,23 +50,27 @@ def _starts(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey, codec:
             yield Copied(owner.id, name), held_above(above.x[name], index) * kind.unit
 
 
-def find_single(frame: Frame, columns: Sequence[str], rules: Rules) -> None:
-    """Values among those of `columns` that exactly one of the siblings has: the main one of a customer's addresses."""
-    group = frame.group
-    if group is None or not (group.size > 1).any():
-        return
-    starts = np.flatnonzero((group.position == 0) & ~frame.gaps & (group.index >= 0))
-    several = starts[group.size[starts] > 1]
-    if len(several) < SUPPORT or not supported(frame, several):
-        return
-    for column in (c for c in columns if not pa.types.is_temporal(frame.data.schema.field(c).type)):
-        x = frame.x[column]
-        values = frame.distinct(column)[0]
-        if not 2 <= len(values) <= _MOST_VALUES or np.isnan(values).any():
+def find_single(
+    frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey], owner: ForeignKey | None, columns: Sequence[str], rules: Rules
+) -> None:
+    """Values among those of `columns` that exactly one row of each parent has: the main one of a customer's addresses, a team's leader."""
+    told = [c for c in columns if not pa.types.is_temporal(frame.data.schema.field(c).type)]
+    for fk in sorted(parents, key=lambda k: owner is None or k.id != owner.id):
+        own = owner is not None and fk.id == owner.id and frame.group is not None
+        group = frame.group if own and frame.group is not None else Group.of(frame.parents[fk.id], np.arange(frame.rows))
+        starts = np.flatnonzero((group.position == 0) & (group.index >= 0))
+        whole = ~frame.gaps[starts] if own else ~frames[fk.parent].cut[fk.id][group.index[starts]]
+        starts = starts[whole]
+        several = starts[group.size[starts] > 1]
+        if len(several) < SUPPORT or not supported(frame, several):
             continue
-        for value in values:
-            if (_number(group, x == value)[starts] == 1).all():
-                rules.single[column] = float(value)
+        for column in (c for c in told if c not in rules.single):
+            values = frame.distinct(column)[0]
+            if not 2 <= len(values) <= _MOST_VALUES or np.isnan(values).any():
+                continue
+            for value in values:
+                if (_number(group, frame.x[column] == value)[starts] == 1).all():
+                    rules.single[column] = Single(float(value), fk.id)
 
 
 def _number(group: Group, marked: np.ndarray) -> np.ndarray:
@@ -78,14 +82,18 @@ def _number(group: Group, marked: np.ndarray) -> np.ndarray:
 
 
 def singled(group: Group, x: np.ndarray, value: float, rng: np.random.Generator) -> np.ndarray:
-    """The values with exactly one `value` among siblings: one of those that have it, or any; others take what others have."""
+    """The values with exactly one `value` among siblings: one of those that have it, or any; others take what others have.
+
+    Rows without a parent keep theirs.
+    """
     order, begin, sizes = group.edges()
     chance = rng.random(len(x)) + (x == value)
     best = np.repeat(np.maximum.reduceat(chance[order], begin), sizes) if len(x) else chance
     chosen = np.zeros(len(x), dtype=bool)
     chosen[order] = chance[order] == best
+    chosen &= group.index >= 0
     out, rest = np.where(chosen, value, x), x[x != value]
-    wrong = np.flatnonzero((out == value) & ~chosen)
+    wrong = np.flatnonzero((out == value) & ~chosen & (group.index >= 0))
     if len(rest):
         out[wrong] = rng.choice(rest, len(wrong))
     return out
