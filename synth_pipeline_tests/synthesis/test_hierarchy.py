@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth_pipeline.synthesis.relational.hierarchy import climb
+from synth_pipeline.synthesis.relational.hierarchy import climb, fewer_roots
 from synth_pipeline.synthesis.relational.links import in_time
 from synth_pipeline.synthesis.relational.shares import drawn_in_shares
 
@@ -48,6 +48,14 @@ def test_a_chain_of_many_levels_without_time_is_kept() -> None:
     n = 3_000
     index = climb(np.arange(n)[::-1].copy(), np.ones(n), np.zeros(n, dtype=int), None, None, np.random.default_rng(2))
     assert np.array_equal(index, np.r_[np.arange(1, n), -1])
+
+
+def test_there_are_no_more_roots_than_there_should_be_and_those_with_most_children_stay() -> None:
+    level, weight = np.array([0.0, 0, 0, 0, 1, np.nan, 2]), np.array([1.0, 9, 3, 2, 0, 0, 0])
+    nobody = np.zeros(7, dtype=bool)
+    assert np.flatnonzero(fewer_roots(level, 0.9, weight, nobody) == 0).tolist() == [1]
+    assert np.flatnonzero(fewer_roots(level, 0.9, weight, np.arange(7) == 3) == 0).tolist() == [3]
+    assert np.array_equal(fewer_roots(level, 3, weight, nobody), level, equal_nan=True)  # chance
 
 
 def test_parents_that_begin_too_late_are_exchanged_and_nobody_loses_a_child() -> None:

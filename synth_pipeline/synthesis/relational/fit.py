@@ -310,6 +310,7 @@ class _Fit(ColumnLearner):
     def _hierarchy(self, frame: Frame, context: Context, fk: ForeignKey, known: list[ForeignKey]) -> Hierarchy:
         index = frame.parents[fk.id]
         model = Hierarchy(self._variable(frame, context, levels(index), ("depth", fk.id)), *find_kinship(frame, fk, known))
+        model.roots = float((index[frame.train] < 0).mean()) if frame.train.any() else 1.0
         if model.after:
             x = frame.x[model.after]
             later = x - held_above(x, index)

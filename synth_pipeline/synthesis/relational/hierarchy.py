@@ -39,6 +39,7 @@ class Hierarchy:
         keys, columns: other foreign keys and columns in which a child is as its parent.
         after: a date that is never earlier in a child than in its parent; "" where there is none.
         gap: how much later it is, in units.
+        roots: the share of the rows without a parent.
     """
 
     depth: Variable
@@ -46,6 +47,7 @@ class Hierarchy:
     columns: tuple[str, ...] = ()
     after: str = ""
     gap: Variable | None = None
+    roots: float = 1.0
 
 
 def levels(parent: np.ndarray) -> np.ndarray:
@@ -91,6 +93,24 @@ def _follows(x: np.ndarray, rows: np.ndarray, above: np.ndarray) -> bool:
     both = np.isfinite(x[rows]) & np.isfinite(x[above])
     x, y = x[rows][both], x[above][both]
     return bool(len(x) >= SUPPORT and (x >= y).all() and disorder(x, y) >= SUPPORT)
+
+
+def fewer_roots(level: np.ndarray, most: float, weight: np.ndarray, fixed: np.ndarray) -> np.ndarray:
+    """Levels with no more rows at level 0 than `most` by more than chance: one director among a thousand is too few for a leaf.
+
+    Args:
+        level: float (n,), NaN for a row that points to itself.
+        most: how many rows there should be.
+        weight: those with most children stay; float (n,).
+        fixed: rows that stay in any case, bool (n,).
+    """
+    roots = np.flatnonzero((level == 0) & ~fixed)
+    room = max(1, round(most)) - int((fixed & (level == 0)).sum())
+    if len(roots) <= room + 2 * np.sqrt(most):
+        return level
+    level = level.copy()
+    level[roots[np.argsort(-weight[roots], kind="stable")[max(0, room) :]]] = 1
+    return level
 
 
 def climb(

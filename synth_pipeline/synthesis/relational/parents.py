@@ -8,7 +8,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes, stacked
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
-from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb
+from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb, fewer_roots
 from synth_pipeline.synthesis.relational.limits import exchangeable
 from synth_pipeline.synthesis.relational.links import LinkModel, deal, follow, in_time, match, meet, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
@@ -270,13 +270,13 @@ def draw_tree(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> 
     hierarchy = model.hierarchies[fk.id]
     level = hierarchy.depth.draw(state.context.columns, n, rng)
     index[np.isnan(level)] = np.flatnonzero(np.isnan(level))
-    level = np.nan_to_num(level)
-    says = model.links[fk.id].says
+    weight = np.maximum(state.counts.get(fk.id, np.ones(n)), 0) + 1e-6
+    empty, says = np.zeros(n, dtype=bool), model.links[fk.id].says
     if says is not None:
         empty, filled = says.decide(state.x[says.source])
         level = np.where(empty, 0, np.where(filled, np.maximum(level, 1), level))
+    level = np.nan_to_num(fewer_roots(level, hierarchy.roots * n, weight, empty))
     below = np.flatnonzero(index < 0)
-    weight = np.maximum(state.counts.get(fk.id, np.ones(n)), 0) + 1e-6
     time = np.nan_to_num(state.x[hierarchy.after], nan=np.inf) if hierarchy.after else None
     gap = hierarchy.gap.draw(state.context.columns, n, rng) if hierarchy.gap is not None else None
     above = climb(level.astype(np.int64), weight, _cells(hierarchy, state), time, gap, rng)
