@@ -13,7 +13,7 @@ from synth_pipeline.synthesis.relational.collisions import choice_candidates
 from synth_pipeline.synthesis.relational.encode import held_above
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import TableModel
-from synth_pipeline.synthesis.relational.parents import announce, moments
+from synth_pipeline.synthesis.relational.parents import announce, cells_of, moments, onward
 from synth_pipeline.synthesis.relational.state import Draft, State
 from synth_pipeline.synthesis.relational.structure import anchored
 
@@ -31,16 +31,20 @@ def other_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey,
     weights = None if _is_owner(model, fk) else draft.states[fk.parent].counts.get(fk.id)
     order = able if kin is None else able[np.argsort(kin[able], kind="stable")]
     codes = None if kin is None else kin[order]
-    since = model.links[fk.id].since if fk.id in model.links else None
-    start = when = None
-    if since is not None:
-        other = draft.foreign_key(model, since[0])
-        start, when = moments(draft, fk.parent, since[2]), held_above(moments(draft, other.parent, since[1]), state.parents[other.id])
+    link, start, when = model.links.get(fk.id), None, None
+    if link is not None and link.since is not None:
+        other = draft.foreign_key(model, link.since[0])
+        start, when = moments(draft, fk.parent, link.since[2]), held_above(moments(draft, other.parent, link.since[1]), state.parents[other.id])
+    cells = cells_of(draft, link, state, fk, able) if link is not None and link.among is not None else None
+    partners = np.argsort(cells[2], kind="stable") if cells is not None else None
 
     def pick(row: int) -> Iterator[float]:
         mine, now = order, state.parents[fk.id][row]
         if kin is not None and codes is not None and now >= 0:
             mine = order[np.searchsorted(codes, kin[now], "left") : np.searchsorted(codes, kin[now], "right")]
+        if cells is not None and partners is not None and cells[0][row] >= 0:
+            low, high = (np.searchsorted(cells[2][partners], cells[0][row], side) for side in ("left", "right"))
+            mine = np.intersect1d(mine, able[cells[1][partners[low:high]]])
         if start is not None and when is not None and np.isfinite(when[row]):
             mine = mine[~(start[mine] > when[row])]
         return choice_candidates(mine, rng, weights)(row)
@@ -69,15 +73,15 @@ def _kin(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> np.nd
     """
     others = {c for f in model.plan.keys if f.id != fk.id for c in f.columns}
     parts = [pa.chunked_array([draft.value(fk.parent, p)]) for c, p in zip(fk.columns, fk.parent_columns, strict=True) if c in others]
-    led: list[np.ndarray] = []
+    every, led = np.arange(draft.states[fk.parent].rows), list[np.ndarray]()
     for key, link in model.links.items():
         if link.path is not None and link.path[0] == fk.id:
-            led.append(draft.parent_index(fk.parent, link.path[1]))
+            led.append(onward(draft, every, *link.path[1:]))
         if link.meets is not None and key == fk.id:
             led.append(draft.parent_index(fk.parent, link.meets[2]))
-        if link.meets is not None and link.meets[0] == fk.id and link.meets[1]:
-            led.append(draft.parent_index(fk.parent, link.meets[1]))
+        if link.meets is not None and link.meets[0] == fk.id:
+            led.append(onward(draft, every, *([link.meets[1]] if link.meets[1] else [])))
+        if link.among is not None and link.among.key == fk.id:
+            led.append(onward(draft, every, *([link.among.via] if link.among.via else [])))
     parts += [pa.chunked_array([pa.array(x)]) for x in led]
-    if any(link.meets is not None and link.meets[0] == fk.id and not link.meets[1] for link in model.links.values()):
-        parts.append(pa.chunked_array([pa.array(np.arange(draft.states[fk.parent].rows))]))
     return combined_codes(parts) if parts else None

@@ -171,7 +171,7 @@ class _Fit(ColumnLearner):
 
     def _meeting(self, frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str] | None:
         """Where a row of a reference table leads in turn that another parent of the row leads to, too (see `find_meeting`)."""
-        return find_meeting(self.frames, frame, fk, known) if self.frames[fk.parent].parents else None
+        return find_meeting(self.frames, frame, fk, known, self._reached) if self.frames[fk.parent].parents else None
 
     def _lookup_feature(self, fk: ForeignKey, index: np.ndarray) -> tuple[list[Feature], dict[str, np.ndarray]]:
         name = f"k.{fk.id}"

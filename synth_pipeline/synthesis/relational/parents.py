@@ -26,14 +26,17 @@ def draw_lookup(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -
     else:
         drawn = draw_repeating(model.lookups[fk.id], model.carried.get(fk.id), state, fk.id, f"p.k.{fk.id}", rng)
         index = np.where(np.isnan(drawn), -1, drawn).astype(np.int64)
-        index = _met(draft, link.meets, state, fk, index, rng) if link is not None and link.meets is not None else index
+        index = _met(draft, link, state, fk, index, rng) if link is not None else index
         state.parents[fk.id] = agree(draft, model, state, fk, index, rng)
     announce(draft, model, state, fk)
 
 
-def _met(draft: Draft, meets: tuple[str, str, str], state: State, fk: ForeignKey, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _met(draft: Draft, link: LinkModel, state: State, fk: ForeignKey, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The drawn rows of a reference table, or others, as frequent, where these do not lead where another parent of their row does."""
-    mine, above = _cells_of(draft, meets, state, fk)
+    cells = cells_of(draft, link, state, fk, np.arange(draft.states[fk.parent].rows))
+    if cells is None:
+        return index
+    mine, _, above = cells
     wrong = np.flatnonzero((index >= 0) & (mine >= 0) & (above[index] != mine))
     weights = np.bincount(index[index >= 0], minlength=len(above)) + 1e-6
     found = meet(mine[wrong], above, weights, rng)
@@ -81,7 +84,7 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
         return index
     if link.path is not None:
         middle = state.parents[link.path[0]]
-        index = _onward(draft, middle, *link.path[1:])
+        index = onward(draft, middle, *link.path[1:])
         free = (middle < 0) & (link.astray or not draft.schema.nullable(fk)) | (middle >= 0) & (index < 0) & link.beyond
         lost, able = np.flatnonzero(free), np.flatnonzero(draft.referable(fk))
         if len(lost) and len(able):
@@ -103,7 +106,7 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
         wanted = np.nan_to_num(link.block.draw(columns, len(rows), rng)).astype(np.int64)
     alike = wanted
     index[rows] = able[match(wanted, blocks, degrees[able], rng, link.most)]
-    cells = _cells_of(draft, link, state, fk, able) if link.most is None else None
+    cells = cells_of(draft, link, state, fk, able) if link.most is None else None
     rests = [r for key in draft.schema.table(model.plan.table).keys if (r := _paired(draft, model, state, fk, key)) is not None and link.most is None]
     if cells is not None:
         mine, (who, theirs) = cells[0][rows], cells[1:]
@@ -130,7 +133,7 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
     return agree(draft, model, state, fk, index, rng)
 
 
-def _onward(draft: Draft, index: np.ndarray, *keys: str) -> np.ndarray:
+def onward(draft: Draft, index: np.ndarray, *keys: str) -> np.ndarray:
     """Where rows lead by further keys of finished tables, by id; int64 (n,)."""
     for key in keys:
         table = next(fk.table for fk in draft.schema.foreign_keys if fk.id == key)
@@ -171,19 +174,19 @@ def keep_presence(draft: Draft, model: TableModel, state: State) -> bool:
     return changed
 
 
-def _cells_of(
+def cells_of(
     draft: Draft, link: LinkModel, state: State, fk: ForeignKey, able: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """The cell of each row, int64 (rows,), and pairs of those of the parents `able` that go with a cell, by number, and the cell; -1 for nowhere."""
     found = None
     if link.meets is not None:
         other, via, back = link.meets
-        mine = _onward(draft, state.parents[other], *([via] if via else []))
+        mine = onward(draft, state.parents[other], *([via] if via else []))
         found = mine, np.arange(len(able)), draft.parent_index(fk.parent, back)[able]
     if link.among is not None:
         bridge = link.among
-        mine = _onward(draft, state.parents[bridge.key], *([bridge.via] if bridge.via else []))
-        first, second = (_onward(draft, draft.parent_index(bridge.table, k[0]), *k[1:]) for k in (bridge.one, bridge.other))
+        mine = onward(draft, state.parents[bridge.key], *([bridge.via] if bridge.via else []))
+        first, second = (onward(draft, draft.parent_index(bridge.table, k[0]), *k[1:]) for k in (bridge.one, bridge.other))
         place = np.full(draft.states[fk.parent].rows + 1, -1)
         place[able] = np.arange(len(able))
         pairs = np.unique(np.stack([place[second], first])[:, (first >= 0) & (place[second] >= 0)], axis=1)
