@@ -118,6 +118,22 @@ def kept_apart(group: Group, x: np.ndarray, least: float, rng: np.random.Generat
     return in_order(group, x)
 
 
+def spaced(group: Group, x: np.ndarray, least: float, high: float) -> np.ndarray:
+    """Siblings, in their order, moved on until each lies at least so far after the one before, and back where one would pass the highest value."""
+    order, starts, sizes = group.edges()
+    owner = np.repeat(np.arange(len(starts)), sizes)
+    place = (np.arange(len(x)) - np.repeat(starts, sizes)) * least
+    ordered = x[order] - place
+    known = np.isfinite(ordered)
+    # Groups lie one after the other, so that one running maximum serves all of them.
+    start, span = (float(ordered[known].min()), float(np.ptp(ordered[known])) + 1) if known.any() else (0.0, 1.0)
+    forward = np.maximum.accumulate((np.where(known, ordered - start, 0) + owner * span).astype(np.longdouble)) - owner * span + start
+    left = (np.repeat(starts + sizes - 1, sizes) - np.arange(len(x))) * least
+    out = np.empty(len(x))
+    out[order] = np.where(known, np.minimum(forward.astype(float) + place, high - left), np.nan)
+    return out
+
+
 def _owners(group: Group) -> np.ndarray:
     """A number per group, int64 (n,)."""
     owner = np.empty(len(group.order), dtype=np.int64)

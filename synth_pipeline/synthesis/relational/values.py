@@ -18,7 +18,7 @@ from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import After, Base, Rules, date_of, day_of, is_calendar, months_of, part_values, rounded, singled
-from synth_pipeline.synthesis.relational.scatter import kept_apart, scattered_strata
+from synth_pipeline.synthesis.relational.scatter import kept_apart, scattered_strata, spaced
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged, draw_repeating
 from synth_pipeline.synthesis.relational.together import begun, ended, last_start
 from synth_pipeline.synthesis.relational.trees import Feature
@@ -197,7 +197,11 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
     if drawn.scatter is not None and state.group is not None:
         anywhere = drawn.variable.draw(state.context.columns, state.rows, rng, scattered_strata(state.group, drawn.scatter, rng))
         anywhere = between_limits(anywhere, *limits(draft, model, state, column, open_=True), rng)
-        return kept_apart(state.group, anywhere, base.least if base is not None else 0.0, rng)
+        least = base.least if base is not None else 0.0
+        apart = kept_apart(state.group, anywhere, least, rng)
+        if column in model.rules.chains.values() and isinstance(drawn.codec, NumberCodec):
+            apart = spaced(state.group, apart, least, drawn.codec.high)  # periods without a gap are as long as their steps
+        return apart
     empty = decided_rows(draft, model, state, column)[0] if column in model.rules.presence else None
     if levels is not None:
         level = draw_lagged(drawn.variable, state, f"p.c.{column}", rng, empty=empty)
@@ -260,8 +264,8 @@ def _continued(model: TableModel, state: State, column: str, x: np.ndarray) -> n
     if column not in model.rules.chains or state.group is None:
         return x
     state.ends[column] = x
-    after = state.group.following(state.x[model.rules.chains[column]])
-    return np.where(np.isfinite(after), after, x)
+    after, apart = state.group.following(state.x[model.rules.chains[column]]), model.rules.apart.get(column)
+    return np.where(np.isfinite(after), after - (apart.by if apart is not None else 0.0), x)
 
 
 def _backwards(group: Group, last: np.ndarray, steps: np.ndarray, lowest: np.ndarray, highest: float) -> np.ndarray:

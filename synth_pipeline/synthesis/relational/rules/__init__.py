@@ -16,6 +16,7 @@ from synth_pipeline.synthesis.relational.rules.describe import describe
 from synth_pipeline.synthesis.relational.rules.find import find_rules
 from synth_pipeline.synthesis.relational.rules.formulas import Added, After, Elapsed, Linear, Product, Quotient, Raised, rounded
 from synth_pipeline.synthesis.relational.rules.model import (
+    Apart,
     Base,
     Bound,
     Calendar,
@@ -45,6 +46,7 @@ from synth_pipeline.synthesis.relational.rules.together import earliest, latest
 __all__ = [
     "Added",
     "After",
+    "Apart",
     "Base",
     "Bound",
     "Calendar",

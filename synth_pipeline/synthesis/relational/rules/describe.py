@@ -34,7 +34,8 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
     for c, first in rules.ranks.items():
         yield f"{table}.{c} counts from {first:g} within its parent"
     for c, source in rules.chains.items():
-        yield f"{table}.{c} = {source} of the next row of the same parent"
+        apart = f"{table}.{source} of the next row of the same parent continues {rules.apart[c].shown} after {c}" if c in rules.apart else ""
+        yield apart or f"{table}.{c} = {source} of the next row of the same parent"
     for c, b in rules.bases.items():
         if b.calendar is not None:
             yield from _calendar(table, c, b, b.calendar, parents)

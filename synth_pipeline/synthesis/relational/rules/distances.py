@@ -13,13 +13,14 @@ from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.calendar import find_calendar
-from synth_pipeline.synthesis.relational.rules.model import Base, Rules
+from synth_pipeline.synthesis.relational.rules.model import Apart, Base, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _PROPORTIONAL, _FINE = 0.5, 50
 """The spread of logarithms that a proportion may leave; how many values its numbers must have, so that it can show."""
 _GRAIN, _DISCOUNTS, _ALMOST = 0.01, 12, 0.9
 """Discounts are whole percents; at most so many different ones explain so much of the rows."""
+_SPANS = ((86_400_000_000, "day"), (3_600_000_000, "hour"), (60_000_000, "minute"), (1_000_000, "second"), (1, "microsecond"))
 _MOSTLY = 0.3
 """The share of the rows with a sibling before, from which on these tell a column better than the parent does."""
 
@@ -37,23 +38,49 @@ def find_shift(frame: Frame, column: str, codec: NumberCodec, rules: Rules) -> N
 
 
 def find_chains(frame: Frame, numbers: Mapping[str, NumberCodec], rules: Rules) -> None:
-    """Intervals without gaps: the end of a row is the start of the next one."""
+    """Intervals without gaps: the end of a row is the start of the next one, or always as far before it (the day before)."""
     group = frame.group
     if group is None:
         return
     for column, codec in numbers.items():
+        found: list[tuple[float, str]] = []
         for other, kind in numbers.items():
             if other == column or other in rules.chains or codec.unit != kind.unit or not codec.comparable(kind):
                 continue
             after = group.following(frame.x[other])
             rows = np.isfinite(after) & ~frame.gaps
-            if rows.sum() >= SUPPORT and np.array_equal(after[rows], frame.x[column][rows]) and several(after[rows], 6):
-                rules.chains[column] = other
-                length = frame.x[column] - frame.x[other]
-                length = length[np.isfinite(length)]
-                if length.min() >= 0:
-                    rules.bases[column] = Base("own", other, least=float(length.min()), most=float(length.max()))
-                break
+            if rows.sum() < SUPPORT or not several(after[rows], 6):
+                continue
+            apart = after[rows] - frame.x[column][rows]
+            if not (apart == 0).all() and not (apart[0] > 0 and (apart == apart[0]).all() and _period(frame, column, other, rows)):
+                continue
+            found.append((float(apart[0]), other))
+        if not found:
+            continue
+        by, other = min(found, key=lambda f: f[0])
+        rules.chains[column] = other
+        if by:
+            rules.apart[column] = Apart(by, _length(codec, by))
+        length = frame.x[column] - frame.x[other]
+        length = length[np.isfinite(length)]
+        if length.min() >= 0:
+            rules.bases[column] = Base("own", other, least=float(length.min()), most=float(length.max()))
+
+
+def _period(frame: Frame, column: str, other: str, rows: np.ndarray) -> bool:
+    """Whether rows end, in a column, no earlier than they begin, in the other one, and are of different lengths."""
+    length = frame.x[column] - frame.x[other]
+    length = length[np.isfinite(length)]
+    return bool(length.min() >= 0) and several(length, 2) and supported(frame, np.flatnonzero(rows))
+
+
+def _length(codec: NumberCodec, by: float) -> str:
+    """A distance in units of a column for people."""
+    if not pa.types.is_temporal(codec.type):
+        return f"{by * codec.unit:g}"
+    size, name = next((s, n) for s, n in _SPANS if (by * codec.unit) % s == 0)
+    number = by * codec.unit / size
+    return f"{number:g} {name}{'' if number == 1 else 's'}"
 
 
 def find_bases(

@@ -77,6 +77,14 @@ class Single:
 
 
 @dataclass(frozen=True)
+class Apart:
+    """A period ends so far, in units of its column, before the next one begins: on the last day before; `shown` for people."""
+
+    by: float
+    shown: str
+
+
+@dataclass(frozen=True)
 class Calendar:
     """Dates of siblings lie whole months apart, on the same day of the month or on the last one of a shorter month.
 
@@ -358,6 +366,8 @@ class Rules:
     single: dict[str, Single] = field(default_factory=dict)
     ranks: dict[str, float] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
+    apart: dict[str, Apart] = field(default_factory=dict)
+    """How far the next sibling begins after a column that it continues; nothing where it begins with it."""
     bases: dict[str, Base] = field(default_factory=dict)
     begins: dict[str, Together] = field(default_factory=dict)
     ends: dict[str, Together] = field(default_factory=dict)
