@@ -66,6 +66,10 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         _stick(draft, model, state, column, repeats)
     state.x[column] = x = codec.encode(state.arrays[column])
     state.offer(*codec.features(f"c.{column}", x))
+    if column == model.ranking and state.group is not None and (base := rules.bases.get(column)) is not None and base.kind == "parent":
+        # Siblings that are counted from something else come in the order of their dates all the same.
+        state.group = Group.of(state.group.index, x)
+        state.context.columns.update(state.group.features()[1])
 
 
 def _as_made(rules: Rules, column: str) -> bool:

@@ -20,6 +20,8 @@ _PROPORTIONAL, _FINE = 0.5, 50
 """The spread of logarithms that a proportion may leave; how many values its numbers must have, so that it can show."""
 _GRAIN, _DISCOUNTS, _ALMOST = 0.01, 12, 0.9
 """Discounts are whole percents; at most so many different ones explain so much of the rows."""
+_NEARER = 0.2
+"""A date of another parent than the owner tells better than the sibling before where it leaves so much less."""
 _SPANS = ((86_400_000_000, "day"), (3_600_000_000, "hour"), (60_000_000, "minute"), (1_000_000, "second"), (1, "microsecond"))
 _MOSTLY = 0.3
 """The share of the rows with a sibling before, from which on these tell a column better than the parent does."""
@@ -118,7 +120,8 @@ def find_bases(
             # A history is one also where most parents have but one row of it.
             share = 0.0 if column in rules.chains.values() else _MOSTLY
             steps = _distance(x, frame.group.previous(x), Base("previous", column), codec, monotone=True, share=share)
-            if steps and _moves(x - frame.group.previous(x)) and (best is None or best[1].shift is None):
+            nearer = best is not None and best[1].key != (owner.id if owner is not None else "") and steps and best[0] <= _NEARER * steps[0][0]
+            if steps and not nearer and _moves(x - frame.group.previous(x)) and (best is None or best[1].shift is None):
                 # Only the owner is the same for all siblings.
                 first = _first(frame, frames, [owner] if owner is not None else [], x, codec)
                 chosen = Base("previous", column, least=steps[0][1].least, most=steps[0][1].most, first=first)
@@ -145,7 +148,10 @@ def _first(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey],
 def _distance(
     x: np.ndarray, base: np.ndarray, template: Base, codec: NumberCodec, *, monotone: bool = False, share: float = 0.8
 ) -> list[tuple[float, Base]]:
-    """The base with its bounds and its score (spread of the distance over spread of the column), if it is worth it."""
+    """The base with its bounds and its score, if it is worth it: spread of the distance over spread of the column.
+
+    Rows without a base keep the whole spread of the column. Distances of few values (hours by priority) leave hardly any.
+    """
     both = np.isfinite(x) & np.isfinite(base)
     if both.sum() < 2 * SUPPORT or both.sum() < share * np.isfinite(x).sum():
         return []
@@ -161,7 +167,11 @@ def _distance(
         return [(-1.0, Base(template.kind, template.column, template.key, least, least, most))]
     temporal = pa.types.is_temporal(codec.type)
     worth = signed and (ratio < (0.95 if temporal or monotone else 0.7)) or (not monotone and ratio < 0.25)
-    return [(ratio, made)] if worth else []
+    if not worth:
+        return []
+    known = float(both.sum() / np.isfinite(x).sum())
+    few = known == 1.0 and not monotone and several(x[both], _FINE) and not several(distance, _DISCOUNTS + 1)
+    return [(0.0 if few else known * ratio + 1 - known, made)]
 
 
 def find_discounts(frame: Frame, frames: Mapping[str, Frame], rules: Rules) -> None:
