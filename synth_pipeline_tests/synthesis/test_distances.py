@@ -8,8 +8,11 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 import synth_pipeline as sp
+from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.limits import between_limits
 
 
 def copied(folder: Path, build: Callable[[sqlite3.Connection, np.random.Generator], None]) -> tuple[sqlite3.Connection, list[str]]:
@@ -85,3 +88,49 @@ def test_a_deadline_is_counted_from_what_is_always_known(tmp_path: Path) -> None
     db, _ = copied(tmp_path, build)
     hours = "round(24 * (julianday(due) - julianday(created)), 3)"
     assert one(db, f"SELECT count(*) FROM ticket WHERE {hours} <> CASE urgent WHEN 0 THEN 72 WHEN 1 THEN 24 ELSE 8 END") < 4  # at the end of the data
+
+
+def test_nobody_works_at_weekends_or_is_visited_at_night(tmp_path: Path) -> None:
+    def build(db: sqlite3.Connection, rng: np.random.Generator) -> None:
+        db.execute("CREATE TABLE worker (id INTEGER PRIMARY KEY, hired DATE NOT NULL)")
+        db.execute(
+            "CREATE TABLE sheet (worker INTEGER NOT NULL REFERENCES worker (id) ON DELETE CASCADE, day DATE NOT NULL, hours INTEGER NOT NULL, "
+            "PRIMARY KEY (worker, day))"
+        )
+        db.execute("CREATE TABLE visit (id INTEGER PRIMARY KEY, worker INTEGER NOT NULL REFERENCES worker (id), came TIMESTAMP NOT NULL)")
+        days = [d for k in range(900) if (d := date(2020, 1, 1) + timedelta(days=k)).weekday() < 5]
+        for i in range(300):
+            first = int(rng.integers(0, len(days) - 100))
+            db.execute("INSERT INTO worker VALUES (?, ?)", (i, f"{days[first]}"))
+            for k in range(int(rng.integers(20, 60))):
+                if rng.random() < 0.9:
+                    db.execute("INSERT INTO sheet VALUES (?, ?, ?)", (i, f"{days[first + k]}", int(rng.integers(4, 9))))
+            came = datetime(2020, 1, 1)
+            for _ in range(int(rng.integers(1, 6))):
+                came = came.replace(hour=8, minute=0) + timedelta(days=int(rng.integers(20, 200)), minutes=15 * int(rng.integers(0, 36)))
+                db.execute("INSERT INTO visit (worker, came) VALUES (?, ?)", (i, f"{came}"))
+
+    db, rules = copied(tmp_path, build)
+    assert {"worker.hired is on Monday to Friday", "sheet.day is on Monday to Friday", "visit.came is between 8 and 17 h"} <= set(rules)
+    assert not any(r.startswith("visit.came is on") for r in rules)
+    assert one(db, "SELECT count(*) FROM sheet WHERE strftime('%w', day) IN ('0', '6')") == 0
+    assert one(db, "SELECT count(*) FROM worker WHERE strftime('%w', hired) IN ('0', '6')") == 0
+    assert one(db, "SELECT count(*) FROM visit WHERE strftime('%H', came) + 0 NOT BETWEEN 8 AND 16 OR strftime('%M', came) % 15") == 0
+    weekdays = db.execute("SELECT count(*) FROM sheet GROUP BY strftime('%w', day)").fetchall()
+    assert min(weekdays)[0] > 0.75 * max(weekdays)[0]
+    assert one(db, "SELECT count(*) FROM sheet JOIN worker ON worker.id = worker WHERE day < hired") == 0
+    assert one(db, "SELECT count(*) FROM sheet") > 10_000
+
+
+def test_what_is_moved_to_a_limit_is_not_all_at_midnight_nor_rounded_over_it() -> None:
+    second, day = 1_000_000.0, 86_400_000_000.0
+    codec = NumberCodec(pa.timestamp("us"), step=60 * second, low=0.0, high=1000 * day)
+    rng, n = np.random.default_rng(0), 500
+    none, limit, exact = np.full(n, np.nan), np.full(n, 100 * day), np.full(n, 100 * day + 30 * second)
+    for low, high in ((none, limit), (limit, none)):
+        x = between_limits(np.where(np.isnan(low), 1, -1) * 3 * day + limit, low, high, codec, rng)
+        assert (np.sign(limit - x)[np.abs(limit - x) > 0] == (1 if np.isnan(low[0]) else -1)).all()
+        assert np.abs(limit - x).max() <= day and len(np.unique(x)) > 0.9 * n
+    for side, low, high in ((-1, exact, none), (1, none, exact)):
+        x = codec.encode(codec.decode(between_limits(exact + side * 10 * second, low, high, codec, rng)))
+        assert (np.sign(exact - x) == side).all()

@@ -16,7 +16,17 @@ from synth_pipeline.synthesis.relational.learner import Learner
 from synth_pipeline.synthesis.relational.model import Context, DrawnColumn, TableModel
 from synth_pipeline.synthesis.relational.nearness import find_nearness
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Base, Presence, day_of, equal_rows, find_numbering, find_rules, find_written, months_of
+from synth_pipeline.synthesis.relational.rules import (
+    Base,
+    Presence,
+    day_of,
+    equal_rows,
+    find_hours,
+    find_numbering,
+    find_rules,
+    find_written,
+    months_of,
+)
 from synth_pipeline.synthesis.relational.scatter import evenness, exchangeable, in_turn
 from synth_pipeline.synthesis.relational.structure import TablePlan
 from synth_pipeline.synthesis.relational.suppress import without_ends, without_rare
@@ -42,6 +52,7 @@ class ColumnLearner(Learner):
         rules = model.rules = find_rules(
             frame, self.frames, parents, children, roles.drawn, [*roles.drawn, *roles.copyable], roles.places, plan.owner, cousins
         )
+        find_hours(frame, [c for c in frame.codecs if c in roles.drawn], rules)
         exact = rules.exact()
         for column in (c for c in frame.codecs if c in exact):
             model.exact[column] = frame.codecs[column]

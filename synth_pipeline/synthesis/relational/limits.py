@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, NumberCodec, held_above
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.rules import Base, Bound
 from synth_pipeline.synthesis.relational.state import Draft, State
+
+_DAY = 86_400_000_000
 
 
 def base_values(draft: Draft, model: TableModel, state: State, base: Base, column: str) -> np.ndarray:
@@ -94,10 +97,21 @@ def exchangeable(model: TableModel, column: str) -> list[tuple[Bound, ForeignKey
     return found
 
 
-def between_limits(x: np.ndarray, low: np.ndarray, high: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Values beyond one limit fall anywhere between the two, or on it where there is but one or they contradict each other."""
+def between_limits(x: np.ndarray, low: np.ndarray, high: np.ndarray, codec: Codec, rng: np.random.Generator) -> np.ndarray:
+    """Values beyond one limit fall anywhere between the two, or on it where there is but one or they contradict each other.
+
+    A time that is beyond the only limit falls on the day of it, as far off at most as it was beyond; midnight is a limit of few.
+    """
     share = rng.random(len(x))
+    if isinstance(codec, NumberCodec) and codec.digits is not None:
+        # What is rounded afterwards must not be rounded over the limit.
+        low, high = (codec.offset + codec.step * side((v - codec.offset) / codec.step) for v, side in ((low, np.ceil), (high, np.floor)))
     over, under = x > high, x < low
+    if isinstance(codec, NumberCodec) and pa.types.is_timestamp(codec.type) and codec.step < _DAY:
+        start, end = np.ceil(high / _DAY) * _DAY - _DAY, np.floor(low / _DAY) * _DAY + _DAY - codec.step
+        x = np.where(over & np.isnan(low), high - np.floor(share * np.minimum(x - high, high - start)), x)
+        x = np.where(under & np.isnan(high), low + np.floor(share * np.minimum(low - x, end - low)), x)
+        over, under = x > high, x < low
     room = np.floor(share * np.maximum(high - low, 0))
     x = np.where(over, np.where(high >= low, low + room, high), x)
     return np.where(under & ~over, np.where(high >= low, low + room, low), x)

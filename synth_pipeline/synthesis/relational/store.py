@@ -38,6 +38,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Calendar,
     Copied,
     Elapsed,
+    Hours,
     Levels,
     Linear,
     Numbering,

@@ -17,7 +17,7 @@ from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import After, Base, Rules, date_of, day_of, is_calendar, months_of, part_values, rounded, singled
+from synth_pipeline.synthesis.relational.rules import After, Base, Rules, at_hours, date_of, day_of, is_calendar, months_of, part_values, rounded, singled
 from synth_pipeline.synthesis.relational.scatter import kept_apart, scattered_strata, spaced
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged, draw_repeating
 from synth_pipeline.synthesis.relational.together import begun, ended, last_start
@@ -44,7 +44,14 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         x = np.where(np.isnan(x), _draw(draft, model, state, column, rng), x)
     if column in rules.bounds and column in model.drawn:
         keep_time(draft, model, state, column, x)
-        x = between_limits(x, *limits(draft, model, state, column), rng)
+        x = between_limits(x, *limits(draft, model, state, column), codec, rng)
+    if column in rules.hours and column in model.drawn and isinstance(codec, NumberCodec):
+        base = rules.bases.get(column)
+        apart = base.least if base is not None and base.kind == "previous" and base.least >= 0 else None
+        between, chance = limits(draft, model, state, column), stream(draft.seed, table, "hours", column)
+        moved = at_hours(rules.hours[column], codec, x, between, state.group, apart, chance)
+        told = state.group.position == 0 if column in rules.begins and state.group is not None else np.zeros(state.rows, dtype=bool)
+        x = np.where(told, x, moved)
     heaps = model.drawn[column].heaps if column in model.drawn else None
     if heaps is not None and model.drawn[column].variable.reach > 0 and isinstance(codec, NumberCodec):
         x = heaps.rounded(x, codec.low, codec.high, stream(draft.seed, table, "heaps", column))
@@ -158,7 +165,7 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
                 continue
             x = _present(x, empty, filled, draft, model, column, stream(draft.seed, model.plan.table, "presence", column))
         if x is None and column in model.rules.bounds and column in model.drawn:
-            x = between_limits(state.x[column], *limits(draft, model, state, column), stream(draft.seed, model.plan.table, "bounds", column))
+            x = between_limits(state.x[column], *limits(draft, model, state, column), codec, stream(draft.seed, model.plan.table, "bounds", column))
         if x is None:
             continue
         if column in model.rules.copied:
@@ -200,7 +207,7 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
     drawn, levels = model.drawn[column], model.rules.levels.get(column)
     if drawn.scatter is not None and state.group is not None:
         anywhere = drawn.variable.draw(state.context.columns, state.rows, rng, scattered_strata(state.group, drawn.scatter, rng))
-        anywhere = between_limits(anywhere, *limits(draft, model, state, column, open_=True), rng)
+        anywhere = between_limits(anywhere, *limits(draft, model, state, column, open_=True), drawn.codec, rng)
         least = base.least if base is not None else 0.0
         apart = kept_apart(state.group, anywhere, least, rng)
         if column in model.rules.chains.values() and isinstance(drawn.codec, NumberCodec):
@@ -233,7 +240,8 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
             first = _of_first(drawn.first, state, rng) if drawn.first is not None else x
             if start is not None and base.first is not None:
                 first = np.where(np.isfinite(start), start + np.clip(first, base.first.least, base.first.most), np.nan)
-            first = between_limits(within_range(drawn.codec, first, first, rng), *limits(draft, model, state, column, open_=True), rng)
+            first = within_range(drawn.codec, first, first, rng)
+            first = between_limits(first, *limits(draft, model, state, column, open_=True), drawn.codec, rng)
             first = begun(draft, model, state, column, first)
             value = state.group.accumulate(first, steps)
             if drawn.span is not None:

@@ -15,12 +15,14 @@ from synth_pipeline.synthesis.relational.rules.counted import find_counted
 from synth_pipeline.synthesis.relational.rules.describe import describe
 from synth_pipeline.synthesis.relational.rules.find import find_rules
 from synth_pipeline.synthesis.relational.rules.formulas import Added, After, Elapsed, Linear, Product, Quotient, Raised, rounded
+from synth_pipeline.synthesis.relational.rules.hours import at_hours, find_hours
 from synth_pipeline.synthesis.relational.rules.model import (
     Apart,
     Base,
     Bound,
     Calendar,
     Copied,
+    Hours,
     Levels,
     Numbering,
     Pace,
@@ -52,6 +54,7 @@ __all__ = [
     "Calendar",
     "Copied",
     "Elapsed",
+    "Hours",
     "Levels",
     "Linear",
     "Numbering",
@@ -70,6 +73,7 @@ __all__ = [
     "Together",
     "Total",
     "Written",
+    "at_hours",
     "date_of",
     "day_of",
     "describe",
@@ -78,6 +82,7 @@ __all__ = [
     "extremes",
     "find_childless",
     "find_counted",
+    "find_hours",
     "find_numbering",
     "find_pace",
     "find_rules",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from synth_pipeline.synthesis.relational.rules.formulas import After
 from synth_pipeline.synthesis.relational.rules.model import Base, Bound, Calendar, Rules
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[str]:
@@ -59,6 +61,11 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
     for c, bounds in rules.bounds.items():
         for bound in bounds:
             yield f"{table}.{c} {'≤' if bound.upper else '≥'} {bound.column}{_whose(bound, parents)}"
+    for c, hours in rules.hours.items():
+        if hours.days:
+            yield f"{table}.{c} is on {_spans(hours.days, ' to ', _WEEKDAYS)}"
+        if hours.hours:
+            yield f"{table}.{c} is between {_spans(hours.hours, ' and ')} h"
     for c, steps in rules.steps.items():
         yield f"{table}.{c} is {steps}" + (f" ({steps.scale.against} of its {parents[steps.scale.key]})" if steps.scale.key else "")
     for c, part in rules.parts.items():
@@ -93,6 +100,13 @@ def _calendar(table: str, column: str, base: Base, calendar: Calendar, parents: 
         after = f"{first.least:g}" if first.least == first.most else f"{first.least:g} to {first.most:g}"
         begin = f", the first {after} months after {first.column} of its {owner}"
     yield f"{table}.{column} comes every {steps}, {day}{begin}"
+
+
+def _spans(numbers: Sequence[int], to: str, names: Sequence[str] = ()) -> str:
+    """Runs of numbers as people say them: names from the first to the last, or numbers from the first up to the one after the last."""
+    runs = np.split(np.array(numbers), np.flatnonzero(np.diff(numbers) > 1) + 1)
+    ends = [(names[r[0]], names[r[-1]]) if names else (str(r[0]), str(r[-1] + 1)) for r in runs]
+    return " or ".join(f"{a}{to}{b}" if a != b else a for a, b in ends)
 
 
 def _times(distance: float) -> str:

@@ -241,6 +241,18 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Hours:
+    """Dates of the column are on some days of the week only (0 is Monday), or at some hours of the day; nothing: any.
+
+    `shares` says how many of the dates are at each of these hours.
+    """
+
+    days: tuple[int, ...] = ()
+    hours: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Levels:
     """The column takes one of a few values that depend on another column of its row.
 
@@ -372,6 +384,7 @@ class Rules:
     begins: dict[str, Together] = field(default_factory=dict)
     ends: dict[str, Together] = field(default_factory=dict)
     bounds: dict[str, tuple[Bound, ...]] = field(default_factory=dict)
+    hours: dict[str, Hours] = field(default_factory=dict)
     steps: dict[str, Steps] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
     levels: dict[str, Levels] = field(default_factory=dict)
@@ -395,7 +408,7 @@ class Rules:
     def alone(self, drawn: Collection[str]) -> set[str]:
         """The columns among those drawn that no rule ties to another value."""
         tied = {*self.exact(), *self.bases, *self.chains, *self.bounds, *self.steps, *self.presence, *self.levels, *self.sticky, *self.nested}
-        tied |= {*self.single}
+        tied |= {*self.single, *self.hours}
         return set(drawn) - tied - {o for c in drawn for o in self.operands(c)}
 
     def operands(self, column: str) -> list[str]:
