@@ -134,3 +134,31 @@ def test_what_is_moved_to_a_limit_is_not_all_at_midnight_nor_rounded_over_it() -
     for side, low, high in ((-1, exact, none), (1, none, exact)):
         x = codec.encode(codec.decode(between_limits(exact + side * 10 * second, low, high, codec, rng)))
         assert (np.sign(exact - x) == side).all()
+
+
+def test_numbers_lie_within_those_of_a_parent_and_dates_of_a_row_in_their_order(tmp_path: Path) -> None:
+    def build(db: sqlite3.Connection, rng: np.random.Generator) -> None:
+        db.execute("CREATE TABLE grade (code VARCHAR(2) PRIMARY KEY, min_salary INTEGER NOT NULL, max_salary INTEGER NOT NULL)")
+        db.execute("CREATE TABLE test (id INTEGER PRIMARY KEY, max_points INTEGER NOT NULL, kind INTEGER NOT NULL)")
+        db.execute(
+            "CREATE TABLE person (id INTEGER PRIMARY KEY, grade VARCHAR(2) NOT NULL REFERENCES grade (code), "
+            "test INTEGER NOT NULL REFERENCES test (id), salary INTEGER NOT NULL, points INTEGER NOT NULL, "
+            "joined TIMESTAMP NOT NULL, seen TIMESTAMP NOT NULL)"
+        )
+        db.executemany("INSERT INTO grade VALUES (?, ?, ?)", [(f"G{k}", 20000 + 9000 * k, 36000 + 11000 * k) for k in range(6)])
+        most = [int(rng.choice((10, 20, 50, 100))) for _ in range(200)]
+        db.executemany("INSERT INTO test VALUES (?, ?, ?)", [(i, m, int(rng.integers(0, 3))) for i, m in enumerate(most)])
+        for i in range(2500):
+            grade, test = int(rng.integers(0, 6)), int(rng.integers(0, 200))
+            salary = int(rng.integers(200 + 90 * grade, 361 + 110 * grade)) * 100
+            joined = datetime(2019, 1, 1) + timedelta(minutes=int(rng.integers(0, 2_600_000)))
+            last = datetime(2024, 12, 31) - timedelta(minutes=int(rng.exponential(40_000)))
+            points = most[test] if rng.random() < 0.2 else int(rng.integers(0, most[test] + 1))
+            db.execute("INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?)", (i, f"G{grade}", test, salary, points, f"{joined}", f"{max(last, joined)}"))
+
+    db, rules = copied(tmp_path, build)
+    assert {"person.salary ≤ max_salary of its grade", "person.salary ≥ min_salary of its grade"} <= set(rules)
+    assert "person.points ≤ max_points of its test" in rules
+    assert one(db, "SELECT count(*) FROM person JOIN grade ON code = grade WHERE salary NOT BETWEEN min_salary AND max_salary") == 0
+    assert one(db, "SELECT count(*) FROM person JOIN test ON test.id = test WHERE points > max_points") == 0
+    assert one(db, "SELECT count(*) FROM person WHERE seen < joined") == 0

@@ -87,7 +87,9 @@ def limits(draft: Draft, model: TableModel, state: State, column: str, *, open_:
 def exchangeable(model: TableModel, column: str) -> list[tuple[Bound, ForeignKey]]:
     """The lower bounds of a column by links that decide nothing else, so that rows may exchange their parents."""
     via = {link.path[0] for link in model.links.values() if link.path is not None}
-    found = []
+    found: list[tuple[Bound, ForeignKey]] = []
+    if not (isinstance(codec := model.codec(column), NumberCodec) and pa.types.is_temporal(codec.type)):
+        return found
     for bound in (b for b in model.rules.bounds.get(column, ()) if not b.upper):
         fk = next((k for k in model.plan.links if k.id == bound.key), None)
         if fk is None or fk.id in via or model.links[fk.id].path is not None or model.links[fk.id].most is not None or model.links[fk.id].confined:

@@ -55,6 +55,9 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
     heaps = model.drawn[column].heaps if column in model.drawn else None
     if heaps is not None and model.drawn[column].variable.reach > 0 and isinstance(codec, NumberCodec):
         x = heaps.rounded(x, codec.low, codec.high, stream(draft.seed, table, "heaps", column))
+        if column in rules.bounds:
+            low, high = limits(draft, model, state, column)
+            x = np.where(np.isnan(x), x, np.fmin(np.fmax(x, low), high))
     if column in rules.presence:
         x = _present(x, *decided_rows(draft, model, state, column), draft, model, column, rng)
     if np.isnan(x).any() and not draft.may_lack(model, column):

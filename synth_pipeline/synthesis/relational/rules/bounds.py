@@ -1,10 +1,11 @@
-"""Dates that never pass another date of their row or of a parent, beyond the one that they are counted from.
+"""Dates that never pass another date of their row or of a parent, beyond the one that they are counted from; numbers within a parent's.
 
 An order counts as a rule only where dates dealt to other rows would break it many times over.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -17,10 +18,14 @@ from synth_pipeline.synthesis.relational.rules.model import Base, Bound, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, disorder, supported
 
 _MOST_BOUNDS = 3
+_MANY, _SOME = 300, 10
+"""On so many rows two dates of a row are in order also where chance would break that only so many times."""
+_ENDS = (frozenset(("min", "minimum")), frozenset(("max", "maximum", "limit", "capacity", "cap")))
+"""Words in the name of what a number is not below, or not above."""
 
 
 def find_bounds(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey], columns: Sequence[str], rules: Rules) -> None:
-    """Adds the bounds of the dates among `columns` to the rules of a table.
+    """Adds the bounds of the dates, and of the numbers, among `columns` to the rules of a table.
 
     Args:
         frame: the table.
@@ -31,25 +36,57 @@ def find_bounds(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[For
     """
     for column in columns:
         codec, x = frame.codecs[column], frame.x[column]
-        if not isinstance(codec, NumberCodec) or not pa.types.is_temporal(codec.type) or column in rules.chains:
-            continue
         base = rules.bases.get(column)
-        if base is not None and base.calendar is not None:
+        if not isinstance(codec, NumberCodec) or column in rules.chains or base is not None and (base.calendar is not None or base.ratio):
+            continue
+        if not pa.types.is_temporal(codec.type):
+            rules.bounds.update({column: bounds} if (bounds := _numbers(frame, frames, parents, column, codec)) else {})
             continue
         found: list[tuple[float, Bound]] = []
         for other, key, following, y in _others(frame, frames, parents, columns, column, codec):
             start = base.first if base is not None and base.kind == "previous" and base.least >= 0 else base
             if not following and start is not None and _implied(rules, start, other, key) or not key and rules.needs(other, column):
                 continue
+            if following and base is not None and base.kind == "parent" and frame.group is not None and not (x < frame.group.previous(x)).any():
+                continue  # what puts siblings in order is drawn before there is a row after
             both = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
             if len(both) < 2 * SUPPORT or not supported(frame, both):
                 continue
             for upper in (True,) if following else (False, True):
                 distance = (y - x if upper else x - y)[both]
-                if distance.min() >= 0 and disorder(x[both], y[both], upper=upper) >= 2 * SUPPORT:
+                enough = _SOME if not key and not following and len(both) >= _MANY else 2 * SUPPORT
+                if distance.min() >= 0 and disorder(x[both], y[both], upper=upper) >= enough:
                     found.append((float(np.median(distance)), Bound(other, key, upper, following)))
         if found:
             rules.bounds[column] = tuple(b for _, b in sorted(found, key=lambda f: f[0])[:_MOST_BOUNDS])
+
+
+def _numbers(
+    frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey], column: str, codec: NumberCodec
+) -> tuple[Bound, ...]:
+    """The nearest bound at each side of a number: one of a parent that is of the same thing, or that is often reached and called an end."""
+    x, best = frame.x[column], dict[bool, tuple[float, Bound]]()
+    for fk in parents if codec.digits is not None else []:
+        above, index = frames[fk.parent], frame.parents[fk.id]
+        for other, kind in above.codecs.items():
+            if not isinstance(kind, NumberCodec) or not kind.comparable(codec) or other in above.late or kind.text is not None:
+                continue
+            y = held_above(above.x[other], index) * (kind.unit / codec.unit)
+            both = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+            if len(both) < 2 * SUPPORT or not supported(frame, both):
+                continue
+            for upper in (False, True):
+                distance = (y - x if upper else x - y)[both]
+                named = bool(_words(column) & _words(other)) or bool(_words(other) & _ENDS[upper]) and (distance == 0).sum() >= SUPPORT
+                if named and distance.min() >= 0 and disorder(x[both], y[both], upper=upper) >= 2 * SUPPORT:
+                    found = float(np.median(distance)), Bound(other, fk.id, upper)
+                    best[upper] = min(best.get(upper, found), found, key=lambda b: b[0])
+    return tuple(bound for _, bound in best.values())
+
+
+def _words(name: str) -> set[str]:
+    """The words of a column's name."""
+    return {w.lower() for w in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name) if len(w) > 2}
 
 
 def _implied(rules: Rules, base: Base, other: str, key: str) -> bool:

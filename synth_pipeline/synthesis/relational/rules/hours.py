@@ -1,7 +1,7 @@
 """Days of the week and hours of the day on which a date never is: nobody works on Sundays, or is visited at night.
 
-Steps from sibling to sibling and distances from another date know nothing of it; what they lead to is moved to the nearest such
-day, and gets such a time.
+Steps from sibling to sibling and distances from another date know nothing of it; what they lead to is moved to such a day
+near by, and gets such a time.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def at_hours(
         rng: for times of the day.
     """
     low, high, size = np.fmax(limits[0], codec.low), np.fmin(limits[1], codec.high), _day(codec)
-    chance, place = rng.random(len(x)), rng.random(len(x))
+    chance, place, turn = rng.random((3, len(x)))
     x = codec.offset + codec.step * np.round((x - codec.offset) / codec.step)
     whole = np.floor(x / size)
     time = x - whole * size
@@ -101,14 +101,27 @@ def at_hours(
         chosen = np.array(rule.hours)[np.searchsorted(np.cumsum(rule.shares) / sum(rule.shares), chance, side="right").clip(0, len(rule.hours) - 1)]
         drawn = chosen * _HOUR + codec.offset % codec.step + codec.step * np.floor(place * (_HOUR / codec.step))
         time = np.where(np.isin(np.floor(time / _HOUR), rule.hours), time, drawn)
-    number = _numbered(rule, whole)
-    moved = _dated(rule, number) * size + time
-    number = number + (moved < low) - (moved > high)
+    first, last = (_numbered(rule, np.floor(end / size)) for end in (low, high))
+    first, last = first + (_dated(rule, first) * size + time < low), last - (_dated(rule, last) * size + time > high)
     if group is not None and apart is not None and apart >= size:
-        number = spaced(group, number, 1.0, float(_numbered(rule, np.floor(np.array([codec.high]) / size))[0]))
-    moved = _dated(rule, number) * size + time
-    moved = np.where((moved < low) | (moved > high), x, moved)
+        # One a day: those that come to lie on one day move on together.
+        number = np.clip(spaced(group, np.clip(_numbered(rule, whole), first, last), 1.0, float(last.max(initial=0))), first, last)
+    else:
+        number = np.clip(_numbered(rule, whole + _around(rule, whole, turn)), first, last)
+    moved = np.where(first <= last, _dated(rule, number) * size + time, x)
     return in_order(group, moved) if group is not None and apart is not None else moved
+
+
+def _around(rule: Hours, day: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """How many days to go to one that may be, any of those within three days, of which each day of the week is one; 0 where it may be.
+
+    The nearest ones would have all of what falls on weekends.
+    """
+    days = np.array(rule.days or range(7))
+    around = np.arange(-3, 4)
+    table = np.stack([[0] * len(days) if w in days else around[np.isin((w + around) % 7, days)] for w in range(7)])
+    weekday = np.nan_to_num((day + _MONDAY) % 7).astype(np.int64)
+    return np.asarray(table[weekday, (turn * len(days)).astype(np.int64)])
 
 
 def _numbered(rule: Hours, day: np.ndarray) -> np.ndarray:
