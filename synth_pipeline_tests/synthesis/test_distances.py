@@ -162,3 +162,27 @@ def test_numbers_lie_within_those_of_a_parent_and_dates_of_a_row_in_their_order(
     assert one(db, "SELECT count(*) FROM person JOIN grade ON code = grade WHERE salary NOT BETWEEN min_salary AND max_salary") == 0
     assert one(db, "SELECT count(*) FROM person JOIN test ON test.id = test WHERE points > max_points") == 0
     assert one(db, "SELECT count(*) FROM person WHERE seen < joined") == 0
+
+
+def test_nothing_happens_after_the_end_of_the_owners_owner(tmp_path: Path) -> None:
+    def build(db: sqlite3.Connection, rng: np.random.Generator) -> None:
+        db.execute("CREATE TABLE tenant (id INTEGER PRIMARY KEY, began TIMESTAMP NOT NULL, cancelled TIMESTAMP)")
+        db.execute("CREATE TABLE project (id INTEGER PRIMARY KEY, tenant INTEGER NOT NULL REFERENCES tenant (id), size INTEGER NOT NULL)")
+        db.execute("CREATE TABLE task (id INTEGER PRIMARY KEY, project INTEGER NOT NULL REFERENCES project (id), done TIMESTAMP NOT NULL)")
+        key = 0
+        for i in range(300):
+            began = datetime(2020, 1, 1) + timedelta(minutes=int(rng.integers(0, 1_000_000)))
+            end = began + timedelta(minutes=int(rng.integers(50_000, 900_000)))
+            db.execute("INSERT INTO tenant VALUES (?, ?, ?)", (i, f"{began}", f"{end}" if rng.random() < 0.6 else None))
+            for _ in range(int(rng.integers(1, 4))):
+                key += 1
+                db.execute("INSERT INTO project VALUES (?, ?, ?)", (key, i, int(rng.integers(1, 9))))
+                for share in rng.random(int(rng.integers(1, 6))):
+                    db.execute("INSERT INTO task (project, done) VALUES (?, ?)", (key, f"{(began + share * (end - began)).replace(microsecond=0)}"))
+
+    db, rules = copied(tmp_path, build)
+    above = "FROM task JOIN project ON project.id = project JOIN tenant ON tenant.id = tenant"
+    assert {"task.done ≤ cancelled of the tenant of its project", "task.done ≥ began of the tenant of its project"} <= set(rules)
+    assert one(db, f"SELECT count(*) {above} WHERE done > cancelled OR done < began") == 0
+    assert one(db, f"SELECT count(*) {above} WHERE cancelled IS NOT NULL") > 500
+    assert one(db, "SELECT count(*) FROM (SELECT done AS d, LAG(done) OVER (PARTITION BY project ORDER BY id) AS p FROM task) WHERE d = p") < 20

@@ -85,6 +85,7 @@ class _Fit(ColumnLearner):
         frame, population = self.frames[plan.table], self.data.population
         model = TableModel(plan, int(population.rows.get(plan.table, frame.rows)))
         self.models[plan.table] = model
+        frame.known = tuple(plan.ready)
         self.own[plan.table], self.above[plan.table], self.contexts[plan.table] = Context(), Context(), Context()
         if plan.table in self.training.reference:
             model.reference = frame.data
@@ -320,6 +321,7 @@ class _Fit(ColumnLearner):
 
     def _describe(self, model: TableModel) -> list[str]:
         parents = {fk.id: fk.parent for fk in self.schema.table(model.plan.table).foreign_keys}
+        parents |= {fk.id: fk.parent for above in set(parents.values()) for fk in self.schema.table(above).foreign_keys if fk.id not in parents}
         parents |= {fk.id: fk.table for fk in self.schema.children[model.plan.table] if fk.id not in parents}
         lines = list(describe(model.rules, model.plan.table, parents))
         for key, count in model.counts.items():

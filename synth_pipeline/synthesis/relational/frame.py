@@ -137,6 +137,7 @@ class Frame:
         lost: rows that refer to a row that is left out; `parents` has -1 for it.
         cut: for each foreign key id of a child table the rows some of whose children are left out.
         gaps: rows some of whose siblings are left out.
+        known: foreign keys whose parents exist before the rows do.
         entities: root entity of each row.
         group: siblings under the owner; None for a root.
         codecs, x: codec and encoded values of each modelled column.
@@ -159,6 +160,7 @@ class Frame:
     x: dict[str, np.ndarray] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
     reference: bool = False
+    known: tuple[ForeignKey, ...] = ()
     _distinct: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCode
 from synth_pipeline.synthesis.relational.frame import Frame, Group
 from synth_pipeline.synthesis.relational.heaps import Heaps
 from synth_pipeline.synthesis.relational.learner import Learner
+from synth_pipeline.synthesis.relational.links import follow
 from synth_pipeline.synthesis.relational.model import Context, DrawnColumn, TableModel
 from synth_pipeline.synthesis.relational.nearness import find_nearness
 from synth_pipeline.synthesis.relational.random import stream
@@ -237,6 +238,9 @@ class ColumnLearner(Learner):
             return frame.x[base.column] * (other.unit / codec.unit)
         fk = next(f for f in frame.table.foreign_keys if f.id == base.key)
         above, index = self.frames[fk.parent], frame.parents[fk.id]
+        if base.then:
+            further = next(f for f in above.table.foreign_keys if f.id == base.then)
+            above, index = self.frames[further.parent], follow(index, above.parents[further.id])
         other = above.codecs[base.column]
         assert isinstance(other, NumberCodec)
         return held_above(above.x[base.column], index) * (other.unit / codec.unit)

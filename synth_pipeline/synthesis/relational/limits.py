@@ -7,8 +7,11 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, NumberCodec, held_above
+from synth_pipeline.synthesis.relational.frame import Group
+from synth_pipeline.synthesis.relational.links import follow
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.rules import Base, Bound
+from synth_pipeline.synthesis.relational.scatter import in_order
 from synth_pipeline.synthesis.relational.state import Draft, State
 
 _DAY = 86_400_000_000
@@ -22,7 +25,7 @@ def base_values(draft: Draft, model: TableModel, state: State, base: Base, colum
         other = model.codec(base.column)
         assert isinstance(other, NumberCodec)
         return state.x[base.column] * (other.unit / codec.unit)
-    x, unit = _above(draft, model, state, base.key, base.column)
+    x, unit = _above(draft, model, state, base.key, base.column, base.then)
     return x * (unit / codec.unit)
 
 
@@ -40,16 +43,20 @@ def plain(draft: Draft, model: TableModel, state: State, column: str) -> np.ndar
     return state.x[column] * (codec.unit if isinstance(codec, NumberCodec) else 1.0)
 
 
-def _above(draft: Draft, model: TableModel, state: State, key: str, column: str) -> tuple[np.ndarray, float]:
-    """A number of each row's parent, in units, float (rows,), and how large these are."""
+def _above(draft: Draft, model: TableModel, state: State, key: str, column: str, then: str = "") -> tuple[np.ndarray, float]:
+    """A number of each row's parent, or of that one's parent by `then`, in units, float (rows,), and how large these are."""
     fk = draft.foreign_key(model, key)
+    index = state.parents[fk.id]
+    if then:
+        index = follow(index, draft.parent_index(fk.parent, then))
+        fk = draft.foreign_key(draft.model.tables[fk.parent], then)
     above = draft.model.tables[fk.parent]
     if above.reference is None:
         codec, x = above.codec(column), draft.states[fk.parent].x[column]
     else:
         codec = NumberCodec.fit(above.reference.column(column)) or CategoryCodec.fit(above.reference.column(column))
         x = codec.encode(above.reference.column(column))
-    return held_above(x, state.parents[fk.id]), codec.unit if isinstance(codec, NumberCodec) else 1.0
+    return held_above(x, index), codec.unit if isinstance(codec, NumberCodec) else 1.0
 
 
 def within_range(codec: Codec, start: np.ndarray, value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -74,7 +81,7 @@ def limits(draft: Draft, model: TableModel, state: State, column: str, *, open_:
     low, high = np.full(state.rows, np.nan), np.full(state.rows, np.nan)
     free = [b for b, _ in exchangeable(model, column)] if open_ else []
     for bound in (b for b in model.rules.bounds.get(column, ()) if b not in free):
-        value = base_values(draft, model, state, Base("parent" if bound.key else "own", bound.column, bound.key), column)
+        value = base_values(draft, model, state, Base("parent" if bound.key else "own", bound.column, bound.key, then=bound.then), column)
         value = state.group.following(value) if bound.next and state.group is not None else value
         low, high = (low, np.fmin(high, value)) if bound.upper else (np.fmax(low, value), high)
     base = model.rules.bases.get(column)
@@ -90,7 +97,7 @@ def exchangeable(model: TableModel, column: str) -> list[tuple[Bound, ForeignKey
     found: list[tuple[Bound, ForeignKey]] = []
     if not (isinstance(codec := model.codec(column), NumberCodec) and pa.types.is_temporal(codec.type)):
         return found
-    for bound in (b for b in model.rules.bounds.get(column, ()) if not b.upper):
+    for bound in (b for b in model.rules.bounds.get(column, ()) if not b.upper and not b.then):
         fk = next((k for k in model.plan.links if k.id == bound.key), None)
         if fk is None or fk.id in via or model.links[fk.id].path is not None or model.links[fk.id].most is not None or model.links[fk.id].confined:
             continue
@@ -99,17 +106,17 @@ def exchangeable(model: TableModel, column: str) -> list[tuple[Bound, ForeignKey
     return found
 
 
-def between_limits(x: np.ndarray, low: np.ndarray, high: np.ndarray, codec: Codec, rng: np.random.Generator) -> np.ndarray:
+def between_limits(x: np.ndarray, low: np.ndarray, high: np.ndarray, codec: Codec, rng: np.random.Generator, *, met: bool = False) -> np.ndarray:
     """Values beyond one limit fall anywhere between the two, or on it where there is but one or they contradict each other.
 
-    A time that is beyond the only limit falls on the day of it, as far off at most as it was beyond; midnight is a limit of few.
+    A time that is beyond the only limit falls on the day of it, as far off at most as it was beyond, unless many are equal to it (`met`).
     """
     share = rng.random(len(x))
     if isinstance(codec, NumberCodec) and codec.digits is not None:
         # What is rounded afterwards must not be rounded over the limit.
         low, high = (codec.offset + codec.step * side((v - codec.offset) / codec.step) for v, side in ((low, np.ceil), (high, np.floor)))
     over, under = x > high, x < low
-    if isinstance(codec, NumberCodec) and pa.types.is_timestamp(codec.type) and codec.step < _DAY:
+    if isinstance(codec, NumberCodec) and pa.types.is_timestamp(codec.type) and codec.step < _DAY and not met:
         start, end = np.ceil(high / _DAY) * _DAY - _DAY, np.floor(low / _DAY) * _DAY + _DAY - codec.step
         x = np.where(over & np.isnan(low), high - np.floor(share * np.minimum(x - high, high - start)), x)
         x = np.where(under & np.isnan(high), low + np.floor(share * np.minimum(low - x, end - low)), x)
@@ -117,3 +124,9 @@ def between_limits(x: np.ndarray, low: np.ndarray, high: np.ndarray, codec: Code
     room = np.floor(share * np.maximum(high - low, 0))
     x = np.where(over, np.where(high >= low, low + room, high), x)
     return np.where(under & ~over, np.where(high >= low, low + room, low), x)
+
+
+def in_turn(group: Group, x: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Values that were moved, of siblings that are in order, put in order again, where each stays within its limits (NaN for none)."""
+    ordered = in_order(group, x)
+    return np.where(group.highest(((ordered < low) | (ordered > high)).astype(float)) > 0, x, ordered)

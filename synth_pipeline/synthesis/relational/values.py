@@ -12,7 +12,7 @@ from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.synthesis.relational.columns import make_values
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Group
-from synth_pipeline.synthesis.relational.limits import base_values, between_limits, limits, plain, within_range
+from synth_pipeline.synthesis.relational.limits import base_values, between_limits, in_turn, limits, plain, within_range
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
@@ -44,14 +44,15 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         x = np.where(np.isnan(x), _draw(draft, model, state, column, rng), x)
     if column in rules.bounds and column in model.drawn:
         keep_time(draft, model, state, column, x)
-        x = between_limits(x, *limits(draft, model, state, column), codec, rng)
+        x = between_limits(x, *limits(draft, model, state, column), codec, rng, met=rules.met(column))
     if column in rules.hours and column in model.drawn and isinstance(codec, NumberCodec):
-        base = rules.bases.get(column)
-        apart = base.least if base is not None and base.kind == "previous" and base.least >= 0 else None
+        apart = rules.bases[column].least if _stepping(rules, column) else None
         between, chance = limits(draft, model, state, column), stream(draft.seed, table, "hours", column)
         moved = at_hours(rules.hours[column], codec, x, between, state.group, apart, chance)
         told = state.group.position == 0 if column in rules.begins and state.group is not None else np.zeros(state.rows, dtype=bool)
         x = np.where(told, x, moved)
+    if column in {*rules.bounds, *rules.hours} and state.group is not None and _stepping(rules, column):
+        x = in_turn(state.group, x, *limits(draft, model, state, column))
     heaps = model.drawn[column].heaps if column in model.drawn else None
     if heaps is not None and model.drawn[column].variable.reach > 0 and isinstance(codec, NumberCodec):
         x = heaps.rounded(x, codec.low, codec.high, stream(draft.seed, table, "heaps", column))
@@ -80,6 +81,12 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         # Siblings that are counted from something else come in the order of their dates all the same.
         state.group = Group.of(state.group.index, x)
         state.context.columns.update(state.group.features()[1])
+
+
+def _stepping(rules: Rules, column: str) -> bool:
+    """Whether siblings are in the order of the column, by steps from one to the next."""
+    base = rules.bases.get(column)
+    return base is not None and base.kind == "previous" and base.least >= 0
 
 
 def _as_made(rules: Rules, column: str) -> bool:
@@ -168,7 +175,8 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
                 continue
             x = _present(x, empty, filled, draft, model, column, stream(draft.seed, model.plan.table, "presence", column))
         if x is None and column in model.rules.bounds and column in model.drawn:
-            x = between_limits(state.x[column], *limits(draft, model, state, column), codec, stream(draft.seed, model.plan.table, "bounds", column))
+            rng = stream(draft.seed, model.plan.table, "bounds", column)
+            x = between_limits(state.x[column], *limits(draft, model, state, column), codec, rng, met=model.rules.met(column))
         if x is None:
             continue
         if column in model.rules.copied:
@@ -210,7 +218,8 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
     drawn, levels = model.drawn[column], model.rules.levels.get(column)
     if drawn.scatter is not None and state.group is not None:
         anywhere = drawn.variable.draw(state.context.columns, state.rows, rng, scattered_strata(state.group, drawn.scatter, rng))
-        anywhere = between_limits(anywhere, *limits(draft, model, state, column, open_=True), drawn.codec, rng)
+        room = limits(draft, model, state, column, open_=True)
+        anywhere = between_limits(anywhere, *room, drawn.codec, rng, met=model.rules.met(column))
         least = base.least if base is not None else 0.0
         apart = kept_apart(state.group, anywhere, least, rng)
         if column in model.rules.chains.values() and isinstance(drawn.codec, NumberCodec):
@@ -244,7 +253,8 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
             if start is not None and base.first is not None:
                 first = np.where(np.isfinite(start), start + np.clip(first, base.first.least, base.first.most), np.nan)
             first = within_range(drawn.codec, first, first, rng)
-            first = between_limits(first, *limits(draft, model, state, column, open_=True), drawn.codec, rng)
+            room = limits(draft, model, state, column, open_=True)
+            first = between_limits(first, *room, drawn.codec, rng, met=model.rules.met(column))
             first = begun(draft, model, state, column, first)
             value = state.group.accumulate(first, steps)
             if drawn.span is not None:

@@ -40,9 +40,11 @@ def find_bounds(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[For
         if not isinstance(codec, NumberCodec) or column in rules.chains or base is not None and (base.calendar is not None or base.ratio):
             continue
         if not pa.types.is_temporal(codec.type):
-            rules.bounds.update({column: bounds} if (bounds := _numbers(frame, frames, parents, column, codec)) else {})
+            if within := _numbers(frame, frames, parents, column, codec):
+                rules.bounds[column] = within
             continue
         found: list[tuple[float, Bound]] = []
+        near: list[tuple[bool, np.ndarray]] = []
         for other, key, following, y in _others(frame, frames, parents, columns, column, codec):
             start = base.first if base is not None and base.kind == "previous" and base.least >= 0 else base
             if not following and start is not None and _implied(rules, start, other, key) or not key and rules.needs(other, column):
@@ -54,11 +56,65 @@ def find_bounds(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[For
                 continue
             for upper in (True,) if following else (False, True):
                 distance = (y - x if upper else x - y)[both]
-                enough = _SOME if not key and not following and len(both) >= _MANY else 2 * SUPPORT
+                before = not key and not following and columns.index(other) < columns.index(column)
+                enough = _SOME if before and len(both) >= _MANY else 2 * SUPPORT
+                if distance.min() >= 0:
+                    near.append((upper, y))
                 if distance.min() >= 0 and disorder(x[both], y[both], upper=upper) >= enough:
-                    found.append((float(np.median(distance)), Bound(other, key, upper, following)))
-        if found:
-            rules.bounds[column] = tuple(b for _, b in sorted(found, key=lambda f: f[0])[:_MOST_BOUNDS])
+                    found.append((float(np.median(distance)), Bound(other, key, upper, following, met=_met(distance))))
+        bounds = [b for _, b in sorted(found, key=lambda f: f[0])[:_MOST_BOUNDS]]
+        bounds += _far(frame, frames, parents, x, codec, base, near)
+        if bounds:
+            rules.bounds[column] = tuple(bounds)
+
+
+def _far(
+    frame: Frame,
+    frames: Mapping[str, Frame],
+    parents: Sequence[ForeignKey],
+    x: np.ndarray,
+    codec: NumberCodec,
+    base: Base | None,
+    near: Sequence[tuple[bool, np.ndarray]],
+) -> list[Bound]:
+    """The nearest bound at each side by a parent's parent, where those `near`, which keep to their own, do not imply it."""
+    best: dict[bool, tuple[float, Bound]] = {}
+    for fk, further, index in beyond(frame, frames, parents):
+        above = frames[further.parent]
+        for other, kind in above.codecs.items():
+            if not isinstance(kind, NumberCodec) or not kind.comparable(codec) or other in above.late or kind.text is not None:
+                continue
+            if base is not None and (base.column, base.key, base.then) == (other, fk.id, further.id):
+                continue
+            y = held_above(above.x[other], index) * (kind.unit / codec.unit)
+            both = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+            if len(both) < 2 * SUPPORT or not supported(frame, both):
+                continue
+            for upper in (False, True):
+                distance = (y - x if upper else x - y)[both]
+                if distance.min() < 0 or any(side == upper and ((y[both] >= z[both]) if upper else (y[both] <= z[both])).all() for side, z in near):
+                    continue
+                if disorder(x[both], y[both], upper=upper) >= 2 * SUPPORT:
+                    found = float(np.median(distance)), Bound(other, fk.id, upper, then=further.id, met=_met(distance))
+                    best[upper] = min(best.get(upper, found), found, key=lambda b: b[0])
+    return [bound for _, bound in best.values()]
+
+
+def _met(distance: np.ndarray) -> bool:
+    """Whether many are equal to what they never pass."""
+    return bool((distance == 0).sum() >= SUPPORT)
+
+
+def beyond(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey]) -> Iterator[tuple[ForeignKey, ForeignKey, np.ndarray]]:
+    """The parents' parents that no key of the row leads to: the two keys, and the row there, -1 for none, int64 (n,)."""
+    seen = [(fk.parent, frame.parents[fk.id]) for fk in parents]
+    for fk in parents:
+        above, index = frames[fk.parent], frame.parents[fk.id]
+        for further in above.known if above.rows else ():
+            there = np.where(index >= 0, above.parents[further.id][np.maximum(index, 0)], -1)
+            if not any(table == further.parent and np.array_equal(there[there >= 0], other[there >= 0]) for table, other in seen):
+                seen.append((further.parent, there))
+                yield fk, further, there
 
 
 def _numbers(

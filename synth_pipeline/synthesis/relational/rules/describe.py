@@ -42,7 +42,8 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
         if b.calendar is not None:
             yield from _calendar(table, c, b, b.calendar, parents)
             continue
-        other = {"own": b.column, "parent": f"{b.column} of its {parents.get(b.key, '')}", "previous": "that of the row before"}[b.kind]
+        above = f"{b.column}{_further(b, parents)} of its {parents.get(b.key, '')}"
+        other = {"own": b.column, "parent": above, "previous": "that of the row before"}[b.kind]
         if b.shift is not None:
             yield f"{table}.{c} = {other} {b.shift:+g}" if b.shift else f"{table}.{c} = {other}"
         elif b.ratio:
@@ -87,7 +88,11 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
 
 
 def _whose(bound: Bound, parents: Mapping[str, str]) -> str:
-    return " of the row after" if bound.next else f" of its {parents[bound.key]}" if bound.key else ""
+    return " of the row after" if bound.next else f"{_further(bound, parents)} of its {parents[bound.key]}" if bound.key else ""
+
+
+def _further(of: Base | Bound, parents: Mapping[str, str]) -> str:
+    return f" of the {parents[of.then]}" if of.then else ""
 
 
 def _calendar(table: str, column: str, base: Base, calendar: Calendar, parents: Mapping[str, str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.bounds import beyond
 from synth_pipeline.synthesis.relational.rules.calendar import find_calendar
 from synth_pipeline.synthesis.relational.rules.model import Apart, Base, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
@@ -115,6 +116,8 @@ def find_bases(
                         continue
                     options += _distance(seen, value * (kind.unit / codec.unit), Base("parent", other, fk.id), codec)
         best = min(options, key=lambda o: o[0], default=None)
+        if pa.types.is_temporal(codec.type):
+            best = _further(frame, frames, parents, column, codec, best)
         chosen = best[1] if best is not None else None
         if frame.group is not None and (frame.group.position > 0).sum() >= 2 * SUPPORT and (chosen is None or chosen.kind == "parent"):
             # A history is one also where most parents have but one row of it.
@@ -128,6 +131,22 @@ def find_bases(
         if chosen is not None:
             rules.bases[column] = chosen
         done.append(column)
+
+
+def _further(
+    frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], column: str, codec: NumberCodec, best: tuple[float, Base] | None
+) -> tuple[float, Base] | None:
+    """The date of a parent's parent (who enrols in a section does before its term starts), where it tells much more than the best so far."""
+    for fk, further, index in beyond(frame, frames, parents):
+        above = frames[further.parent]
+        for other, kind in above.codecs.items():
+            if isinstance(kind, NumberCodec) and other not in above.late and kind.comparable(codec) and kind.text is None and above.rows:
+                value = held_above(above.x[other], index) * (kind.unit / codec.unit)
+                seen = np.where(frame.lost, np.nan, frame.x[column])
+                for ratio, base in _distance(seen, value, Base("parent", other, fk.id, then=further.id), codec):
+                    if base.shift is None and ratio <= _NEARER * (best[0] if best is not None else 1.0):
+                        best = ratio, base
+    return best
 
 
 def _first(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], x: np.ndarray, codec: NumberCodec) -> Base | None:
@@ -162,9 +181,9 @@ def _distance(
         return []
     ratio = float(np.diff(np.quantile(distance, [0.1, 0.9]))[0]) / spread
     signed = least >= 0 or most <= 0
-    made = Base(template.kind, template.column, template.key, None, least, most)
+    made = replace(template, least=least, most=most)
     if least == most and both.sum() == np.isfinite(x).sum() and not (np.isnan(x) & np.isfinite(base)).any() and not monotone:
-        return [(-1.0, Base(template.kind, template.column, template.key, least, least, most))]
+        return [(-1.0, replace(made, shift=least))]
     temporal = pa.types.is_temporal(codec.type)
     worth = signed and (ratio < (0.95 if temporal or monotone else 0.7)) or (not monotone and ratio < 0.25)
     if not worth:

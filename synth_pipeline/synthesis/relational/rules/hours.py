@@ -16,7 +16,7 @@ from synth_pipeline.synthesis.relational.frame import Frame, Group
 from synth_pipeline.synthesis.relational.rules.calendar import is_calendar
 from synth_pipeline.synthesis.relational.rules.model import Hours, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
-from synth_pipeline.synthesis.relational.scatter import in_order, spaced
+from synth_pipeline.synthesis.relational.scatter import spaced
 
 _DAY, _HOUR = 86_400_000_000, 3_600_000_000
 _ROWS, _DATES, _CHANCE = 200, 100, 1e-5
@@ -108,8 +108,7 @@ def at_hours(
         number = np.clip(spaced(group, np.clip(_numbered(rule, whole), first, last), 1.0, float(last.max(initial=0))), first, last)
     else:
         number = np.clip(_numbered(rule, whole + _around(rule, whole, turn)), first, last)
-    moved = np.where(first <= last, _dated(rule, number) * size + time, x)
-    return in_order(group, moved) if group is not None and apart is not None else moved
+    return np.where(first <= last, _dated(rule, number) * size + time, x)
 
 
 def _around(rule: Hours, day: np.ndarray, turn: np.ndarray) -> np.ndarray:

@@ -232,12 +232,17 @@ class Presence:
 
 @dataclass(frozen=True)
 class Bound:
-    """The column never lies above (`upper`) or below a column of its row, of its parent by `key`, or of the sibling after (`next`)."""
+    """The column never lies above (`upper`) or below a column of its row, of its parent by `key`, or of the sibling after (`next`).
+
+    Or of the parent's parent, by its key `then`. Many are equal to it where it is `met`.
+    """
 
     column: str
     key: str = ""
     upper: bool = False
     next: bool = False
+    then: str = ""
+    met: bool = False
 
 
 @dataclass(frozen=True)
@@ -297,6 +302,7 @@ class Base:
 
     Attributes:
         kind: `own` column, `parent` column by `key`, or `previous` sibling (whose first one has the base `first`).
+        then: the key by which the column is that of the parent's parent.
         shift: a constant distance, in units of the column; None where the distance varies.
         least, most: bounds of the distance in units of the column, or in months where there is a calendar.
         calendar: distances are whole months.
@@ -314,6 +320,7 @@ class Base:
     calendar: Calendar | None = None
     ratio: bool = False
     grain: float = 0.0
+    then: str = ""
 
     def distance(self, start: np.ndarray, x: np.ndarray) -> np.ndarray:
         """How far values lie from what they are counted from; float (n,)."""
@@ -440,12 +447,16 @@ class Rules:
             found.append(self.presence[column].source)
         return found
 
+    def met(self, column: str) -> bool:
+        """Whether many values of the column are equal to what they never pass."""
+        return any(b.met for b in self.bounds.get(column, ()))
+
     def seen_above(self, key: str) -> set[str]:
         """The columns of the parent by a foreign key from which something follows."""
         begun = [r.start for r in self.running.values() if r.start is not None]
         copies = {c.column for c in (*self.copied.values(), *self.sticky.values(), *begun) if c.key == key}
-        bases = {b.column for base in self.bases.values() for b in (base, base.first) if b is not None and b.key == key}
-        bounds = {b.column for bounds in self.bounds.values() for b in bounds if b.key == key}
+        bases = {b.column for base in self.bases.values() for b in (base, base.first) if b is not None and (b.then or b.key) == key}
+        bounds = {b.column for bounds in self.bounds.values() for b in bounds if (b.then or b.key) == key}
         scales = {s.scale.against for s in self.steps.values() if s.scale.key == key}
         after = {a.number for a in self.arithmetic.values() if isinstance(a, After) and a.key == key}
         return copies | bases | bounds | scales | after | {p.source for p in self.presence.values() if p.key == key}
