@@ -73,7 +73,7 @@ _CLASSES = {
         PersonalModel, Ceiling, Fixed,
         Product, Quotient, Raised, Added, Linear, Elapsed, After, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Running, Pace, Part, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within,
-        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Apart, Bridge, Single,
+        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Apart, Hours, Bridge, Single,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

@@ -17,7 +17,19 @@ from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import After, Base, Rules, at_hours, date_of, day_of, is_calendar, months_of, part_values, rounded, singled
+from synth_pipeline.synthesis.relational.rules import (
+    After,
+    Base,
+    Rules,
+    at_hours,
+    date_of,
+    day_of,
+    is_calendar,
+    months_of,
+    part_values,
+    rounded,
+    singled,
+)
 from synth_pipeline.synthesis.relational.scatter import kept_apart, scattered_strata, spaced
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged, draw_repeating
 from synth_pipeline.synthesis.relational.together import begun, ended, last_start
