@@ -100,3 +100,9 @@ def test_check_digits_are_right_again(number: int) -> None:
     keys = KeyShapes.fit(real, None)
     assert all(map(valid, [*keys.generate(300, frozenset(real), stream(0, "k")), *keys.draw(300, stream(0, "k"))]))
     assert not KeyShapes.fit([*real, real[0][:-1] + str((int(real[0][-1]) + 1) % 10)], None).check
+
+
+def test_codes_that_are_nearly_all_used_have_room_for_others() -> None:
+    real = [f"S{2015 + i % 10}-{i // 10:05d}" for i in range(30_000)]
+    for unique in (True, False):
+        assert all(re.fullmatch("S20(1[5-9]|2[0-4])-[0-9]{5}", v) for v in made(real, "id", 30_000, unique=unique))

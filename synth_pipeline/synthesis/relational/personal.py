@@ -27,7 +27,7 @@ _SHAPES = 500
 _ROOM = 4
 """How many times as many values there are to be of a shape as real ones, none of which may come out."""
 _REDRAWN = 8
-"""How often a value that is too long for its column is drawn again before it is cut."""
+"""How often a value that is too long for its column is drawn again before it is cut, and codes that are real ones together."""
 _SHAPED = {
     "phone_number", "ssn", "credit_card_number", "iban", "bban", "passport_number", "license_plate", "vin", "id", "mac_address",
     "ipv4", "ipv4_address", "ipv6_address",
@@ -94,10 +94,17 @@ class PersonalModel:
         self, count: int, row: Mapping[str, Sequence[str | None]], rng: np.random.Generator, *, unique: bool = False, lane: Lane = WHOLE
     ) -> list[str]:
         """`count` values; `row` has the values of the relatives that were made before, by column."""
+        real = _Hashed(self.avoid)
         if self.codes is not None and unique:
-            out = self.codes.generate(count, _Hashed(self.avoid), rng, lane)
+            out = self.codes.generate(count, real, rng, lane)
+            # A column too narrow for others (of one or two characters) takes real ones again.
             return out + self.codes.generate(count - len(out), frozenset(out), rng, lane)
         out = self._draw(count, {role: row[c] for role, c in self.relatives.items() if c in row}, rng)
+        taken = [i for i, v in enumerate(out) if v in real] if self.codes is not None else []
+        for _ in range(_REDRAWN):
+            taken = [i for i in taken if out[i] in real]
+            for i, value in zip(taken, self._draw(len(taken), {}, rng) if taken else [], strict=True):
+                out[i] = value
         used: set[str] = set()
         lane = lane if unique else WHOLE
         for i, value in enumerate(out):

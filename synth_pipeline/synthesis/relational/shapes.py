@@ -57,6 +57,7 @@ class KeyShapes:
         """Learns the shapes of `values`; for `most`, `least` and `room` see `patterns`."""
         check = checkdigits.find(values)
         some = values[:: len(values) // _MOST_VALUES + 1]
+        room = room * len(values) // max(1, len(some))
         shapes, counts = patterns([checkdigits.marked(check, v) for v in some] if check else some, most, least, room)
         masks = [forms.mask(v) for v in values[:_SEEN]]
         strict = all(map(forms.is_strict, masks)) and not any(p in HEXADECIMAL.values() for shape in shapes for p in shape)
@@ -144,7 +145,8 @@ def _distinct(shape: list[str], count: int, taken: Taken, done: list[list[str]],
         tail -= 1
         bound *= len(shape[tail])
     mine = lane.numbers(bound)
-    wanted = count + min(count, len(taken))
+    wanted = count + min(count, len(taken), 2 * count * len(taken) // max(1, mine))
+    done = [d for d in done if len(d) == len(shape) and not any(map(set.isdisjoint, map(set, d), shape))]
     for _ in range(6):
         if mine <= 4 * wanted + 1000:
             numbers = rng.permutation(mine)
@@ -160,8 +162,7 @@ def _distinct(shape: list[str], count: int, taken: Taken, done: list[list[str]],
             letters[:, i] = choices[rest % len(choices) if i >= tail else rng.integers(0, len(choices), len(rest))]
             rest = rest // len(choices) if i >= tail else rest
         for other in done:
-            if len(other) == len(shape):
-                letters = letters[~np.all([np.isin(letters[:, i], list(o)) for i, o in enumerate(other)], axis=0)]
+            letters = letters[~np.all([np.isin(letters[:, i], list(o)) for i, o in enumerate(other)], axis=0)]
         if check:
             checkdigits.complete(check, letters)
         out = list(islice((v for v in joined(letters) if v not in taken), count))
