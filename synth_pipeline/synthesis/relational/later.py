@@ -57,14 +57,14 @@ class Growth:
             codes=self.codes, smooth=self.smooth, extra=extra, margin=self.margin,
         )  # fmt: skip
         variable.shares = self.shares
-        features = [*self.features, *([extra] if extra else [])]
-        if self.codes:
-            variable.zeros = find_zeros(self.x, self.rows, features, columns, self.entities, self.codes)
-        else:
+        place, codes, cells = self.x, self.codes, None
+        if not codes:
             cells = bin_edges(self.x[self.rows])
-            place = np.where(np.isnan(self.x), np.nan, digitize(self.x, cells) - 1.0)
-            variable.zeros = find_zeros(place, self.rows, features, columns, self.entities, len(cells) + 1)
-            variable.cells = cells if variable.zeros else None
+            place, codes = np.where(np.isnan(self.x), np.nan, digitize(self.x, cells) - 1.0), len(cells) + 1
+        # What never follows the sibling before is heeded where what often does is known.
+        features = [*self.features, *([extra] if extra is not None and extra.name in variable.features else [])]
+        variable.zeros = find_zeros(place, self.rows, features, columns, self.entities, codes)
+        variable.cells = cells if variable.zeros else None
         return variable
 
 

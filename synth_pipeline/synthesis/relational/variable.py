@@ -120,6 +120,13 @@ class Variable:
         known = [table[place_of(columns[name], len(table) - 1)] for name, table in self.zeros.items() if name in columns]
         return np.all(known, axis=0) if known and self.cells is None else None
 
+    def _kinds(self, columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows told apart by the features of `zeros`, int (n,), and which categories go with each kind, bool (kinds, codes)."""
+        tables = list(self.zeros.values())
+        codes = np.stack([place_of(columns[n], len(t) - 1) for n, t in self.zeros.items()])
+        kinds, kind = np.unique(codes, axis=1, return_inverse=True)
+        return kind.ravel(), np.all([t[k] for t, k in zip(tables, kinds, strict=True)], axis=0)
+
     def _possible(self, columns: Mapping[str, np.ndarray], x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The values, float (n,), drawn again where they never go with the context; in the end any that may, by their frequency."""
         codes = {name: place_of(columns[name], len(table) - 1) for name, table in self.zeros.items()}
@@ -174,7 +181,7 @@ class Variable:
             return np.full(rows, np.nan)
         quantile = stratified(rng, leaf, weights) if along is None or weights is not None else spread_along(rng, leaf, along)
         if shares:
-            return drawn_in_shares(pool, sizes, leaf, quantile, weights)
+            return drawn_in_shares(pool, sizes, leaf, quantile, weights, self._kinds(columns) if self.zeros and self.cells is None else None)
         if places is not None:
             quantile = np.where(np.isnan(places), quantile, places)
         return between(pool, quantile, reach, starts[leaf], sizes[leaf])
