@@ -115,3 +115,21 @@ def test_a_total_leaves_everyone_the_fewest_and_needs_no_limit() -> None:
     counts, least = rng.integers(0, 9, 500), rng.integers(0, 3, 500)
     out = impose_total(np.maximum(counts, least), 1_400, rng, np.full(500, np.iinfo(np.int64).max), least)
     assert out.sum() == 1_400 and (out >= least).all()
+
+
+def test_a_value_that_waits_for_a_later_table_is_not_taken_for_null(tmp_path: Path) -> None:
+    """Codes that lead from table to table in a circle: what a row refers to is known only at the end."""
+    with closing(sqlite3.connect(tmp_path / "real.db")) as db, db:
+        db.executescript("""
+            CREATE TABLE quote (no INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE REFERENCES item (code));
+            CREATE TABLE item (code TEXT NOT NULL UNIQUE REFERENCES stock (code), amount INTEGER);
+            CREATE TABLE stock (id INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE REFERENCES item (code), quoted TEXT NOT NULL REFERENCES quote (code));
+        """)
+        codes = [f"B-{i:03d}" for i in range(8)]
+        db.executemany("INSERT INTO quote VALUES (?, ?)", list(enumerate(codes)))
+        db.executemany("INSERT INTO item VALUES (?, ?)", [(c, i) for i, c in enumerate(codes)])
+        db.executemany("INSERT INTO stock VALUES (?, ?, ?)", [(i, c, codes[-i]) for i, c in enumerate(codes)])
+    made = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=0.0).fit(seed=0, workers=1).sample(seed=0)
+    made.export(f"sqlite:///{tmp_path}/made.db")
+    with closing(sqlite3.connect(tmp_path / "made.db")) as db:
+        assert db.execute("SELECT count(*) FROM stock WHERE quoted IN (SELECT code FROM quote)").fetchone() == (8,)

@@ -164,10 +164,19 @@ class Draft:
                 above = self.value(fk.parent, fk.parent_columns[fk.columns.index(column)])
                 out = above.take(pa.array(np.maximum(index, 0), mask=index < 0)) if len(above) else pa.nulls(state.rows, above.type)
                 out = out if out.type == kind else out.cast(kind)
-                if not any(fk.id != f.id and column in f.columns and f.id not in state.parents for f in self.model.tables[table].plan.keys):
+                waits = any(fk.id != f.id and column in f.columns and f.id not in state.parents for f in self.model.tables[table].plan.keys)
+                if not waits and self._is_there(fk.parent, fk.parent_columns[fk.columns.index(column)]):
                     state.arrays[column] = out
                 return out
         return pa.nulls(state.rows, kind)
+
+    def _is_there(self, table: str, column: str) -> bool:
+        """Whether the values of a column are known, and do not wait for parents that are drawn later."""
+        state = self.states[table]
+        if column in state.arrays:
+            return True
+        keys = [fk for fk in self.model.tables[table].plan.keys if column in fk.columns and fk.id in state.parents]
+        return any(self._is_there(fk.parent, fk.parent_columns[fk.columns.index(column)]) for fk in keys)
 
     def held(self, model: TableModel, state: State, column: str, before: ForeignKey | None = None) -> pa.Array | None:
         """The column's values where something other than the key `before` already fixed them."""
