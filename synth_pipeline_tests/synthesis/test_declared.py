@@ -123,12 +123,14 @@ def test_a_value_that_waits_for_a_later_table_is_not_taken_for_null(tmp_path: Pa
         db.executescript("""
             CREATE TABLE quote (no INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE REFERENCES item (code));
             CREATE TABLE item (code TEXT NOT NULL UNIQUE REFERENCES stock (code), amount INTEGER);
-            CREATE TABLE stock (id INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE REFERENCES item (code), quoted TEXT NOT NULL REFERENCES quote (code));
+            CREATE TABLE stock (
+                id INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE REFERENCES item (code), quoted TEXT NOT NULL REFERENCES quote (code),
+                low INTEGER, high INTEGER, CHECK (low <= high));
         """)
         codes = [f"B-{i:03d}" for i in range(8)]
         db.executemany("INSERT INTO quote VALUES (?, ?)", list(enumerate(codes)))
         db.executemany("INSERT INTO item VALUES (?, ?)", [(c, i) for i, c in enumerate(codes)])
-        db.executemany("INSERT INTO stock VALUES (?, ?, ?)", [(i, c, codes[-i]) for i, c in enumerate(codes)])
+        db.executemany("INSERT INTO stock VALUES (?, ?, ?, ?, ?)", [(i, c, codes[-i], 3 * i, 4 * i) for i, c in enumerate(codes)])
     made = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=0.0).fit(seed=0, workers=1).sample(seed=0)
     made.export(f"sqlite:///{tmp_path}/made.db")
     with closing(sqlite3.connect(tmp_path / "made.db")) as db:
