@@ -1,8 +1,8 @@
 """Side by side with SDV's HMASynthesizer on a database of two tables: CPU seconds to fit and to sample, and scores of both.
 
-python -m benchmarks.against_hma [--parents 1000] [--keep DIR]
+python -m benchmarks.against_hma [--parents 4320] [--keep DIR]
 
-The database is made of accounts and invoices of the demo. `--keep` leaves `real.db`, `relational.db` and `hma.db` there, to be
+The database is made of accounts and invoices of the demo, all of them or those of the first accounts. `--keep` leaves `real.db`, `relational.db` and `hma.db` there, to be
 scored by others.
 """
 
@@ -73,7 +73,7 @@ def run(name: str, folder: Path) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parents", type=int, default=1_000)
+    parser.add_argument("--parents", type=int, default=4_320)
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
