@@ -101,8 +101,8 @@ def find_bases(
         x = frame.x[column]
         options: list[tuple[float, Base]] = []
         # What is computed from others is as good as they are, unless it waits for other rows, or needs this one itself.
-        made = [c for c in rules.arithmetic if c not in rules.late() and not rules.needs(c, column)]
-        for other in (*done, *made):
+        made = [c for c in rules.arithmetic if c not in rules.late()]
+        for other in (c for c in (*done, *made) if not rules.needs(c, column)):
             kind = frame.codecs[other]
             if isinstance(kind, NumberCodec) and kind.comparable(codec):
                 options += _distance(x, frame.x[other] * (kind.unit / codec.unit), Base("own", other), codec)

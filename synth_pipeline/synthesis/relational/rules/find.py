@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -97,4 +98,13 @@ def find_rules(
         del rules.totals[column]
     frame.late = rules.late()
     find_levels(frame, [c for c in frame.codecs if c in candidates], rules)
+    _without_circles(rules)
     return rules
+
+
+def _without_circles(rules: Rules) -> None:
+    """Takes back what would have a column wait for itself; each way of looking avoids that, and this is what they may miss together."""
+    kinds: tuple[dict[str, Any], ...] = (rules.bounds, rules.bases, rules.levels, rules.presence, rules.steps, rules.determined, rules.arithmetic)
+    for kind in kinds:
+        for column in [c for c in kind if any(rules.needs(o, c) for o in rules.operands(c))]:
+            del kind[column]
