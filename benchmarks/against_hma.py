@@ -2,8 +2,8 @@
 
 python -m benchmarks.against_hma [--parents 4320] [--keep DIR]
 
-The database is made of accounts and invoices of the demo, all of them or those of the first accounts. `--keep` leaves `real.db`, `relational.db` and `hma.db` there, to be
-scored by others.
+The database is made of accounts and invoices of the demo, all of them or those of the first accounts. `--keep` leaves `real.db`,
+`relational.db` and `hma.db` there, to be scored by others.
 """
 
 from __future__ import annotations
