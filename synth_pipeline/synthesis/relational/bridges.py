@@ -13,6 +13,7 @@ from itertools import permutations, product
 import numpy as np
 
 from synth_pipeline.catalog.schema import DatabaseSchema
+from synth_pipeline.synthesis.relational.encode import follow
 from synth_pipeline.synthesis.relational.structure import usable_keys
 
 _SUPPORT = 20
@@ -74,8 +75,7 @@ def _ends(schema: DatabaseSchema, table: str, parents: Mapping[str, np.ndarray])
     for fk in (k for k in usable_keys(schema, schema.table(table)) if not k.is_self_reference):
         yield (fk.id,), parents[fk.id]
         for then in (k for k in usable_keys(schema, schema.table(fk.parent)) if not k.is_self_reference and k.parent != table):
-            at, index = parents[then.id], parents[fk.id]
-            yield (fk.id, then.id), np.where(index >= 0, at[np.maximum(index, 0)], -1) if len(at) else np.full(len(index), -1)
+            yield (fk.id, then.id), follow(parents[fk.id], parents[then.id])
 
 
 def _inside(one: np.ndarray, other: np.ndarray, first: np.ndarray, second: np.ndarray, *, several: bool) -> float | None:

@@ -233,6 +233,11 @@ def held_above(values: np.ndarray, index: np.ndarray) -> np.ndarray:
     return np.where(index >= 0, values[np.maximum(index, 0)], np.nan) if len(values) else np.full(len(index), np.nan)
 
 
+def follow(index: np.ndarray, then: np.ndarray) -> np.ndarray:
+    """Where rows lead by one key and then another, -1 for nowhere; int64 (n,)."""
+    return np.where(index >= 0, then[np.maximum(index, 0)], -1) if len(then) else np.full(len(index), -1)
+
+
 def gather(values: np.ndarray, index: np.ndarray) -> np.ndarray:
     """`values[index]` with the missing mark (bin 0, code -1) where the index is negative."""
     if not len(values):

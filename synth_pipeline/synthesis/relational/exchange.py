@@ -80,8 +80,8 @@ def _kin(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> np.nd
         if link.meets is not None and key == fk.id:
             led.append(draft.parent_index(fk.parent, link.meets[2]))
         if link.meets is not None and link.meets[0] == fk.id:
-            led.append(onward(draft, every, *([link.meets[1]] if link.meets[1] else [])))
+            led.append(onward(draft, every, link.meets[1]))
         if link.among is not None and link.among.key == fk.id:
-            led.append(onward(draft, every, *([link.among.via] if link.among.via else [])))
+            led.append(onward(draft, every, link.among.via))
     parts += [pa.chunked_array([pa.array(x)]) for x in led]
     return combined_codes(parts) if parts else None

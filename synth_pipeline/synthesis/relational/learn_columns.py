@@ -9,11 +9,10 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.columns import make_column, named_columns
-from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, digitize, hashed_units, held_above
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, digitize, follow, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Frame, Group
 from synth_pipeline.synthesis.relational.heaps import Heaps
 from synth_pipeline.synthesis.relational.learner import Learner
-from synth_pipeline.synthesis.relational.links import follow
 from synth_pipeline.synthesis.relational.model import Context, DrawnColumn, TableModel
 from synth_pipeline.synthesis.relational.nearness import find_nearness
 from synth_pipeline.synthesis.relational.random import stream

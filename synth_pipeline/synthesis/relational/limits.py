@@ -6,9 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, NumberCodec, held_above
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, NumberCodec, follow, held_above
 from synth_pipeline.synthesis.relational.frame import Group
-from synth_pipeline.synthesis.relational.links import follow
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.rules import Base, Bound
 from synth_pipeline.synthesis.relational.scatter import in_order

@@ -18,7 +18,7 @@ from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
 from synth_pipeline.synthesis.relational.bridges import Bridge
 from synth_pipeline.synthesis.relational.counts import apportion, impose_total
 from synth_pipeline.synthesis.relational.distinct import several
-from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
+from synth_pipeline.synthesis.relational.encode import NumberCodec, follow, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.random import stratified
 from synth_pipeline.synthesis.relational.rules.model import Presence
@@ -163,11 +163,6 @@ def find_meeting(
                 if (1 - share @ share) * len(rows) >= 2 * _SUPPORT and share @ share < _CHANCE:
                     return other.id, via, back.id
     return None
-
-
-def follow(index: np.ndarray, then: np.ndarray) -> np.ndarray:
-    """Where rows lead by one key and then another, -1 for nowhere; int64 (n,)."""
-    return np.where(index >= 0, then[np.maximum(index, 0)], -1) if len(then) else np.full(len(index), -1)
 
 
 def find_since(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str] | None:

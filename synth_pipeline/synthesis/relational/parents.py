@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes, stacked
-from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
+from synth_pipeline.synthesis.relational.encode import NumberCodec, follow, held_above
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb, fewer_roots
 from synth_pipeline.synthesis.relational.limits import exchangeable
-from synth_pipeline.synthesis.relational.links import LinkModel, deal, follow, in_time, match, meet, untangle
+from synth_pipeline.synthesis.relational.links import LinkModel, deal, in_time, match, meet, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_repeating
@@ -134,8 +134,8 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
 
 
 def onward(draft: Draft, index: np.ndarray, *keys: str) -> np.ndarray:
-    """Where rows lead by further keys of finished tables, by id; int64 (n,)."""
-    for key in keys:
+    """Where rows lead by further keys of finished tables, by id ("" for none); int64 (n,)."""
+    for key in filter(None, keys):
         table = next(fk.table for fk in draft.schema.foreign_keys if fk.id == key)
         index = follow(index, draft.parent_index(table, key))
     return index
@@ -181,11 +181,11 @@ def cells_of(
     found = None
     if link.meets is not None:
         other, via, back = link.meets
-        mine = onward(draft, state.parents[other], *([via] if via else []))
+        mine = onward(draft, state.parents[other], via)
         found = mine, np.arange(len(able)), draft.parent_index(fk.parent, back)[able]
     if link.among is not None:
         bridge = link.among
-        mine = onward(draft, state.parents[bridge.key], *([bridge.via] if bridge.via else []))
+        mine = onward(draft, state.parents[bridge.key], bridge.via)
         first, second = (onward(draft, draft.parent_index(bridge.table, k[0]), *k[1:]) for k in (bridge.one, bridge.other))
         place = np.full(draft.states[fk.parent].rows + 1, -1)
         place[able] = np.arange(len(able))

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
+from synth_pipeline.synthesis.relational.encode import NumberCodec, follow, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Base, Bound, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, disorder, supported
@@ -111,7 +111,7 @@ def beyond(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignK
     for fk in parents:
         above, index = frames[fk.parent], frame.parents[fk.id]
         for further in above.known if above.rows else ():
-            there = np.where(index >= 0, above.parents[further.id][np.maximum(index, 0)], -1)
+            there = follow(index, above.parents[further.id])
             if not any(table == further.parent and np.array_equal(there[there >= 0], other[there >= 0]) for table, other in seen):
                 seen.append((further.parent, there))
                 yield fk, further, there
