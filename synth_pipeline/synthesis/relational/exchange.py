@@ -27,7 +27,7 @@ def movable(draft: Draft, model: TableModel, state: State) -> list[ForeignKey]:
 
 def other_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey, rng: np.random.Generator) -> Callable[[int], Iterator[float]]:
     """For a row the parents that it may have instead of its own, those that should have more children first."""
-    able, kin = np.flatnonzero(draft.referable(fk)), _kin(draft, model, state, fk)
+    able, kin = np.flatnonzero(draft.referable(fk)), _kin(draft, model, fk)
     weights = None if _is_owner(model, fk) else draft.states[fk.parent].counts.get(fk.id)
     order = able if kin is None else able[np.argsort(kin[able], kind="stable")]
     codes = None if kin is None else kin[order]
@@ -66,7 +66,7 @@ def _is_owner(model: TableModel, fk: ForeignKey) -> bool:
     return model.plan.owner is not None and fk.id == model.plan.owner.id
 
 
-def _kin(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> np.ndarray | None:
+def _kin(draft: Draft, model: TableModel, fk: ForeignKey) -> np.ndarray | None:
     """A code per parent, equal for those that are the same to the other keys: in the columns that these share, and where they lead.
 
     None where all parents are.

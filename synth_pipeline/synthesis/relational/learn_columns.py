@@ -56,7 +56,7 @@ class ColumnLearner(Learner):
         exact = rules.exact()
         for column in (c for c in frame.codecs if c in exact):
             model.exact[column] = frame.codecs[column]
-        model.order = _column_order(roles.drawn, model, exact)
+        model.order = _column_order(roles.drawn, model)
         for column in model.order:
             if column in rules.sticky:
                 self._sticky(model, frame, context, column)
@@ -174,7 +174,7 @@ class ColumnLearner(Learner):
             start = scaled(x) - scaled(self._base_values(frame, base.first, column)) if base.first is not None else scaled(x)
             if base.calendar is not None and not base.calendar.day:
                 day = self._variable(frame, context, frame.group.highest(day_of(codec, x)), ("day", column), rows=opening)
-            if not in_months and _irregular(frame.group, distance):
+            if not in_months and _irregular(distance):
                 longer = opening[frame.group.size[opening] > 1]
                 span = self._variable(frame, context, frame.group.last(x) - x, ("span", column), rows=longer, smooth=True)
             elif not (in_months or base.least < 0 or column in model.rules.begins) and _tighter(frame.group.last(x)[opening], start[opening]):
@@ -253,10 +253,10 @@ def _tighter(last: np.ndarray, first: np.ndarray) -> bool:
 
 def _scattered(group: Group, steps: np.ndarray) -> bool:
     """Whether siblings may lie anywhere: steps are irregular, and none tells the next."""
-    return _irregular(group, steps) and not in_turn(group, steps)
+    return _irregular(steps) and not in_turn(group, steps)
 
 
-def _irregular(group: Group, steps: np.ndarray) -> bool:
+def _irregular(steps: np.ndarray) -> bool:
     """Whether steps between siblings vary so much that their sum would wander: their spread is near their mean, or above."""
     known = np.isfinite(steps)
     middle = steps[known]
@@ -265,7 +265,7 @@ def _irregular(group: Group, steps: np.ndarray) -> bool:
     return bool(middle.std() / middle.mean() > 0.3 and np.unique(middle, return_counts=True)[1].max() < 0.5 * len(middle))
 
 
-def _column_order(drawn: Collection[str], model: TableModel, exact: Collection[str]) -> list[str]:
+def _column_order(drawn: Collection[str], model: TableModel) -> list[str]:
     """Columns in the schema's order, the ranking one first, each after those that it is computed from."""
     rules = model.rules
     needs = {c: set(rules.operands(c)) & set(drawn) for c in drawn}

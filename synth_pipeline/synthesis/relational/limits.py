@@ -31,12 +31,12 @@ def base_values(draft: Draft, model: TableModel, state: State, base: Base, colum
 def numbers_above(draft: Draft, model: TableModel, state: State, key: str, column: str) -> np.ndarray:
     """A number of each row's parent by `key`, or of the row itself (""), in its own unit; float (rows,), NaN where there is none."""
     if not key:
-        return plain(draft, model, state, column)
+        return plain(model, state, column)
     x, unit = _above(draft, model, state, key, column)
     return x * unit
 
 
-def plain(draft: Draft, model: TableModel, state: State, column: str) -> np.ndarray:
+def plain(model: TableModel, state: State, column: str) -> np.ndarray:
     """A number in its own unit instead of its last digit; float (rows,)."""
     codec = model.codec(column)
     return state.x[column] * (codec.unit if isinstance(codec, NumberCodec) else 1.0)

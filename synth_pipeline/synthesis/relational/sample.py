@@ -322,7 +322,7 @@ class Sampler(Draft):
         state = self.states[child.plan.table]
         value = np.ones(state.rows)
         for factor in total.factors:
-            number = plain(self, child, state, factor)
+            number = plain(child, state, factor)
             value = value * (number if total.extreme else np.nan_to_num(number))
         if total.extreme in ("highest", "lowest"):
             return extremes(state.parents[total.key], value, rows, total.extreme)
@@ -341,7 +341,7 @@ class Sampler(Draft):
         assert isinstance(codec, NumberCodec)
         value = mean_of(parts) if total.extreme == "mean" else parts if total.extreme else np.where(total.bare & (parts[1] == 0), np.nan, parts[0])
         for own, sign in total.plus:
-            rest = value + sign * np.nan_to_num(plain(self, model, state, own))
+            rest = value + sign * np.nan_to_num(plain(model, state, own))
             if sign < 0 and own in model.drawn and own not in model.rules.exact():
                 # A discount that was drawn before its sum is no larger than leaves the lowest of real totals.
                 short = np.maximum(codec.low * codec.unit - rest, 0)

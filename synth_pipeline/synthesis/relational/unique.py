@@ -68,7 +68,7 @@ class _Rows:
 def _separate(draft: Draft, model: TableModel, state: State, table: Table, key: tuple[str, ...], keys: Sequence[tuple[str, ...]]) -> None:
     """Changes rows that collide in a key, component by component."""
     at = _Rows(draft, state, table)
-    parts = _components(draft, model, state, table, key, keys)
+    parts = _components(draft, model, state, key, keys)
     for name, part in parts:
         rows = at.duplicates(key)
         if not len(rows):
@@ -79,7 +79,7 @@ def _separate(draft: Draft, model: TableModel, state: State, table: Table, key: 
         elif part in model.order:
             _redraw_values(draft, model, state, table, part, keys, rows, rng)
         else:
-            _make_again(draft, model, state, table, part, rows, rng)
+            _make_again(model, state, table, part, rows, rng)
     own = [part for _, part in parts if isinstance(part, str) and part in model.order and model.drawn.get(part)]
     for remedy in (_free_cells, _fresh_values):
         rows = at.duplicates(key)
@@ -88,7 +88,7 @@ def _separate(draft: Draft, model: TableModel, state: State, table: Table, key: 
 
 
 def _components(
-    draft: Draft, model: TableModel, state: State, table: Table, key: tuple[str, ...], keys: Sequence[tuple[str, ...]]
+    draft: Draft, model: TableModel, state: State, key: tuple[str, ...], keys: Sequence[tuple[str, ...]]
 ) -> list[tuple[str, ForeignKey | str]]:
     """What may change to make a key unique, a foreign key or a column: first what few keys are made of, then the least harmful."""
     found: list[tuple[int, int, str, ForeignKey | str]] = []
@@ -168,7 +168,7 @@ def _categories(
     return pick
 
 
-def _make_again(draft: Draft, model: TableModel, state: State, table: Table, column: str, rows: np.ndarray, rng: np.random.Generator) -> None:
+def _make_again(model: TableModel, state: State, table: Table, column: str, rows: np.ndarray, rng: np.random.Generator) -> None:
     """Makes values of a made column once more."""
     made = make_values(model.made[column], arrow_type(table.column(column).type), len(rows), {}, np.ones(len(rows), dtype=bool), rng)
     index = np.arange(state.rows)

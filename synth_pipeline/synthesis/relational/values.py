@@ -45,7 +45,7 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
     if column in rules.late():
         state.x[column] = np.full(state.rows, np.nan)
         return
-    repeats = _repeats(draft, model, state, column, rng) if column in rules.sticky else None
+    repeats = _repeats(model, state, column, rng) if column in rules.sticky else None
     x = model.within[column].draw(state.context.columns, state.rows, rng) if column in model.within else computed(draft, model, state, column)
     if column in rules.copied and x is not None:
         state.x[column] = x
@@ -74,7 +74,7 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
     if column in rules.presence:
         x = _present(x, *decided_rows(draft, model, state, column), draft, model, column, rng)
     if np.isnan(x).any() and not draft.may_lack(model, column):
-        x = np.where(np.isnan(x), _any_value(draft, model, column, len(x), rng), x)
+        x = np.where(np.isnan(x), _any_value(model, column, len(x), rng), x)
     if column in rules.single:
         key = rules.single[column].key
         own = state.group is not None and model.plan.owner is not None and key == model.plan.owner.id
@@ -137,10 +137,10 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
         x = steps.apply(s - base_values(draft, model, state, against, steps.scale.source) if steps.scale.against else s)
         return np.where(np.isnan(x), steps.absent[0], x) if len(steps.absent) == 1 else x
     if column in rules.parts:
-        return part_values(rules.parts[column], codec, plain(draft, model, state, rules.parts[column].source))
+        return part_values(rules.parts[column], codec, plain(model, state, rules.parts[column].source))
     if column in rules.running and state.group is not None and isinstance(codec, NumberCodec):
         running = rules.running[column]
-        step, start = running.sign * plain(draft, model, state, running.step), np.zeros(state.rows)
+        step, start = running.sign * plain(model, state, running.step), np.zeros(state.rows)
         if running.start is not None:
             start = base_values(draft, model, state, Base("parent", running.start.column, running.start.key), column) * codec.unit
         value = state.group.accumulate(start + step, step)
@@ -149,7 +149,7 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
         return rules.ranks[column] + state.group.position
     if column in rules.arithmetic and isinstance(codec, NumberCodec):
         rule = rules.arithmetic[column]
-        values = {c: plain(draft, model, state, c) for c in rule.operands}
+        values = {c: plain(model, state, c) for c in rule.operands}
         if isinstance(rule, After) and rule.key:
             values[rule.held] = base_values(draft, model, state, Base("parent", rule.number, rule.key), column) * codec.unit
         value = rule.apply(values)
@@ -221,7 +221,7 @@ def _present(
     if short.any():
         known = x[filled & np.isfinite(x)]
         x = x.copy()
-        x[short] = rng.choice(known, int(short.sum())) if len(known) else _any_value(draft, model, column, int(short.sum()), rng)
+        x[short] = rng.choice(known, int(short.sum())) if len(known) else _any_value(model, column, int(short.sum()), rng)
     return np.where(empty, np.nan, x)
 
 
@@ -361,7 +361,7 @@ def _unlike(codec: NumberCodec, x: np.ndarray, avoid: np.ndarray) -> np.ndarray:
     return x
 
 
-def _repeats(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
+def _repeats(model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
     """Which rows repeat their parent's value of the column."""
     same = np.nan_to_num(model.sticky[column].draw(state.context.columns, state.rows, rng)) > 0.5
     same &= state.parents[model.rules.sticky[column].key] >= 0
@@ -392,7 +392,7 @@ def _copy(draft: Draft, model: TableModel, state: State, column: str) -> None:
     state.arrays[column] = taken if taken.type == kind else taken.cast(kind, safe=False)
 
 
-def _any_value(draft: Draft, model: TableModel, column: str, count: int, rng: np.random.Generator) -> np.ndarray:
+def _any_value(model: TableModel, column: str, count: int, rng: np.random.Generator) -> np.ndarray:
     codec = model.codec(column)
     if isinstance(codec, NumberCodec):
         return codec.low + rng.random(count) * (codec.high - codec.low)
@@ -409,7 +409,7 @@ def make_columns(draft: Draft, model: TableModel, state: State, table: Table) ->
     for column in sorted(model.made, key=after):
         item, rng = model.made[column], stream(draft.seed, table.id, "make", column)
         present = np.ones(state.rows, dtype=bool)
-        repeats = _repeats(draft, model, state, column, rng) if column in model.rules.sticky else None
+        repeats = _repeats(model, state, column, rng) if column in model.rules.sticky else None
         if item.absent is not None:
             present = np.isfinite(item.absent.draw(state.context.columns, state.rows, rng))
         if column in model.rules.presence:
