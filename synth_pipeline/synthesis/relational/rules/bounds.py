@@ -6,14 +6,16 @@ An order counts as a rule only where dates dealt to other rows would break it ma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import NumberCodec, follow, held_above
+from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.above import beyond, comparable_above
 from synth_pipeline.synthesis.relational.rules.model import Base, Bound, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, disorder, supported
 
@@ -41,7 +43,7 @@ def find_bounds(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[For
             continue
         if not pa.types.is_temporal(codec.type):
             if within := _numbers(frame, frames, parents, column, codec):
-                rules.bounds[column] = within
+                rules.bounds[column] = tuple(within)
             continue
         found: list[tuple[float, Bound]] = []
         near: list[tuple[bool, np.ndarray]] = []
@@ -78,66 +80,59 @@ def _far(
     near: Sequence[tuple[bool, np.ndarray]],
 ) -> list[Bound]:
     """The nearest bound at each side by a parent's parent, where those `near`, which keep to their own, do not imply it."""
+    found = (
+        (Bound(other, fk.id, then=further.id), y)
+        for fk, further, index in beyond(frame, frames, parents)
+        for other, kind, y in comparable_above(frames[further.parent], index, codec)
+        if kind.text is None and (base is None or (base.column, base.key, base.then) != (other, fk.id, further.id))
+    )
+
+    def is_news(bound: Bound, rows: np.ndarray, y: np.ndarray) -> bool:
+        return not any(side == bound.upper and (y >= z[rows] if side else y <= z[rows]).all() for side, z in near)
+
+    return _nearest(frame, x, found, is_news)
+
+
+def _numbers(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey], column: str, codec: NumberCodec) -> list[Bound]:
+    """The nearest bound at each side of a number: one of a parent that is of the same thing, or that is often reached and called an end."""
+    found = (
+        (Bound(other, fk.id), y)
+        for fk in (parents if codec.digits is not None else ())
+        for other, kind, y in comparable_above(frames[fk.parent], frame.parents[fk.id], codec)
+        if kind.text is None
+    )
+    words = _words(column)
+    return _nearest(frame, frame.x[column], found, lambda b, *_: bool(words & _words(b.column)) or bool(_words(b.column) & _ENDS[b.upper]) and b.met)
+
+
+def _nearest(
+    frame: Frame, x: np.ndarray, among: Iterable[tuple[Bound, np.ndarray]], likely: Callable[[Bound, np.ndarray, np.ndarray], bool]
+) -> list[Bound]:
+    """The bound at each side that values, float (n,), are nearest to, of those that they keep to and would not by chance.
+
+    Args:
+        frame: the table.
+        x: the values, in units.
+        among: bounds, each with what it holds for every row, in the same units, float (n,).
+        likely: which of them may be one, by the rows on which both are known, int (k,), and what the bound holds there, float (k,).
+    """
     best: dict[bool, tuple[float, Bound]] = {}
-    for fk, further, index in beyond(frame, frames, parents):
-        above = frames[further.parent]
-        for other, kind in above.codecs.items():
-            if not isinstance(kind, NumberCodec) or not kind.comparable(codec) or other in above.late or kind.text is not None:
-                continue
-            if base is not None and (base.column, base.key, base.then) == (other, fk.id, further.id):
-                continue
-            y = held_above(above.x[other], index) * (kind.unit / codec.unit)
-            both = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-            if len(both) < 2 * SUPPORT or not supported(frame, both):
-                continue
-            for upper in (False, True):
-                distance = (y - x if upper else x - y)[both]
-                if distance.min() < 0 or any(side == upper and ((y[both] >= z[both]) if upper else (y[both] <= z[both])).all() for side, z in near):
-                    continue
-                if disorder(x[both], y[both], upper=upper) >= 2 * SUPPORT:
-                    found = float(np.median(distance)), Bound(other, fk.id, upper, then=further.id, met=_met(distance))
-                    best[upper] = min(best.get(upper, found), found, key=lambda b: b[0])
+    for one, y in among:
+        both = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+        if len(both) < 2 * SUPPORT or not supported(frame, both):
+            continue
+        for upper in (False, True):
+            distance = (y - x if upper else x - y)[both]
+            bound = replace(one, upper=upper, met=_met(distance))
+            if distance.min() >= 0 and likely(bound, both, y[both]) and disorder(x[both], y[both], upper=upper) >= 2 * SUPPORT:
+                found = float(np.median(distance)), bound
+                best[upper] = min(best.get(upper, found), found, key=lambda b: b[0])
     return [bound for _, bound in best.values()]
 
 
 def _met(distance: np.ndarray) -> bool:
     """Whether many are equal to what they never pass."""
     return bool((distance == 0).sum() >= SUPPORT)
-
-
-def beyond(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey]) -> Iterator[tuple[ForeignKey, ForeignKey, np.ndarray]]:
-    """The parents' parents that no key of the row leads to: the two keys, and the row there, -1 for none, int64 (n,)."""
-    seen = [(fk.parent, frame.parents[fk.id]) for fk in parents]
-    for fk in parents:
-        above, index = frames[fk.parent], frame.parents[fk.id]
-        for further in above.known if above.rows else ():
-            there = follow(index, above.parents[further.id])
-            if not any(table == further.parent and np.array_equal(there[there >= 0], other[there >= 0]) for table, other in seen):
-                seen.append((further.parent, there))
-                yield fk, further, there
-
-
-def _numbers(
-    frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey], column: str, codec: NumberCodec
-) -> tuple[Bound, ...]:
-    """The nearest bound at each side of a number: one of a parent that is of the same thing, or that is often reached and called an end."""
-    x, best = frame.x[column], dict[bool, tuple[float, Bound]]()
-    for fk in parents if codec.digits is not None else []:
-        above, index = frames[fk.parent], frame.parents[fk.id]
-        for other, kind in above.codecs.items():
-            if not isinstance(kind, NumberCodec) or not kind.comparable(codec) or other in above.late or kind.text is not None:
-                continue
-            y = held_above(above.x[other], index) * (kind.unit / codec.unit)
-            both = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-            if len(both) < 2 * SUPPORT or not supported(frame, both):
-                continue
-            for upper in (False, True):
-                distance = (y - x if upper else x - y)[both]
-                named = bool(_words(column) & _words(other)) or bool(_words(other) & _ENDS[upper]) and (distance == 0).sum() >= SUPPORT
-                if named and distance.min() >= 0 and disorder(x[both], y[both], upper=upper) >= 2 * SUPPORT:
-                    found = float(np.median(distance)), Bound(other, fk.id, upper)
-                    best[upper] = min(best.get(upper, found), found, key=lambda b: b[0])
-    return tuple(bound for _, bound in best.values())
 
 
 def _words(name: str) -> set[str]:
@@ -168,7 +163,5 @@ def _others(
             if frame.group is not None:
                 yield other, "", True, np.where(frame.gaps, np.nan, frame.group.following(frame.x[other]) * (kind.unit / codec.unit))
     for fk in parents:
-        above, index = frames[fk.parent], frame.parents[fk.id]
-        for other, kind in above.codecs.items():
-            if isinstance(kind, NumberCodec) and kind.comparable(codec) and other not in above.late and above.rows:
-                yield other, fk.id, False, held_above(above.x[other], index) * (kind.unit / codec.unit)
+        for other, _, y in comparable_above(frames[fk.parent], frame.parents[fk.id], codec):
+            yield other, fk.id, False, y

@@ -12,7 +12,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.bounds import beyond
+from synth_pipeline.synthesis.relational.rules.above import beyond, comparable_above
 from synth_pipeline.synthesis.relational.rules.calendar import find_calendar
 from synth_pipeline.synthesis.relational.rules.model import Apart, Base, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
@@ -98,7 +98,7 @@ def find_bases(
             rules.bases[column] = followed
             done.append(column)
             continue
-        x = frame.x[column]
+        x, seen = frame.x[column], np.where(frame.lost, np.nan, frame.x[column])
         options: list[tuple[float, Base]] = []
         # What is computed from others is as good as they are, unless it waits for other rows, or needs this one itself.
         made = [c for c in rules.arithmetic if c not in rules.late()]
@@ -108,18 +108,13 @@ def find_bases(
                 options += _distance(x, frame.x[other] * (kind.unit / codec.unit), Base("own", other), codec)
                 options += _proportion(x, frame.x[other] * (kind.unit / codec.unit), Base("own", other, ratio=True), codec)
         for fk in parents:
-            above, index = frames[fk.parent], frame.parents[fk.id]
-            for other, kind in above.codecs.items():
-                if isinstance(kind, NumberCodec) and other not in above.late and kind.comparable(codec):
-                    value = held_above(above.x[other], index)
-                    seen = np.where(frame.lost, np.nan, x)
-                    options += _proportion(seen, value * (kind.unit / codec.unit), Base("parent", other, fk.id, ratio=True), codec)
-                    if not pa.types.is_temporal(codec.type):
-                        continue
-                    options += _distance(seen, value * (kind.unit / codec.unit), Base("parent", other, fk.id), codec)
+            for other, _, value in comparable_above(frames[fk.parent], frame.parents[fk.id], codec):
+                options += _proportion(seen, value, Base("parent", other, fk.id, ratio=True), codec)
+                if pa.types.is_temporal(codec.type):
+                    options += _distance(seen, value, Base("parent", other, fk.id), codec)
         best = min(options, key=lambda o: o[0], default=None)
         if pa.types.is_temporal(codec.type):
-            best = _further(frame, frames, parents, column, codec, best)
+            best = _further(frame, frames, parents, seen, codec, best)
         chosen = best[1] if best is not None else None
         if frame.group is not None and (frame.group.position > 0).sum() >= 2 * SUPPORT and (chosen is None or chosen.kind == "parent"):
             # A history is one also where most parents have but one row of it.
@@ -136,18 +131,14 @@ def find_bases(
 
 
 def _further(
-    frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], column: str, codec: NumberCodec, best: tuple[float, Base] | None
+    frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], x: np.ndarray, codec: NumberCodec, best: tuple[float, Base] | None
 ) -> tuple[float, Base] | None:
     """The date of a parent's parent (who enrols in a section does before its term starts), where it tells much more than the best so far."""
     for fk, further, index in beyond(frame, frames, parents):
-        above = frames[further.parent]
-        for other, kind in above.codecs.items():
-            if isinstance(kind, NumberCodec) and other not in above.late and kind.comparable(codec) and kind.text is None and above.rows:
-                value = held_above(above.x[other], index) * (kind.unit / codec.unit)
-                seen = np.where(frame.lost, np.nan, frame.x[column])
-                for ratio, base in _distance(seen, value, Base("parent", other, fk.id, then=further.id), codec):
-                    if base.shift is None and ratio <= _NEARER * (best[0] if best is not None else 1.0):
-                        best = ratio, base
+        for other, kind, value in comparable_above(frames[further.parent], index, codec):
+            for ratio, base in _distance(x, value, Base("parent", other, fk.id, then=further.id), codec) if kind.text is None else ():
+                if base.shift is None and ratio <= _NEARER * (best[0] if best is not None else 1.0):
+                    best = ratio, base
     return best
 
 
@@ -157,12 +148,9 @@ def _first(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey],
     opening = np.flatnonzero(frame.group.position == 0)
     found: list[tuple[bool, float, Base]] = []
     for fk in parents if pa.types.is_temporal(codec.type) else []:
-        above, index = frames[fk.parent], frame.parents[fk.id][opening]
-        for other, kind in above.codecs.items():
-            if isinstance(kind, NumberCodec) and kind.comparable(codec) and other not in above.late and above.rows:
-                value = held_above(above.x[other], index) * (kind.unit / codec.unit)
-                for ratio, base in _distance(x[opening], value, Base("parent", other, fk.id), codec):
-                    found.append((not (base.least >= 0 or base.most <= 0), ratio, base))
+        for other, _, value in comparable_above(frames[fk.parent], frame.parents[fk.id][opening], codec):
+            for ratio, base in _distance(x[opening], value, Base("parent", other, fk.id), codec):
+                found.append((not (base.least >= 0 or base.most <= 0), ratio, base))
     return min(found, key=lambda f: f[:2])[2] if found else None
 
 
