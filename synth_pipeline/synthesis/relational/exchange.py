@@ -22,13 +22,13 @@ def movable(draft: Draft, model: TableModel, state: State) -> list[ForeignKey]:
     """The foreign keys whose parents can be exchanged, the owner last."""
     known = [fk for fk in model.plan.keys if fk.id in state.parents and not anchored(draft.schema, fk)]
     fixed = {key for key, link in model.links.items() if link.path is not None or link.inverse is not None}
-    return sorted((fk for fk in known if fk.id not in fixed), key=lambda fk: _is_owner(model, fk))
+    return sorted((fk for fk in known if fk.id not in fixed), key=lambda fk: model.plan.is_owner(fk.id))
 
 
 def other_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey, rng: np.random.Generator) -> Callable[[int], Iterator[float]]:
     """For a row the parents that it may have instead of its own, those that should have more children first."""
     able, kin = np.flatnonzero(draft.referable(fk)), _kin(draft, model, fk)
-    weights = None if _is_owner(model, fk) else draft.states[fk.parent].counts.get(fk.id)
+    weights = None if model.plan.is_owner(fk.id) else draft.states[fk.parent].counts.get(fk.id)
     order = able if kin is None else able[np.argsort(kin[able], kind="stable")]
     codes = None if kin is None else kin[order]
     link, start, when = model.links.get(fk.id), None, None
@@ -58,12 +58,8 @@ def move(draft: Draft, model: TableModel, state: State, fk: ForeignKey, parents:
     for column in fk.columns:
         state.arrays.pop(column, None)
     announce(draft, model, state, fk)
-    if state.group is not None and _is_owner(model, fk):
+    if state.group is not None and model.plan.is_owner(fk.id):
         state.group = Group.of(state.parents[fk.id], state.group.position)
-
-
-def _is_owner(model: TableModel, fk: ForeignKey) -> bool:
-    return model.plan.owner is not None and fk.id == model.plan.owner.id
 
 
 def _kin(draft: Draft, model: TableModel, fk: ForeignKey) -> np.ndarray | None:

@@ -116,7 +116,7 @@ class Sampler(Draft):
         model, parent = self.model.tables[fk.table], self.states[fk.parent]
         wanted = self.planned[fk.table]
         rng = stream(self.seed, fk.table, "rows")
-        owner = model.plan.owner is not None and fk.id == model.plan.owner.id
+        owner = model.plan.is_owner(fk.id)
         owners = self.planned.get(fk.parent, 0)
         if owner and self.shard.count == 1 and 0 < abs(parent.rows - owners) <= _FREE * owners:
             # Where a calendar has decided how many owners there are, each has the children that it should have.
@@ -282,7 +282,7 @@ class Sampler(Draft):
         """How many children a calendar, or their pace, leaves room for; None where there is neither."""
         if count.steady is None:
             return None
-        child = next(m for m in self.model.tables.values() if m.plan.owner is not None and m.plan.owner.id == key)
+        child = next(m for m in self.model.tables.values() if m.plan.is_owner(key))
         codec, codecs = child.codec(count.steady.column), {c: model.codec(c) for c in state.x}
         assert isinstance(codec, NumberCodec)
         return time_for(count.steady, codec, codecs, state.x)

@@ -43,6 +43,10 @@ class TablePlan:
         """Those that rows have from the first."""
         return [fk for fk in self.keys if fk not in self.deferred]
 
+    def is_owner(self, key: str) -> bool:
+        """Whether a foreign key, by id, leads to the owner."""
+        return self.owner is not None and self.owner.id == key
+
     @property
     def soon(self) -> list[ForeignKey]:
         """Self references: rows have them as soon as all of them are there."""

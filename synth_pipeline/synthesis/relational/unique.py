@@ -94,8 +94,7 @@ def _components(
     found: list[tuple[int, int, str, ForeignKey | str]] = []
     for fk in movable(draft, model, state):
         if set(fk.columns) & set(key):
-            owner = model.plan.owner is not None and fk.id == model.plan.owner.id
-            found.append((sum(bool(set(k) & set(fk.columns)) for k in keys), 3 if owner else 0, f"key:{fk.id}", fk))
+            found.append((sum(bool(set(k) & set(fk.columns)) for k in keys), 3 if model.plan.is_owner(fk.id) else 0, f"key:{fk.id}", fk))
     for column in key:
         asked = sum(column in k for k in keys)
         if column in model.order and column not in model.rules.copied:

@@ -77,8 +77,7 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         x = np.where(np.isnan(x), _any_value(model, column, len(x), rng), x)
     if column in rules.single:
         key = rules.single[column].key
-        own = state.group is not None and model.plan.owner is not None and key == model.plan.owner.id
-        group = state.group if own and state.group is not None else Group.of(state.parents[key], np.arange(state.rows))
+        group = state.group if model.plan.is_owner(key) and state.group is not None else Group.of(state.parents[key], np.arange(state.rows))
         x = singled(group, x, rules.single[column].value, stream(draft.seed, table, "single", column))
     state.arrays[column] = _decoded(codec, x, exact=_as_made(rules, column))
     avoid = model.drawn[column].avoid if column in model.drawn else None
