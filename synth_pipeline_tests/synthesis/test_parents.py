@@ -173,3 +173,30 @@ def test_a_group_is_dealt_different_parents_the_heavier_ones_more_often() -> Non
     assert np.bincount(groups[found < 0] % 3, minlength=3).tolist() == [0, 0, 1_000]  # one parent for two rows
     use = np.bincount(found[found >= 0], minlength=6)
     assert use[2] > 900 > use[:2].max()
+
+
+def test_the_date_that_a_parent_keeps_to_may_be_that_of_a_copied_table(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    terms = [dt.date(2015, 7, 1) + dt.timedelta(180 * i) for i in range(12)]
+    made = [dt.date(2015, 1, 1) + dt.timedelta(int(d)) for d in rng.integers(0, 2_000, 300)]
+    with sqlite3.connect(tmp_path / "real.db") as db:
+        db.executescript("""
+            CREATE TABLE term (id INTEGER PRIMARY KEY, begins DATE NOT NULL);
+            CREATE TABLE teacher (id INTEGER PRIMARY KEY, hired DATE NOT NULL);
+            CREATE TABLE course (id INTEGER PRIMARY KEY, credits INTEGER NOT NULL, made DATE NOT NULL);
+            CREATE TABLE section (id INTEGER PRIMARY KEY, teacher_id INTEGER NOT NULL REFERENCES teacher ON DELETE CASCADE,
+                term_id INTEGER NOT NULL REFERENCES term, course_id INTEGER NOT NULL REFERENCES course);
+        """)
+        db.executemany("INSERT INTO term VALUES (?, ?)", [(i, str(t)) for i, t in enumerate(terms)])
+        db.executemany("INSERT INTO teacher VALUES (?, ?)", [(i, str(made[i % 300])) for i in range(400)])
+        db.executemany("INSERT INTO course VALUES (?, ?, ?)", [(i, int(rng.integers(1, 6)), str(m)) for i, m in enumerate(made)])
+        for n in range(4_000):
+            term = int(rng.integers(12))
+            course = int(rng.choice([i for i, m in enumerate(made) if m <= terms[term]]))
+            db.execute("INSERT INTO section VALUES (?, ?, ?, ?)", (n, int(rng.integers(400)), term, course))
+    fitted = sp.open(f"sqlite:///{tmp_path / 'real.db'}").metadata().subset(holdout=0.0).fit(seed=0)
+    assert "section: made of its course ≤ begins of its term" in fitted.info["rules"]
+    fitted.sample(seed=0).export(f"sqlite:///{tmp_path / 'copy.db'}")
+    early = "SELECT count(*) FROM section s JOIN term t ON t.id = term_id JOIN course c ON c.id = course_id WHERE made > begins"
+    with sqlite3.connect(tmp_path / "copy.db") as db:
+        assert db.execute(early).fetchone()[0] <= 4  # where no two rows can exchange

@@ -49,13 +49,20 @@ def _above(draft: Draft, model: TableModel, state: State, key: str, column: str,
     if then:
         index = follow(index, draft.parent_index(fk.parent, then))
         fk = draft.foreign_key(draft.model.tables[fk.parent], then)
-    above = draft.model.tables[fk.parent]
-    if above.reference is None:
-        codec, x = above.codec(column), draft.states[fk.parent].x[column]
+    x, unit = held_by(draft, fk.parent, column)
+    return held_above(x, index), unit
+
+
+def held_by(draft: Draft, table: str, column: str) -> tuple[np.ndarray, float]:
+    """What a table that is there, drawn or copied, holds in a column: in units, float (its rows,), and how large these are."""
+    model = draft.model.tables[table]
+    if model.reference is None:
+        codec, x = model.codec(column), draft.states[table].x[column]
     else:
-        codec = NumberCodec.fit(above.reference.column(column)) or CategoryCodec.fit(above.reference.column(column))
-        x = codec.encode(above.reference.column(column))
-    return held_above(x, index), codec.unit if isinstance(codec, NumberCodec) else 1.0
+        values = model.reference.column(column)
+        codec = NumberCodec.fit(values) or CategoryCodec.fit(values)
+        x = codec.encode(values)
+    return x, codec.unit if isinstance(codec, NumberCodec) else 1.0
 
 
 def within_range(codec: Codec, start: np.ndarray, value: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes, stacked
 from synth_pipeline.synthesis.relational.encode import NumberCodec, follow, held_above
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb, fewer_roots
-from synth_pipeline.synthesis.relational.limits import exchangeable
+from synth_pipeline.synthesis.relational.limits import exchangeable, held_by
 from synth_pipeline.synthesis.relational.links import LinkModel, deal, in_time, match, meet, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import stream
@@ -200,10 +200,9 @@ def cells_of(
 
 
 def moments(draft: Draft, table: str, column: str) -> np.ndarray:
-    """The dates of a drawn table, in their own unit, NaN for none; float (rows,)."""
-    codec = draft.model.tables[table].codec(column)
-    assert isinstance(codec, NumberCodec)
-    return draft.states[table].x[column] * codec.unit
+    """The dates of a table that is there, in microseconds, NaN for none; float (its rows,)."""
+    x, unit = held_by(draft, table, column)
+    return x * unit
 
 
 def keep_time(draft: Draft, model: TableModel, state: State, column: str, x: np.ndarray) -> None:
