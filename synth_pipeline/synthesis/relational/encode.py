@@ -20,7 +20,8 @@ _SINGLE, _SLACK = 1.2e-7, 0.02
 _LATTICE_VALUES = 10
 _ENDS = 6
 """How many times the last bin at each end is halved."""
-_DAY = 86_400_000_000
+DAY, HOUR, MINUTE, SECOND = 86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000
+"""In microseconds, the units of dates and times."""
 _NEVER_ROWS = 10
 _NEVER_YEARS, _NEVER_SPANS = 30, 2
 """How far a date that stands for none lies from all others: in years, and in their range."""
@@ -91,7 +92,7 @@ class NumberCodec:
                 elif pa.types.is_temporal(kind):
                     # Too few to tell the distances, but whole seconds or days show in the values themselves.
                     codec.step = float(max(1, np.gcd.reduce(unique.astype(np.int64))))
-                    codec.step = next((s for s in (_DAY, 3_600_000_000, 60_000_000, 1_000_000, 1_000) if codec.step % s == 0), 1.0)
+                    codec.step = next((s for s in (DAY, HOUR, MINUTE, SECOND, 1_000) if codec.step % s == 0), 1.0)
             codec.edges = bin_edges(x)
             codec.parts = _calendar_parts(kind, x)
         return codec
@@ -100,7 +101,7 @@ class NumberCodec:
     def unit(self) -> float:
         """The size of a unit: microseconds for dates and times, the last digit for numbers."""
         if pa.types.is_temporal(self.type):
-            return float(_DAY) if pa.types.is_date(self.type) else 1.0
+            return float(DAY) if pa.types.is_date(self.type) else 1.0
         return 10.0 ** -(self.digits or 0)
 
     def comparable(self, other: NumberCodec) -> bool:
@@ -343,7 +344,7 @@ def _never(x: np.ndarray, kind: pa.DataType) -> float | None:
     """The date that stands for a missing one: far off from all others, which lie together, and frequent; None for no such date."""
     if pa.types.is_time(kind) or not len(x):
         return None
-    year = 365.25 * (1 if pa.types.is_date(kind) else _DAY)
+    year = 365.25 * (1 if pa.types.is_date(kind) else DAY)
     for end in (float(x.max()), float(x.min())):
         others = x[x != end]
         if len(x) - len(others) >= _NEVER_ROWS and len(others) >= _NEVER_ROWS:
@@ -356,7 +357,7 @@ def _never(x: np.ndarray, kind: pa.DataType) -> float | None:
 def _calendar_parts(kind: pa.DataType, x: np.ndarray) -> tuple[str, ...]:
     if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)) or len(x) < 50:
         return ()
-    span = (x.max() - x.min()) / (1 if pa.types.is_date(kind) else _DAY)
+    span = (x.max() - x.min()) / (1 if pa.types.is_date(kind) else DAY)
     wanted = [("month", 60), ("day", 20), ("weekday", 6)] + ([] if pa.types.is_date(kind) else [("hour", 0.5)])
     return tuple(p for p, least in wanted if span > least and len(np.unique(_calendar_part(kind, x, p))) > 1)
 
@@ -364,11 +365,11 @@ def _calendar_parts(kind: pa.DataType, x: np.ndarray) -> tuple[str, ...]:
 def _calendar_part(kind: pa.DataType, x: np.ndarray, part: str) -> np.ndarray:
     null = np.isnan(x)
     units = np.where(null, 0, x)
-    days = units if pa.types.is_date(kind) else np.floor(units / _DAY)
+    days = units if pa.types.is_date(kind) else np.floor(units / DAY)
     if part == "weekday":
         value = (days.astype(np.int64) + 3) % 7
     elif part == "hour":
-        value = ((units - days * _DAY) // 3_600_000_000).astype(np.int64)
+        value = ((units - days * DAY) // HOUR).astype(np.int64)
     else:
         dates = days.astype("datetime64[D]")
         months = dates.astype("datetime64[M]")

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_pipeline.keys import combined_codes
+from synth_pipeline.synthesis.relational.encode import DAY
 from synth_pipeline.synthesis.relational.rules.parts import PARTS
 
 _MOST_ROWS, _FEWEST_ROWS = 100_000, 28
@@ -21,7 +22,6 @@ _STRANGERS = 3
 """Most rows that stand beside the others: an unknown day, the first and the last of all days."""
 _REPEATED = 0.45
 """The share of the rows that must say again what another row with the same part of its date says."""
-_DAY = 86_400_000_000
 _WEEKS, _CHANGES = 8, 4
 """Fewest stretches of whole weeks that make a calendar of its own, and changes of a number that rises by one or by some other step."""
 _MOST_HOLIDAYS = 40
@@ -60,7 +60,7 @@ def _scales(values: pa.ChunkedArray, *, numbers: bool) -> list[tuple[np.ndarray,
     found = [(x, False)] if numbers else []
     highest = np.nanmax(x, initial=-1)
     if np.nanmin(x, initial=0) == 0 and highest + 1 in (24, 1440, 86_400):
-        found.append((x * (_DAY / (highest + 1)), True))
+        found.append((x * (DAY / (highest + 1)), True))
     return [(_of_digits(x), True), *found]
 
 
@@ -79,7 +79,7 @@ def _of_digits(x: np.ndarray) -> np.ndarray:
     months = np.where(good, (y - 1970) * 12 + m - 1, 0).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (np.where(good, d, 1) - 1)
     good &= days.astype("datetime64[M]") == months
-    return np.where(good, days.astype(np.int64) * float(_DAY), np.nan)
+    return np.where(good, days.astype(np.int64) * float(DAY), np.nan)
 
 
 def _without_strangers(t: np.ndarray) -> np.ndarray | None:
@@ -108,7 +108,7 @@ class _Told:
 
     def __init__(self, t: np.ndarray, *, timed: bool) -> None:
         self._t, self._timed = t, timed
-        self._daily = timed and t[1] - t[0] == _DAY
+        self._daily = timed and t[1] - t[0] == DAY
         self._cells = []
         for names in _CELLS if timed else ():
             code = np.unique(combined_codes([pa.chunked_array([pa.array(PARTS[n](t))]) for n in names]), return_inverse=True)[1]
@@ -130,7 +130,7 @@ class _Told:
             return self._written(values.to_pylist())
         if pa.types.is_temporal(kind) and not pa.types.is_duration(kind):
             x = _moments(values)
-            return self._equal(x) or self._counts((self._t - x) / _DAY)
+            return self._equal(x) or self._counts((self._t - x) / DAY)
         if pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_floating(kind):
             x = np.asarray(values.cast(pa.float64()).to_numpy(), dtype=float)
             return self._equal(x) or self._counts(x)

@@ -6,14 +6,12 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, NumberCodec, follow, held_above
+from synth_pipeline.synthesis.relational.encode import DAY, CategoryCodec, Codec, NumberCodec, follow, held_above
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.rules import Base, Bound
 from synth_pipeline.synthesis.relational.scatter import in_order
 from synth_pipeline.synthesis.relational.state import Draft, State
-
-_DAY = 86_400_000_000
 
 
 def base_values(draft: Draft, model: TableModel, state: State, base: Base, column: str) -> np.ndarray:
@@ -122,8 +120,8 @@ def between_limits(x: np.ndarray, low: np.ndarray, high: np.ndarray, codec: Code
         # What is rounded afterwards must not be rounded over the limit.
         low, high = (codec.offset + codec.step * side((v - codec.offset) / codec.step) for v, side in ((low, np.ceil), (high, np.floor)))
     over, under = x > high, x < low
-    if isinstance(codec, NumberCodec) and pa.types.is_timestamp(codec.type) and codec.step < _DAY and not met:
-        start, end = np.ceil(high / _DAY) * _DAY - _DAY, np.floor(low / _DAY) * _DAY + _DAY - codec.step
+    if isinstance(codec, NumberCodec) and pa.types.is_timestamp(codec.type) and codec.step < DAY and not met:
+        start, end = np.ceil(high / DAY) * DAY - DAY, np.floor(low / DAY) * DAY + DAY - codec.step
         x = np.where(over & np.isnan(low), high - np.floor(share * np.minimum(x - high, high - start)), x)
         x = np.where(under & np.isnan(high), low + np.floor(share * np.minimum(low - x, end - low)), x)
         over, under = x > high, x < low

@@ -13,12 +13,11 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.distinct import several
-from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec
+from synth_pipeline.synthesis.relational.encode import DAY, Codec, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Base, Calendar, Run
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
-_DAY = 86_400_000_000
 _MOST_MONTHS = 12
 
 
@@ -43,11 +42,11 @@ def date_of(codec: NumberCodec, months: np.ndarray, day: np.ndarray) -> np.ndarr
     first = start.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     length = (start + 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) - first
     days = first + np.clip(np.where(known, day, 1), 1, length) - 1
-    return np.where(known, days * (1.0 if pa.types.is_date(codec.type) else _DAY), np.nan)
+    return np.where(known, days * (1.0 if pa.types.is_date(codec.type) else DAY), np.nan)
 
 
 def _days(codec: NumberCodec, x: np.ndarray) -> np.ndarray:
-    return x if pa.types.is_date(codec.type) else np.floor(x / _DAY)
+    return x if pa.types.is_date(codec.type) else np.floor(x / DAY)
 
 
 def find_calendar(frame: Frame, owner: ForeignKey, above: Frame, column: str) -> Base | None:
@@ -64,7 +63,7 @@ def find_calendar(frame: Frame, owner: ForeignKey, above: Frame, column: str) ->
         return None
     x = frame.x[column]
     later = (group.position > 0) & ~frame.gaps
-    if later.sum() < 2 * SUPPORT or np.isnan(x).any() or not pa.types.is_date(codec.type) and (x % _DAY).any():
+    if later.sum() < 2 * SUPPORT or np.isnan(x).any() or not pa.types.is_date(codec.type) and (x % DAY).any():
         return None
     steps = (months_of(codec, x) - months_of(codec, group.previous(x)))[later]
     if steps.min() < 1 or steps.max() > _MOST_MONTHS or not supported(frame, np.flatnonzero(later)):

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.distinct import several
-from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
+from synth_pipeline.synthesis.relational.encode import DAY, HOUR, MINUTE, SECOND, NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.above import beyond, comparable_above
 from synth_pipeline.synthesis.relational.rules.calendar import find_calendar
@@ -23,7 +23,7 @@ _GRAIN, _DISCOUNTS, _ALMOST = 0.01, 12, 0.9
 """Discounts are whole percents; at most so many different ones explain so much of the rows."""
 _NEARER = 0.2
 """A date of another parent than the owner tells better than the sibling before where it leaves so much less."""
-_SPANS = ((86_400_000_000, "day"), (3_600_000_000, "hour"), (60_000_000, "minute"), (1_000_000, "second"), (1, "microsecond"))
+_SPANS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"), (1, "microsecond"))
 _MOSTLY = 0.3
 """The share of the rows with a sibling before, from which on these tell a column better than the parent does."""
 

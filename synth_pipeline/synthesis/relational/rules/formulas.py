@@ -8,9 +8,11 @@ from typing import Literal
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.encode import DAY, HOUR, MINUTE, SECOND
+
 Rounding = Literal["even", "up", "down"]
 """How halves are rounded: to the even digit or up; or whatever is beyond the last digit is cut off."""
-UNITS = {"days": 86_400_000_000, "hours": 3_600_000_000, "minutes": 60_000_000, "seconds": 1_000_000}
+UNITS = {"days": DAY, "hours": HOUR, "minutes": MINUTE, "seconds": SECOND}
 """In which differences of dates are counted; microseconds."""
 _NOISE = 1e-6
 """What products of decimals are off as floats, in units of the last digit, at most."""

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.encode import DAY, HOUR, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame, Group
 from synth_pipeline.synthesis.relational.rules.calendar import is_calendar
 from synth_pipeline.synthesis.relational.rules.model import Hours, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 from synth_pipeline.synthesis.relational.scatter import spaced
 
-_DAY, _HOUR = 86_400_000_000, 3_600_000_000
 _ROWS, _DATES, _CHANCE = 200, 100, 1e-5
 """Fewest rows with a date; different hours that they are of; and what the chance of missing days of the week is at most."""
 _MONDAY = 3
@@ -41,9 +40,9 @@ def find_hours(frame: Frame, columns: Sequence[str], rules: Rules) -> None:
         x = frame.x[column][rows]
         days = _weekdays(codec, np.unique(np.floor(x / _day(codec))))
         hours, shares = tuple[int, ...](), tuple[float, ...]()
-        if not pa.types.is_date(codec.type) and _HOUR % codec.step == 0:
-            hours = _hours(np.unique(np.floor(x / _HOUR)))
-            number = np.bincount((np.floor(x / _HOUR) % 24).astype(np.int64), minlength=24)
+        if not pa.types.is_date(codec.type) and HOUR % codec.step == 0:
+            hours = _hours(np.unique(np.floor(x / HOUR)))
+            number = np.bincount((np.floor(x / HOUR) % 24).astype(np.int64), minlength=24)
             shares = tuple(round(float(number[h] / len(x)), 4) for h in hours)
         if days or hours:
             rules.hours[column] = Hours(days, hours, shares)
@@ -51,7 +50,7 @@ def find_hours(frame: Frame, columns: Sequence[str], rules: Rules) -> None:
 
 def _day(codec: NumberCodec) -> float:
     """A day in units of a column."""
-    return 1.0 if pa.types.is_date(codec.type) else float(_DAY)
+    return 1.0 if pa.types.is_date(codec.type) else float(DAY)
 
 
 def _weekdays(codec: NumberCodec, days: np.ndarray) -> tuple[int, ...]:
@@ -99,8 +98,8 @@ def at_hours(
     time = x - whole * size
     if rule.hours:
         chosen = np.array(rule.hours)[np.searchsorted(np.cumsum(rule.shares) / sum(rule.shares), chance, side="right").clip(0, len(rule.hours) - 1)]
-        drawn = chosen * _HOUR + codec.offset % codec.step + codec.step * np.floor(place * (_HOUR / codec.step))
-        time = np.where(np.isin(np.floor(time / _HOUR), rule.hours), time, drawn)
+        drawn = chosen * HOUR + codec.offset % codec.step + codec.step * np.floor(place * (HOUR / codec.step))
+        time = np.where(np.isin(np.floor(time / HOUR), rule.hours), time, drawn)
     first, last = (_numbered(rule, np.floor(end / size)) for end in (low, high))
     first, last = first + (_dated(rule, first) * size + time < low), last - (_dated(rule, last) * size + time > high)
     if group is not None and apart is not None and apart >= size:

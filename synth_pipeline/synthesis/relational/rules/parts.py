@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec
+from synth_pipeline.synthesis.relational.encode import DAY, HOUR, MINUTE, SECOND, Codec, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Part, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
-_DAY, _HOUR, _MINUTE, _SECOND = 86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000
 _MOST_VALUES, _STEPS, _FEW = 60, 9, 50
 """Most values of a column that a part stands for; those that steps can tell; rows that refute most parts."""
 
 
 def _days(t: np.ndarray) -> np.ndarray:
-    return np.asarray(t // _DAY)
+    return np.asarray(t // DAY)
 
 
 def _dates(t: np.ndarray) -> np.ndarray:
@@ -47,12 +46,12 @@ def _left(t: np.ndarray) -> np.ndarray:
 
 def _week(t: np.ndarray) -> np.ndarray:
     """The number of the ISO week: that of the year in which its Thursday lies."""
-    thursday = (_days(t) + 3) // 7 * 7 * _DAY
+    thursday = (_days(t) + 3) // 7 * 7 * DAY
     return np.asarray((_yearday(thursday) - 1) // 7 + 1)
 
 
 def _weekyear(t: np.ndarray) -> np.ndarray:
-    return _year((_days(t) + 3) // 7 * 7 * _DAY)
+    return _year((_days(t) + 3) // 7 * 7 * DAY)
 
 
 def _yearday(t: np.ndarray) -> np.ndarray:
@@ -60,7 +59,7 @@ def _yearday(t: np.ndarray) -> np.ndarray:
 
 
 def _first(t: np.ndarray) -> np.ndarray:
-    return np.asarray(_dates(t).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) * _DAY)
+    return np.asarray(_dates(t).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) * DAY)
 
 
 PARTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -73,17 +72,17 @@ PARTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "weekday from Sunday": lambda t: (_days(t) + 4) % 7 + 1,
     "week": _week,
     "day of the year": _yearday,
-    "hour": lambda t: t // _HOUR % 24,
-    "minute": lambda t: t // _MINUTE % 60,
-    "second": lambda t: t // _SECOND % 60,
+    "hour": lambda t: t // HOUR % 24,
+    "minute": lambda t: t // MINUTE % 60,
+    "second": lambda t: t // SECOND % 60,
     "year and month": lambda t: _year(t) * 100 + _month(t),
     "year and week": lambda t: _weekyear(t) * 100 + _week(t),
     "year, month and day": lambda t: _year(t) * 10_000 + _month(t) * 100 + _day(t),
-    "hour of the day": lambda t: ((_year(t) * 100 + _month(t)) * 100 + _day(t)) * 100 + t // _HOUR % 24,
-    "date": lambda t: _days(t) * _DAY,
+    "hour of the day": lambda t: ((_year(t) * 100 + _month(t)) * 100 + _day(t)) * 100 + t // HOUR % 24,
+    "date": lambda t: _days(t) * DAY,
     "first of the month": _first,
-    "full hour": lambda t: t // _HOUR * _HOUR,
-    "time of day": lambda t: t % _DAY,
+    "full hour": lambda t: t // HOUR * HOUR,
+    "time of day": lambda t: t % DAY,
 }
 """Parts of moments (microseconds since 1970, int64 (n,)); dates and times are microseconds, too."""
 _NUMBERS = ("year, month and day", "hour of the day", "year and month", "year and week", "year", "quarter", "month", "week", "day of the year",
