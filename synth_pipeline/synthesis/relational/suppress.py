@@ -9,14 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.distinct import owners_of
 from synth_pipeline.synthesis.relational.encode import hashed_units
-
-
-def owners_of(x: np.ndarray, codes: int, entities: np.ndarray) -> np.ndarray:
-    """How many root entities have each code among `x` (n,), NaN for none; int64 (codes,)."""
-    known = np.isfinite(x)
-    pairs = np.unique(np.stack([x[known].astype(np.int64), entities[known].astype(np.int64)], axis=1), axis=0)
-    return np.bincount(pairs[:, 0], minlength=codes)
 
 
 def without_rare(x: np.ndarray, codes: int, entities: np.ndarray, least: int) -> np.ndarray:
@@ -26,7 +20,7 @@ def without_rare(x: np.ndarray, codes: int, entities: np.ndarray, least: int) ->
     """
     known = np.isfinite(x)
     code, entity = x[known].astype(np.int64), entities[known].astype(np.int64)
-    owners = owners_of(x, codes, entities)
+    owners = owners_of(code, entity, codes)
     rare = owners < least
     if rare.all() or not rare[code].any():
         return x

@@ -20,14 +20,13 @@ from synth_pipeline.synthesis.base import TrainingData
 from synth_pipeline.synthesis.relational.bridges import Bridge, find_bridges, in_order
 from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, named_columns, pseudonyms
 from synth_pipeline.synthesis.relational.descriptions import describes
-from synth_pipeline.synthesis.relational.distinct import several
+from synth_pipeline.synthesis.relational.distinct import owners_of, several
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.enumerations import enumerates
 from synth_pipeline.synthesis.relational.frame import Frame, Group, fit_codec, parents_of
 from synth_pipeline.synthesis.relational.links import find_inverse
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.structure import TablePlan, lie_close, plan_tables, usable_keys
-from synth_pipeline.synthesis.relational.suppress import owners_of
 
 _REFERENCE_ROWS = 150
 _REFERENCE_COLUMNS = 3
@@ -232,7 +231,8 @@ def _hidden(frame: Frame, roles: Roles, column: str, codec: CategoryCodec, least
     fixed = about.type.kind == "enum" or any(named_columns(check.sql, [column]) for check in frame.table.checks)
     if least <= 1 or fixed or not pa.types.is_string(codec.type):
         return np.zeros(size, dtype=bool)
-    rare = owners_of(frame.x[column], size, frame.entities) < least
+    known = np.isfinite(frame.x[column])
+    rare = owners_of(frame.x[column][known].astype(np.int64), frame.entities[known], size) < least
     return rare if column in roles.places or rare.all() else np.zeros(size, dtype=bool)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.distinct import owners_of
 from synth_pipeline.synthesis.relational.trees import Feature
 
 _EXPECTED = 8.0
@@ -39,7 +40,7 @@ def find_zeros(
         return {}
     target, n = x[known].astype(np.int64), len(known)
     entity = np.unique(entities[known], return_inverse=True)[1]
-    frequency, owners = np.bincount(target, minlength=codes), _owners(entity, target, codes)
+    frequency, owners = np.bincount(target, minlength=codes), owners_of(target, entity, codes)
     found: list[tuple[float, str, np.ndarray]] = []
     for f in features:
         if not 2 <= f.codes <= _FEW:
@@ -50,7 +51,7 @@ def find_zeros(
         empty = (table == 0) & (expected >= _EXPECTED)
         if expected[empty].sum() < _WORTH * n:
             continue
-        empty &= np.outer(_owners(entity, code, f.codes + 1), owners) / (entity.max() + 1) >= _EXPECTED
+        empty &= np.outer(owners_of(code, entity, f.codes + 1), owners) / (entity.max() + 1) >= _EXPECTED
         share = float(expected[empty].sum()) / n
         if share >= _WORTH:
             found.append((share, f.name, ~empty))
@@ -60,8 +61,3 @@ def find_zeros(
 def place_of(values: np.ndarray, codes: int) -> np.ndarray:
     """Codes as rows of a table of `find_zeros`."""
     return np.where((values < 0) | (values >= codes), codes, values).astype(np.int64)
-
-
-def _owners(entity: np.ndarray, code: np.ndarray, codes: int) -> np.ndarray:
-    """How many root entities have each code."""
-    return np.bincount(np.unique(entity * codes + code) % codes, minlength=codes)

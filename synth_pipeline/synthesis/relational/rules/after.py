@@ -11,9 +11,10 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.calendar import is_calendar
 from synth_pipeline.synthesis.relational.rules.formulas import UNITS, After, rounded
 from synth_pipeline.synthesis.relational.rules.model import Rules
-from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, dealt, supported
 
 _FEW, _TOLD = 24, 10
 
@@ -25,7 +26,7 @@ def find_after(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[Fore
     (see `arithmetic`).
     """
     codecs = {c: k for c, k in frame.codecs.items() if isinstance(k, NumberCodec)}
-    dates = [c for c in columns if pa.types.is_date(codecs[c].type) or pa.types.is_timestamp(codecs[c].type)]
+    dates = [c for c in columns if is_calendar(codecs[c])]
     if len(dates) < 2:
         return
     fixed = (rules.exact() | rules.sticky.keys()) - rules.late()
@@ -36,7 +37,7 @@ def find_after(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[Fore
             if isinstance(kind, NumberCodec) and not pa.types.is_temporal(kind.type) and name not in above.late:
                 numbers.append((fk.id, name, held_above(above.x[name], index) * kind.unit))
     numbers = [n for n in numbers if several(n[2][np.isfinite(n[2])], 2)]
-    others = [c for c in codecs if c not in rules.late() and (pa.types.is_date(codecs[c].type) or pa.types.is_timestamp(codecs[c].type))]
+    others = [c for c in codecs if c not in rules.late() and is_calendar(codecs[c])]
     for column in dates if numbers else ():
         x = frame.x[column] * codecs[column].unit
         rows = np.flatnonzero(np.isfinite(x) & ~frame.lost)
@@ -73,13 +74,4 @@ def _holds(frame: Frame, codec: NumberCodec, column: str, rule: After, start: np
         return False
     known = np.isfinite(x)
     x, start, value = x[known], start[known], value[known]
-    dealt = made(start, _dealt(value)) != x, made(_dealt(start), value) != x
-    return bool(dealt[0].sum() >= _TOLD and dealt[1].sum() >= SUPPORT)
-
-
-def _dealt(x: np.ndarray) -> np.ndarray:
-    """Each row has the value of the one halfway down the order."""
-    order = np.argsort(x, kind="stable")
-    out = np.empty(len(x))
-    out[order] = np.roll(x[order], len(order) // 2)
-    return out
+    return bool((made(start, dealt(value)) != x).sum() >= _TOLD and (made(dealt(start), value) != x).sum() >= SUPPORT)

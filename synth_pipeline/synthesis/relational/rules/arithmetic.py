@@ -18,7 +18,7 @@ from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.formulas import UNITS, Added, Elapsed, Formula, Linear, Product, Quotient, Raised, Rounding, rounded
 from synth_pipeline.synthesis.relational.rules.model import Rules
-from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, dealt, supported
 
 _MOST_OPERANDS, _MOST_FACTORS = 14, 40
 _FEW, _SOME = 24, 400
@@ -125,10 +125,7 @@ class _Case:
 
     def _told(self, rule: Formula, values: dict[str, np.ndarray], operand: str) -> int:
         """On how many rows the formula would not hold with the operand of the row halfway down its order."""
-        order = np.argsort(values[operand], kind="stable")
-        dealt = np.empty(len(order))
-        dealt[order] = np.roll(values[operand][order], len(order) // 2)
-        return int((~self._fits(rule.apply({**values, operand: dealt}) - self.x[self.rows])).sum())
+        return int((~self._fits(rule.apply({**values, operand: dealt(values[operand])}) - self.x[self.rows])).sum())
 
 
 def _elapsed(case: _Case) -> Formula | None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from synth_pipeline.synthesis.relational.distinct import owners_of
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.model import Levels, Rules
 from synth_pipeline.synthesis.relational.rules.support import ENTITIES
@@ -57,6 +58,5 @@ def find_levels(frame: Frame, columns: Sequence[str], rules: Rules) -> None:
 
 def _supported(frame: Frame, cells: np.ndarray, count: np.ndarray) -> bool:
     """Whether nearly all rows have a combination that occurs in enough root entities."""
-    pairs = np.unique(np.stack([cells, frame.entities]), axis=1)[0]
-    entities = np.bincount(pairs, minlength=count.size).reshape(count.shape)
+    entities = owners_of(cells, frame.entities, count.size).reshape(count.shape)
     return bool(count[entities < ENTITIES].sum() <= _RARE * frame.rows)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from synth_pipeline.synthesis.relational.encode import DAY, HOUR, MINUTE, SECOND, Codec, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.calendar import is_calendar
 from synth_pipeline.synthesis.relational.rules.model import Part, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
@@ -99,7 +100,7 @@ def find_parts(frame: Frame, columns: Sequence[str], rules: Rules) -> None:
     A column that equals a part needs no more than support. One that a part stands for (the name of the weekday, whether it is
     one of the weekend) must have repeated what it is at the same value of the part far more often than chance lets it.
     """
-    dates = {c: k for c in columns if isinstance(k := frame.codecs[c], NumberCodec) and (pa.types.is_timestamp(k.type) or pa.types.is_date(k.type))}
+    dates = {c: k for c in columns if isinstance(k := frame.codecs[c], NumberCodec) and is_calendar(k)}
     # A timestamp says more than a date does, and a date more than a month.
     sources = sorted(dates, key=lambda c: (pa.types.is_date(dates[c].type), -len(frame.distinct(c)[0])))
     moments = {c: frame.x[c] * dates[c].unit for c in sources}
