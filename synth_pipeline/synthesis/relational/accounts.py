@@ -21,18 +21,18 @@ _NEARLY = 0.95
 def form_of(accounts: Sequence[str | None], relatives: Mapping[str, Sequence[str | None]]) -> tuple[int, str]:
     """The form that most accounts have, numbers at their end aside, and how many do; empty where most have none of them."""
     rows = [
-        (account.partition("@")[0].lower(), {role: str(v[i]) for role, v in relatives.items()})
+        (account.partition("@")[0].lower(), _words({role: str(v[i]) for role, v in relatives.items()}))
         for i, account in enumerate(accounts)
         if account and all(v[i] for v in relatives.values())
     ]
-    counted = Counter(form for user, names in rows for form in _FORMS if _is_of(user, form, names))
+    counted = Counter(form for user, words in rows for form in _FORMS if _is_of(user, form, words))
     form, count = max(counted.items(), key=lambda item: (item[1], -_FORMS.index(item[0])), default=("", 0))
     return (count, form) if count >= max(ENOUGH, _MOSTLY * len(rows)) else (0, "")
 
 
 def users(form: str, relatives: Mapping[str, Sequence[str]], numbers: Sequence[str]) -> list[str]:
     """User names of a form, with numbers at their end where it is not the user name of the row itself."""
-    made = [_written(form, {role: v[i] for role, v in relatives.items()}) or "user" for i in range(len(numbers))]
+    made = [_written(form, _words({role: v[i] for role, v in relatives.items()})) or "user" for i in range(len(numbers))]
     return made if form == _SAME else [user + number for user, number in zip(made, numbers, strict=True)]
 
 
@@ -47,17 +47,24 @@ def plain(name: str) -> str:
     return "".join(c for c in name.lower() if c.isascii() and c.isalnum()) or "user"
 
 
-def _is_of(user: str, form: str, names: Mapping[str, str]) -> bool:
-    made = _written(form, names)
+def _is_of(user: str, form: str, words: Mapping[str, str]) -> bool:
+    made = _written(form, words)
     return made != "" and (user == made or form != _SAME and user.rstrip(CLASSES["9"]) == made)
 
 
-def _written(form: str, names: Mapping[str, str]) -> str:
-    """What a form makes of the names of a row; nothing where it asks for others."""
-    if form == _SAME:
-        return names.get("user_name", "").lower()
-    words = names["name"].split() if "name" in names else [names.get("first_name", ""), names.get("last_name", "")]
-    if not words or not all((words[0], words[-1])):
+def _words(names: Mapping[str, str]) -> dict[str, str]:
+    """What the names of a row give to a form."""
+    words = {"user": names["user_name"].lower()} if "user_name" in names else {}
+    parts = names["name"].split() if "name" in names else [names.get("first_name", ""), names.get("last_name", "")]
+    if parts and parts[0] and parts[-1]:
+        first, last = plain(parts[0]), plain(parts[-1])
+        words |= {"first": first, "last": last, "f": first[0], "l": last[0]}
+    return words
+
+
+def _written(form: str, words: Mapping[str, str]) -> str:
+    """What a form makes of the words of a row; nothing where it asks for others."""
+    try:
+        return form.format_map(words)
+    except KeyError:
         return ""
-    first, last = plain(words[0]), plain(words[-1])
-    return form.format(first=first, last=last, f=first[0], l=last[0])

@@ -18,6 +18,7 @@ from synth_pipeline.synthesis.relational.balance import find_margins
 from synth_pipeline.synthesis.relational.bridges import Bridge
 from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, telling_columns
 from synth_pipeline.synthesis.relational.encode import NumberCodec, bin_edges, digitize, held_above
+from synth_pipeline.synthesis.relational.findings import findings
 from synth_pipeline.synthesis.relational.frame import Frame, small_bins
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, find_kinship, levels
 from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
@@ -25,7 +26,7 @@ from synth_pipeline.synthesis.relational.links import LinkModel, find_meeting, f
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, completed, opening_context
 from synth_pipeline.synthesis.relational.quota import find_ceilings, find_fixed
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Presence, Run, describe, find_childless, find_counted, find_pace, find_run, time_for
+from synth_pipeline.synthesis.relational.rules import Presence, Run, find_childless, find_counted, find_pace, find_run, time_for
 from synth_pipeline.synthesis.relational.rules.support import supported
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import ranking_column
@@ -66,7 +67,7 @@ class _Fit(ColumnLearner):
         info = {
             "synthesizer": "relational", "rows": {t: f.rows for t, f in self.frames.items()}, "population": dict(self.data.population.rows),
             "seconds": round(time.perf_counter() - start, 3), "seed": self.seed, "warnings": self.warnings,
-            "rules": [line for m in self.models.values() for line in self._describe(m)],
+            "rules": [line for m in self.models.values() for line in findings(self.schema, m)],
             "reference_tables": sorted(t for t, m in self.models.items() if m.reference is not None),
         }  # fmt: skip
         return DatabaseModel(self.schema, {p.table: self.models[p.table] for p in self.plans}, info)
@@ -108,20 +109,19 @@ class _Fit(ColumnLearner):
         self.contexts[plan.table] = context
         known = [plan.owner] if plan.owner else []
         for n, fk in enumerate(plan.lookups):
-            path = self._path(frame, context, fk, [*known, *plan.lookups[:n]])
-            if path is not None:
+            before = [*known, *plan.lookups[:n]]
+            if (path := self._path(frame, context, fk, before)) is not None:
                 model.links[fk.id] = path
-                context.add(*self._lookup_feature(fk, frame.parents[fk.id]))
-                self.own[frame.table.id].add(*self._lookup_feature(fk, frame.parents[fk.id]))
-            elif self._among(frame, fk, [*known, *plan.lookups[:n]]) is not None:
-                model.links[fk.id] = self._link(frame, context, fk, [*known, *plan.lookups[:n]])
-                context.add(*self._lookup_feature(fk, frame.parents[fk.id]))
-                self.own[frame.table.id].add(*self._lookup_feature(fk, frame.parents[fk.id]))
+            elif self._among(frame, fk, before) is not None:
+                model.links[fk.id] = self._link(frame, context, fk, before)
             else:
-                meets = self._meeting(frame, fk, [*known, *plan.lookups[:n]])
-                if meets is not None:
+                if (meets := self._meeting(frame, fk, before)) is not None:
                     model.links[fk.id] = LinkModel(meets=meets)
                 model.lookups[fk.id] = self._lookup(model, frame, context, fk)
+            name = f"k.{fk.id}"
+            features, values = [Feature(name, max(1, self.frames[fk.parent].rows))], {name: frame.parents[fk.id].astype(np.int32)}
+            context.add(features, values)
+            self.own[plan.table].add(features, values)
         for fk in plan.links:
             model.links[fk.id] = self._link(frame, context, fk, [*known, *plan.lookups])
             context.add(*self.own[fk.parent].seen_from(f"l.{fk.id}.", frame.parents[fk.id]))
@@ -165,18 +165,11 @@ class _Fit(ColumnLearner):
             name = f"p.k.{fk.id}"
             before = frame.group.previous(x)
             lag = Feature(name, codes), np.where(np.isnan(before), -1, before).astype(np.int32)
-        variable = self._repeating(model, frame, context, x, fk.id, ("lookup", fk.id), lag, codes=codes)
-        context.add(*self._lookup_feature(fk, index))
-        self.own[frame.table.id].add(*self._lookup_feature(fk, index))
-        return variable
+        return self._repeating(model, frame, context, x, fk.id, ("lookup", fk.id), lag, codes=codes)
 
     def _meeting(self, frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str] | None:
         """Where a row of a reference table leads in turn that another parent of the row leads to, too (see `find_meeting`)."""
         return find_meeting(self.frames, frame, fk, known, self._reached) if self.frames[fk.parent].parents else None
-
-    def _lookup_feature(self, fk: ForeignKey, index: np.ndarray) -> tuple[list[Feature], dict[str, np.ndarray]]:
-        name = f"k.{fk.id}"
-        return [Feature(name, max(1, self.frames[fk.parent].rows))], {name: index.astype(np.int32)}
 
     def _link(self, frame: Frame, context: Context, fk: ForeignKey, known: list[ForeignKey]) -> LinkModel:
         path = self._path(frame, context, fk, known)
@@ -318,47 +311,3 @@ class _Fit(ColumnLearner):
             rows = np.flatnonzero(frame.train & np.isfinite(later))
             model.gap = self._variable(frame, context, later, ("gap", fk.id), rows=rows, smooth=True)
         return model
-
-    def _describe(self, model: TableModel) -> list[str]:
-        parents = {fk.id: fk.parent for fk in self.schema.table(model.plan.table).foreign_keys}
-        parents |= {fk.id: fk.parent for above in set(parents.values()) for fk in self.schema.table(above).foreign_keys if fk.id not in parents}
-        parents |= {fk.id: fk.table for fk in self.schema.children[model.plan.table] if fk.id not in parents}
-        lines = list(describe(model.rules, model.plan.table, parents))
-        for key, count in model.counts.items():
-            if count.childless is not None:
-                said = count.childless.shown.format(source=count.childless.source)
-                said = said.replace("is empty", f"has no {parents[key]} rows").replace("is never empty", f"always has {parents[key]} rows")
-                lines.append(f"{model.plan.table} {said}")
-            for ceiling in count.ceilings:
-                of = f"its {parents[ceiling.key]}'s " if ceiling.key else ""
-                lines.append(f"{model.plan.table} has no more {parents[key]} rows than {of}{ceiling.column} says")
-            if count.fixed is not None:
-                by = parents[count.fixed.key] if count.fixed.key else count.fixed.column
-                each = ", ".join(f"{n} where {by} = {v}" for n, v in zip(count.fixed.counts, count.fixed.shown, strict=True))
-                lines.append(f"{model.plan.table} has as many {parents[key]} rows as {by} says: {each}")
-        for key, link in model.links.items():
-            fk = next(f for f in self.schema.table(model.plan.table).foreign_keys if f.id == key)
-            if link.inverse is not None:
-                back = next(f for f in self.schema.table(fk.parent).foreign_keys if f.id == link.inverse)
-                own = f"one of its own {fk.parent} rows, by their {', '.join(back.columns)}"
-                lines.append(f"{model.plan.table}.{', '.join(fk.columns)} leads to {own}")
-            if link.meets is not None:
-                other, via, led = link.meets
-                names = {k.id: ", ".join(k.columns) for t in self.schema.tables for k in t.foreign_keys}
-                lines.append(
-                    f"{model.plan.table}: {names[led]} of its {fk.parent} = {f'{names[via]} of its {parents[other]}' if via else names[other]}"
-                )
-            if link.among is not None:
-                names = {k.id: ", ".join(k.columns) for k in self.schema.foreign_keys}
-                pair = f"{names[link.among.via or link.among.key]} and {', '.join(fk.columns)}"
-                lines.append(f"{model.plan.table}: {pair} are a pair of {link.among.table}")
-            if link.since is not None:
-                other, time, since = link.since
-                lines.append(f"{model.plan.table}: {since} of its {fk.parent} ≤ {time} of its {parents[other]}")
-            if link.path is not None:
-                above = {k.id: k.parent for k in self.schema.foreign_keys}
-                way = " of the ".join(above[k] for k in link.path[-2::-1])
-                lines.append(f"{model.plan.table}.{', '.join(fk.columns)} = that of its {way}{', where it has a value' if link.absent else ''}")
-            if link.says is not None:
-                lines.append(f"{model.plan.table}.{', '.join(fk.columns)} {link.says.shown.format(source=link.says.source)}")
-        return lines

@@ -1,0 +1,61 @@
+"""What was found about a table, for people: the rules of its columns, how many children its rows have, and which parents go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
+from synth_pipeline.synthesis.relational.counts import CountModel
+from synth_pipeline.synthesis.relational.links import LinkModel
+from synth_pipeline.synthesis.relational.model import TableModel
+from synth_pipeline.synthesis.relational.rules import describe
+
+
+def findings(schema: DatabaseSchema, model: TableModel) -> list[str]:
+    """One readable line each."""
+    table = schema.table(model.plan.table)
+    tables = {fk.id: fk.parent for fk in table.foreign_keys}
+    tables |= {fk.id: fk.parent for above in set(tables.values()) for fk in schema.table(above).foreign_keys if fk.id not in tables}
+    tables |= {fk.id: fk.table for fk in schema.children[table.id] if fk.id not in tables}
+    keys = {fk.id: fk for fk in schema.foreign_keys}
+    lines = list(describe(model.rules, table.id, tables))
+    for key, count in model.counts.items():
+        lines += (f"{table.id} {said}" for said in _of_children(count, tables[key], tables))
+    for key, link in model.links.items():
+        lines += _of_parents(link, keys[key], keys)
+    return lines
+
+
+def _of_children(count: CountModel, children: str, tables: dict[str, str]) -> Iterator[str]:
+    """How many rows of the table `children` a row has; `tables` names that which each key leads to."""
+    if count.childless is not None:
+        said = count.childless.shown.format(source=count.childless.source)
+        yield said.replace("is empty", f"has no {children} rows").replace("is never empty", f"always has {children} rows")
+    for ceiling in count.ceilings:
+        of = f"its {tables[ceiling.key]}'s " if ceiling.key else ""
+        yield f"has no more {children} rows than {of}{ceiling.column} says"
+    if count.fixed is not None:
+        by = tables[count.fixed.key] if count.fixed.key else count.fixed.column
+        each = ", ".join(f"{n} where {by} = {v}" for n, v in zip(count.fixed.counts, count.fixed.shown, strict=True))
+        yield f"has as many {children} rows as {by} says: {each}"
+
+
+def _of_parents(link: LinkModel, fk: ForeignKey, keys: dict[str, ForeignKey]) -> Iterator[str]:
+    """Which parents rows have by a foreign key."""
+    names = {key: ", ".join(k.columns) for key, k in keys.items()}
+    column = f"{fk.table}.{names[fk.id]}"
+    if link.inverse is not None:
+        yield f"{column} leads to one of its own {fk.parent} rows, by their {names[link.inverse]}"
+    if link.meets is not None:
+        other, via, led = link.meets
+        yield f"{fk.table}: {names[led]} of its {fk.parent} = {f'{names[via]} of its {keys[other].parent}' if via else names[other]}"
+    if link.among is not None:
+        yield f"{fk.table}: {names[link.among.via or link.among.key]} and {names[fk.id]} are a pair of {link.among.table}"
+    if link.since is not None:
+        other, time, since = link.since
+        yield f"{fk.table}: {since} of its {fk.parent} ≤ {time} of its {keys[other].parent}"
+    if link.path is not None:
+        way = " of the ".join(keys[key].parent for key in link.path[-2::-1])
+        yield f"{column} = that of its {way}{', where it has a value' if link.absent else ''}"
+    if link.says is not None:
+        yield f"{column} {link.says.shown.format(source=link.says.source)}"
