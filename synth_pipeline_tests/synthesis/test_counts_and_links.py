@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from synth_pipeline.synthesis.relational.balance import balance, find_margins
 from synth_pipeline.synthesis.relational.counts import CountModel, apportion, impose_total
 from synth_pipeline.synthesis.relational.hierarchy import levels
-from synth_pipeline.synthesis.relational.links import match
+from synth_pipeline.synthesis.relational.matching import match
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Variable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from synth_pipeline.synthesis.relational.hierarchy import climb, fewer_roots
-from synth_pipeline.synthesis.relational.links import in_time
+from synth_pipeline.synthesis.relational.matching import in_time
 from synth_pipeline.synthesis.relational.shares import drawn_in_shares
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import synth_pipeline as sp
 from synth_pipeline.notebook import Fitted, Taken
-from synth_pipeline.synthesis.relational.links import deal
+from synth_pipeline.synthesis.relational.matching import deal
 from synth_pipeline_tests.synthesis.test_everyday import copied, count, moment
 
 DESK = """

@@ -14,9 +14,9 @@ import numpy as np
 
 from synth_pipeline.catalog.schema import DatabaseSchema
 from synth_pipeline.synthesis.relational.encode import follow
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT
 from synth_pipeline.synthesis.relational.structure import usable_keys
 
-_SUPPORT = 20
 _CHANCE = 0.5
 _FIRST = 500
 """Rows that are looked at before all are."""
@@ -86,7 +86,7 @@ def _inside(one: np.ndarray, other: np.ndarray, first: np.ndarray, second: np.nd
     both = (one >= 0) & (other >= 0)
     one, other = one[both], other[both]
     held = (first >= 0) & (second >= 0)
-    if len(one) < 2 * _SUPPORT or not held.any():
+    if len(one) < 2 * SUPPORT or not held.any():
         return None
     span = int(max(other.max(), second.max())) + 1
     pairs = np.unique(first[held] * span + second[held])
@@ -94,13 +94,13 @@ def _inside(one: np.ndarray, other: np.ndarray, first: np.ndarray, second: np.nd
         asked = one[part] * span + other[part]
         if (pairs[np.searchsorted(pairs, asked).clip(0, len(pairs) - 1)] != asked).any():
             return None
-    if len(np.unique(one * span + other)) < 2 * _SUPPORT:
+    if len(np.unique(one * span + other)) < 2 * SUPPORT:
         return None
     if several and any((np.bincount(p)[a] > 1).mean() < _CHANCE for p, a in ((pairs // span, one), (pairs % span, other))):
         return None
     weight = np.bincount(other, minlength=span) / len(other)
     chance = np.bincount(pairs // span, weight[pairs % span], minlength=int(one.max()) + 1)[one]
-    return float(chance.mean()) if chance.mean() < _CHANCE and (1 - chance).sum() >= 2 * _SUPPORT else None
+    return float(chance.mean()) if chance.mean() < _CHANCE and (1 - chance).sum() >= 2 * SUPPORT else None
 
 
 def in_order(schema: DatabaseSchema, bridges: Mapping[str, list[Bridge]]) -> tuple[dict[str, set[str]], dict[str, list[Bridge]]]:

@@ -1,13 +1,13 @@
-"""Further parents of a row: blocks of parents, matched to rows by what goes together, with the parents' own degrees.
+"""Further parents of a row: blocks of parents that are asked for by what goes together, and keys that are no draw but a rule.
 
 A supervised tree cuts the parents into blocks by what their children have in common; a variable draws a row's block from
 the row's context; within a block every parent is used as often as its degree says (a degree-corrected block model, Karrer
-& Newman 2011, with blocks given by covariates). Two paths to one ancestor that always meet are a rule and not a draw.
+& Newman 2011, with blocks given by covariates; `matching`). Two paths to one ancestor that always meet are a rule and not a draw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -16,24 +16,19 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
 from synth_pipeline.synthesis.relational.bridges import Bridge
-from synth_pipeline.synthesis.relational.counts import apportion, impose_total
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec, follow, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.random import stratified
 from synth_pipeline.synthesis.relational.rules.model import Presence
-from synth_pipeline.synthesis.relational.rules.support import disorder, supported
+from synth_pipeline.synthesis.relational.rules.support import SUPPORT, disorder, supported
 from synth_pipeline.synthesis.relational.structure import anchored, usable_keys
 from synth_pipeline.synthesis.relational.trees import Feature, Tree, grow
 from synth_pipeline.synthesis.relational.variable import Variable
 
-_SUPPORT = 20
 _MOST_BLOCKS = 64
 _FEW_PARENTS = 64
 _MOST_OUTPUTS = 10
-_EXCHANGES = 40
 _CHANCE = 0.5
-_MOST_DEALT = 5_000_000
 _INVERSE = 8
 """Fewest rows that point to one of their own children for it to be a rule; by chance hardly one would."""
 
@@ -108,19 +103,18 @@ def find_path(
         The keys, and the rows for which they say what the key is, bool (rows,).
     """
     index = frame.parents[fk.id]
-    if (index >= 0).sum() < _SUPPORT or not several(index, 2):
+    if (index >= 0).sum() < SUPPORT or not several(index, 2):
         return None
     often: tuple[tuple[str, ...], np.ndarray] | None = None
-    most = 2 * _SUPPORT - 1
+    most = 2 * SUPPORT - 1
     for path, at, lost in _ways(frames, frame, fk, known, drawn):
         led = (frame.parents[path[0]] >= 0) & ~lost  # a payment without a rental still has a customer
-        if (index[led] >= 0).sum() >= _SUPPORT and np.array_equal(at[led], index[led]):
+        if (index[led] >= 0).sum() >= SUPPORT and np.array_equal(at[led], index[led]):
             return path, led
         rows = np.flatnonzero(led & (index >= 0) & (at >= 0))
         if len(rows) <= most or not supported(frame, rows) or not np.array_equal(at[rows], index[rows]):
             continue
-        share = np.bincount(index[rows]) / len(rows)
-        if (1 - share @ share) * len(rows) >= 2 * _SUPPORT and share @ share < _CHANCE:
+        if not _by_chance(index[rows]):
             often, most = (path, led & (at >= 0)), len(rows)
     return often
 
@@ -157,12 +151,17 @@ def find_meeting(
             theirs = follow(index, parent.parents[back.id])
             for via, _, at in (p for p in paths if p[1] == back.parent):
                 rows = np.flatnonzero((index >= 0) & (at >= 0) & ~frame.lost & ~(parent.lost[np.maximum(index, 0)] if parent.rows else False))
-                if len(rows) < 2 * _SUPPORT or not supported(frame, rows) or (theirs[rows] != at[rows]).any():
+                if len(rows) < 2 * SUPPORT or not supported(frame, rows) or (theirs[rows] != at[rows]).any():
                     continue
-                share = np.bincount(theirs[rows]) / len(rows)
-                if (1 - share @ share) * len(rows) >= 2 * _SUPPORT and share @ share < _CHANCE:
+                if not _by_chance(theirs[rows]):
                     return other.id, via, back.id
     return None
+
+
+def _by_chance(index: np.ndarray) -> bool:
+    """Whether rows, int (n,), that are the same as others may well be so by chance: most rows are one, or there are few."""
+    share = np.bincount(index) / len(index)
+    return bool((1 - share @ share) * len(index) < 2 * SUPPORT or share @ share >= _CHANCE)
 
 
 def find_since(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str] | None:
@@ -172,9 +171,9 @@ def find_since(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known:
     for other in (k for k in known if k.id != fk.id):
         for (column, time), (since, start) in product(_dates(frames[other.parent], frame.parents[other.id]).items(), theirs.items()):
             rows = np.flatnonzero(np.isfinite(time) & np.isfinite(start) & ~frame.lost)
-            if len(rows) < 2 * _SUPPORT or not supported(frame, rows) or (start[rows] > time[rows]).any():
+            if len(rows) < 2 * SUPPORT or not supported(frame, rows) or (start[rows] > time[rows]).any():
                 continue
-            if disorder(time[rows], start[rows]) >= 2 * _SUPPORT:
+            if disorder(time[rows], start[rows]) >= 2 * SUPPORT:
                 found.append((-len(rows), float(np.median(time[rows] - start[rows])), (other.id, column, since)))
     return min(found)[2] if found else None
 
@@ -274,172 +273,3 @@ def _child_means(index: np.ndarray, parents: int, features: list[Feature], colum
             scored.append((between, mean * np.sqrt(np.minimum(count, 20))))
     scored = sorted((s for s in scored if s[0] > 0.01), key=lambda s: -s[0])[:_MOST_OUTPUTS]
     return np.stack([m for _, m in scored], axis=1) if scored else None
-
-
-def match(wanted: np.ndarray, blocks: np.ndarray, degrees: np.ndarray, rng: np.random.Generator, most: int | None = None) -> np.ndarray:
-    """Gives every row a parent.
-
-    Args:
-        wanted: the block that each row asks for, int (n,).
-        blocks: the block of each parent, int (m,), m > 0.
-        degrees: the target number of children of each parent, int (m,).
-        rng: the stream.
-        most: the most children that a parent may have; n must not exceed m times this.
-
-    Returns:
-        The parent of each row, int64 (n,). Parents are used in proportion to their degrees over all rows; rows get their
-        block as far as the degrees of its parents allow.
-    """
-    n = len(wanted)
-    total = int(degrees.sum())
-    if most is not None:
-        use = impose_total(np.minimum(degrees, most), n, rng, most)
-    else:
-        use = degrees.astype(np.int64) if total == n else apportion(degrees, n, rng)
-    order = rng.permutation(len(blocks))
-    stubs = np.repeat(order, use[order])
-    stubs = stubs[np.lexsort((rng.random(len(stubs)), blocks[stubs]))]
-    # Rows take stubs of their own block first; what does not fit goes to whatever is left.
-    width = int(max(blocks.max(), wanted.max(initial=0))) + 1
-    room = np.bincount(blocks[stubs], minlength=width)
-    rows = np.lexsort((rng.random(n), wanted))
-    asked = np.bincount(wanted, minlength=width)
-    place = np.arange(n) - np.repeat(np.cumsum(asked) - asked, asked)
-    fits = place < room[wanted[rows]]
-    start = np.cumsum(room) - room
-    out = np.full(n, -1, dtype=np.int64)
-    slots = start[wanted[rows][fits]] + place[fits]
-    out[rows[fits]] = stubs[slots]
-    free = np.ones(len(stubs), dtype=bool)
-    free[slots] = False
-    out[rng.permutation(rows[~fits])] = stubs[free][: int((~fits).sum())]
-    return out
-
-
-def meet(wanted: np.ndarray, cells: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A parent of its own cell for each row, each as often as its weight says.
-
-    Args:
-        wanted: the cell of each row, int (n,).
-        cells: that of each parent, int (m,).
-        weights: positive, float (m,).
-        rng: the stream.
-
-    Returns:
-        The parents, int64 (n,); -1 where a cell has none.
-    """
-    order = np.lexsort((rng.random(len(cells)), cells))
-    first, last = (np.searchsorted(cells[order], wanted, side) for side in ("left", "right"))
-    upto = np.r_[0.0, np.cumsum(weights[order])]
-    target = upto[first] + stratified(rng, wanted) * (upto[last] - upto[first])
-    at = (np.searchsorted(upto, target, "right") - 1).clip(first, np.maximum(last - 1, first))
-    return np.where(last > first, order[np.minimum(at, len(order) - 1)], -1) if len(order) else np.full(len(wanted), -1)
-
-
-def deal(groups: np.ndarray, wanted: np.ndarray, cells: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """As `meet`, but rows of one group, int (n,), which are of one cell, get different parents; None where that is too much to ask."""
-    order = np.argsort(cells, kind="stable")
-    kinds, first, group, size = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
-    low, high = (np.searchsorted(cells[order], wanted[first], side) for side in ("left", "right"))
-    width = high - low
-    if int(width.sum()) > _MOST_DEALT:
-        return None
-    # Every group has a deck of its own; heavier parents tend to lie on top (Efraimidis and Spirakis 2006).
-    of = np.repeat(np.arange(len(kinds)), width)
-    start = np.cumsum(width) - width
-    cards = order[low[of] + np.arange(len(of)) - start[of]] if len(of) else np.empty(0, dtype=np.int64)
-    deck = cards[np.lexsort((-np.log1p(-rng.random(len(cards))) / weights[cards], of))]
-    rows = np.argsort(group, kind="stable")
-    turn = np.empty(len(groups), dtype=np.int64)
-    turn[rows] = np.arange(len(groups)) - np.repeat(np.cumsum(size) - size, size)
-    fits = turn < width[group]
-    out = np.full(len(groups), -1, dtype=np.int64)
-    out[fits] = deck[(start[group] + turn)[fits]]
-    return out
-
-
-def untangle(rest: np.ndarray, index: np.ndarray, alike: np.ndarray, rng: np.random.Generator, *, only: bool = False) -> np.ndarray:
-    """Exchanges parents between rows until no pair of `rest` and parent repeats; every parent keeps its number of rows.
-
-    Args:
-        rest: code of what a parent must not repeat with, int (n,), not negative.
-        index: the parent of each row, int (n,), not negative.
-        alike: rows with the same number exchange their parents first, int (n,).
-        rng: the stream.
-        only: rows with different numbers never do.
-
-    Returns:
-        The parents, int64 (n,). Where an exchange of two cannot help, for long or at all, pairs remain that repeat.
-    """
-    index = index.copy()
-    rest = np.unique(rest, return_inverse=True)[1].astype(np.int64)
-    span = int(index.max(initial=0)) + 1
-    partners = _partners(alike, rng)
-    for attempt in range(_EXCHANGES):
-        pairs = rest * span + index
-        order = np.argsort(pairs, kind="stable")
-        known = pairs[order]
-        rows = order[1:][known[1:] == known[:-1]]
-        if not len(rows):
-            break
-        other = partners(rows, only or attempt < _EXCHANGES // 2)
-        mine, theirs = rest[rows] * span + index[other], rest[other] * span + index[rows]
-        good = ~_member(known, mine) & ~_member(known, theirs) & (rest[rows] != rest[other])
-        # Exchanges of one round must not meet: neither in a row nor in a pair.
-        both = np.concatenate([mine, theirs])
-        _, inverse, count = np.unique(both, return_inverse=True, return_counts=True)
-        single = count[inverse] == 1
-        good &= single[: len(rows)] & single[len(rows) :] & _apart(rows, other)
-        a, b = rows[good], other[good]
-        index[a], index[b] = index[b], index[a]
-    return index
-
-
-def in_time(
-    index: np.ndarray, time: np.ndarray, start: np.ndarray, alike: np.ndarray, rng: np.random.Generator, *, only: bool = False
-) -> np.ndarray:
-    """Exchanges parents between rows until none begins after its row; every parent keeps its number of rows.
-
-    Args:
-        index: the parent of each row, int (n,), not negative.
-        time: when each row is, float (n,), NaN for no matter when.
-        start: when each parent begins, float (m,).
-        alike: rows with the same number exchange their parents first, int (n,).
-        rng: the stream.
-        only: rows with different numbers never do.
-
-    Returns:
-        The parents, int64 (n,). Where no exchange helps, some still begin later.
-    """
-    index, partners = index.copy(), _partners(alike, rng)
-    for attempt in range(2 * _EXCHANGES):
-        rows = np.flatnonzero(start[index] > time)
-        if not len(rows):
-            break
-        other = partners(rows, only or attempt < _EXCHANGES)
-        good = ~((start[index[other]] > time[rows]) | (start[index[rows]] > time[other]))
-        good &= _apart(rows, other)
-        a, b = rows[good], other[good]
-        index[a], index[b] = index[b], index[a]
-    return index
-
-
-def _partners(alike: np.ndarray, rng: np.random.Generator) -> Callable[[np.ndarray, bool], np.ndarray]:
-    """Who rows may exchange with: any row, or one with the same number in `alike`, int (n,)."""
-    groups = np.argsort(alike, kind="stable")
-    start = np.searchsorted(alike[groups], alike, "left")
-    size = np.searchsorted(alike[groups], alike, "right") - start
-    return lambda rows, near: groups[start[rows] + rng.integers(0, size[rows])] if near else rng.integers(0, len(alike), len(rows))
-
-
-def _apart(rows: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Which exchanges of one round meet no other one in a row; bool (k,)."""
-    first = np.zeros(len(rows), dtype=bool)
-    first[np.unique(other, return_index=True)[1]] = True
-    return first & ~np.isin(other, rows)
-
-
-def _member(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
-    at = np.searchsorted(ordered, values).clip(0, max(0, len(ordered) - 1))
-    return np.asarray(ordered[at] == values)
-

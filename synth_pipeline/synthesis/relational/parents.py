@@ -10,7 +10,8 @@ from synth_pipeline.keys import combined_codes, stacked
 from synth_pipeline.synthesis.relational.encode import NumberCodec, follow, held_above
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb, fewer_roots
 from synth_pipeline.synthesis.relational.limits import exchangeable, held_by
-from synth_pipeline.synthesis.relational.links import LinkModel, deal, in_time, match, meet, untangle
+from synth_pipeline.synthesis.relational.links import LinkModel
+from synth_pipeline.synthesis.relational.matching import deal, in_time, match, meet, untangle
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_repeating
