@@ -2,8 +2,8 @@
 
 What holds without an exception and with enough support is taken out of the statistics: a column that is copied from the
 parent, that another column determines, that is a sum or a product, a date that continues where the sibling before ended.
-Rules of keys (which parents belong together) are in `links`; CHECK constraints are in `repair`; how rules are kept is in
-`values`.
+Rules of keys (which parents belong together) are in `links` and `bridges`, of numbers of children in `quota`; CHECK constraints are in
+`checks`; how rules are kept is in `values`.
 """
 
 from __future__ import annotations
