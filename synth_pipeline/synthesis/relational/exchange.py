@@ -11,9 +11,8 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes
 from synth_pipeline.synthesis.relational.collisions import choice_candidates
 from synth_pipeline.synthesis.relational.encode import held_above
-from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import TableModel
-from synth_pipeline.synthesis.relational.parents import announce, cells_of, moments, onward
+from synth_pipeline.synthesis.relational.parents import cells_of, moments, onward
 from synth_pipeline.synthesis.relational.state import Draft, State
 from synth_pipeline.synthesis.relational.structure import anchored
 
@@ -50,16 +49,6 @@ def other_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey,
         return choice_candidates(mine, rng, weights)(row)
 
     return pick
-
-
-def move(draft: Draft, model: TableModel, state: State, fk: ForeignKey, parents: np.ndarray) -> None:
-    """Gives the rows these parents, int (rows,)."""
-    state.parents[fk.id] = parents.astype(np.int64)
-    for column in fk.columns:
-        state.arrays.pop(column, None)
-    announce(draft, model, state, fk)
-    if state.group is not None and model.plan.is_owner(fk.id):
-        state.group = Group.of(state.parents[fk.id], state.group.position)
 
 
 def _kin(draft: Draft, model: TableModel, fk: ForeignKey) -> np.ndarray | None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes, stacked
 from synth_pipeline.synthesis.relational.encode import NumberCodec, follow, held_above
+from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, climb, fewer_roots
 from synth_pipeline.synthesis.relational.limits import exchangeable, held_by
 from synth_pipeline.synthesis.relational.links import LinkModel
@@ -65,6 +66,16 @@ def announce(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> N
     state.context.add([f for f in features if f.name not in known], columns)
     if fk in model.plan.lookups:
         state.own.add([f for f in features if f.name not in known], columns)
+
+
+def move(draft: Draft, model: TableModel, state: State, fk: ForeignKey, parents: np.ndarray) -> None:
+    """Gives the rows these parents, int (rows,)."""
+    state.parents[fk.id] = parents.astype(np.int64)
+    for column in fk.columns:
+        state.arrays.pop(column, None)
+    announce(draft, model, state, fk)
+    if state.group is not None and model.plan.is_owner(fk.id):
+        state.group = Group.of(state.parents[fk.id], state.group.position)
 
 
 def require_parents(draft: Draft, model: TableModel, state: State) -> None:
@@ -168,10 +179,7 @@ def keep_presence(draft: Draft, model: TableModel, state: State) -> bool:
         index = np.where(empty, -1, index)
         if not np.array_equal(index, state.parents[fk.id]):
             changed = True
-            state.parents[fk.id] = index
-            for c in fk.columns:
-                state.arrays.pop(c, None)
-            announce(draft, model, state, fk)
+            move(draft, model, state, fk, index)
     return changed
 
 
@@ -216,10 +224,7 @@ def keep_time(draft: Draft, model: TableModel, state: State, column: str, x: np.
         index = state.parents[fk.id].copy()
         rng = stream(draft.seed, model.plan.table, "time", fk.id)
         index[rows] = in_time(index[rows], (x * codec.unit)[rows], start, blocks[index[rows]], rng)
-        state.parents[fk.id] = index
-        for c in fk.columns:
-            state.arrays.pop(c, None)
-        announce(draft, model, state, fk)
+        move(draft, model, state, fk, index)
 
 
 def own_child(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> np.ndarray:

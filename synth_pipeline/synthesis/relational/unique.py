@@ -13,10 +13,11 @@ from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.keys import combined_codes, complete_rows
 from synth_pipeline.synthesis.relational.collisions import Claim, choice_candidates, duplicates, number_candidates, reassign
 from synth_pipeline.synthesis.relational.columns import make_values, named_columns
-from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
-from synth_pipeline.synthesis.relational.exchange import movable, move, other_parents
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, NumberCodec
+from synth_pipeline.synthesis.relational.exchange import movable, other_parents
 from synth_pipeline.synthesis.relational.limits import limits
 from synth_pipeline.synthesis.relational.model import TableModel
+from synth_pipeline.synthesis.relational.parents import move
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
 from synth_pipeline.synthesis.relational.state import Draft, State
@@ -131,7 +132,7 @@ def _redraw_values(
         code, choose = combined_codes([folded(table, column, codec.dictionary)]), _categories(model, state, column, codec, rows, rng)
     claims = [at.claim(key, (column,), code) for key in keys if column in key]
     x, _ = reassign(claims, state.x[column], rows, choose)
-    state.x[column], state.arrays[column] = x, codec.exact(x, np.isnan(x)) if isinstance(codec, NumberCodec) else codec.decode(x)
+    _set(state, column, codec, x)
 
 
 def _numbers(draft: Draft, model: TableModel, state: State, column: str, codec: NumberCodec) -> Callable[[int], Iterator[float]]:
@@ -170,9 +171,7 @@ def _categories(
 def _make_again(model: TableModel, state: State, table: Table, column: str, rows: np.ndarray, rng: np.random.Generator) -> None:
     """Makes values of a made column once more."""
     made = make_values(model.made[column], arrow_type(table.column(column).type), len(rows), {}, np.ones(len(rows), dtype=bool), rng)
-    index = np.arange(state.rows)
-    index[rows] = state.rows + np.arange(len(rows))
-    state.arrays[column] = pa.concat_arrays([state.arrays[column], made]).take(pa.array(index))
+    _put(state, column, rows, made)
 
 
 def _free_cells(
@@ -191,9 +190,7 @@ def _free_cells(
     cells = np.unravel_index(rng.permutation(free)[: len(rows)], sizes)
     for column, (values, _), at in zip(key, found, cells, strict=True):
         state.x[column][rows] = values[at]
-        codec = model.codec(column)
-        x = state.x[column]
-        state.arrays[column] = codec.exact(x, np.isnan(x)) if isinstance(codec, NumberCodec) else codec.decode(x)
+        _set(state, column, model.codec(column), state.x[column])
 
 
 def _fresh_values(
@@ -214,11 +211,20 @@ def _fresh_values(
             fresh = pa.array(KeyShapes.fit(known, kind.length).generate(len(rows), set(known), rng), old.type)
         else:
             continue
-        rows = rows[: len(fresh)]
-        index = np.arange(state.rows)
-        index[rows] = state.rows + np.arange(len(rows))
-        state.arrays[column] = pa.concat_arrays([old, fresh]).take(pa.array(index))
+        _put(state, column, rows[: len(fresh)], fresh)
         return
+
+
+def _put(state: State, column: str, rows: np.ndarray, values: pa.Array) -> None:
+    """Gives rows other values in a column, one each."""
+    index = np.arange(state.rows)
+    index[rows] = state.rows + np.arange(len(rows))
+    state.arrays[column] = pa.concat_arrays([state.arrays[column], values]).take(pa.array(index))
+
+
+def _set(state: State, column: str, codec: Codec, x: np.ndarray) -> None:
+    """Gives a column these values, in units; float (rows,)."""
+    state.x[column], state.arrays[column] = x, codec.exact(x, np.isnan(x)) if isinstance(codec, NumberCodec) else codec.decode(x)
 
 
 def _give_up(draft: Draft, state: State, table: Table, key: tuple[str, ...]) -> None:
