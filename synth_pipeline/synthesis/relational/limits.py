@@ -95,6 +95,14 @@ def limits(draft: Draft, model: TableModel, state: State, column: str, *, open_:
     return low, high
 
 
+def kept_within(
+    draft: Draft, model: TableModel, state: State, column: str, x: np.ndarray, rng: np.random.Generator, *, open_: bool = False
+) -> np.ndarray:
+    """Values in units, float (rows,), moved to where the other values leave room; `open_` as for `limits`."""
+    low, high = limits(draft, model, state, column, open_=open_)
+    return between_limits(x, low, high, model.codec(column), rng, met=model.rules.met(column))
+
+
 def exchangeable(model: TableModel, column: str) -> list[tuple[Bound, ForeignKey]]:
     """The lower bounds of a column by links that decide nothing else, so that rows may exchange their parents."""
     via = {link.path[0] for link in model.links.values() if link.path is not None}

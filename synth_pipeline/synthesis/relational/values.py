@@ -12,7 +12,7 @@ from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.synthesis.relational.columns import make_values
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Group
-from synth_pipeline.synthesis.relational.limits import base_values, between_limits, in_turn, limits, plain, within_range
+from synth_pipeline.synthesis.relational.limits import base_values, in_turn, kept_within, limits, plain, within_range
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
@@ -56,7 +56,7 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         x = np.where(np.isnan(x), _draw(draft, model, state, column, rng), x)
     if column in rules.bounds and column in model.drawn:
         keep_time(draft, model, state, column, x)
-        x = between_limits(x, *limits(draft, model, state, column), codec, rng, met=rules.met(column))
+        x = kept_within(draft, model, state, column, x, rng)
     if column in rules.hours and column in model.drawn and isinstance(codec, NumberCodec):
         apart = rules.bases[column].least if _stepping(rules, column) else None
         between, chance = limits(draft, model, state, column), stream(draft.seed, table, "hours", column)
@@ -187,7 +187,7 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
             x = _present(x, empty, filled, draft, model, column, stream(draft.seed, model.plan.table, "presence", column))
         if x is None and column in model.rules.bounds and column in model.drawn:
             rng = stream(draft.seed, model.plan.table, "bounds", column)
-            x = between_limits(state.x[column], *limits(draft, model, state, column), codec, rng, met=model.rules.met(column))
+            x = kept_within(draft, model, state, column, state.x[column], rng)
         if x is None:
             continue
         if column in model.rules.copied:
@@ -229,8 +229,7 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
     drawn, levels = model.drawn[column], model.rules.levels.get(column)
     if drawn.scatter is not None and state.group is not None:
         anywhere = drawn.variable.draw(state.context.columns, state.rows, rng, scattered_strata(state.group, drawn.scatter, rng))
-        room = limits(draft, model, state, column, open_=True)
-        anywhere = between_limits(anywhere, *room, drawn.codec, rng, met=model.rules.met(column))
+        anywhere = kept_within(draft, model, state, column, anywhere, rng, open_=True)
         least = base.least if base is not None else 0.0
         apart = kept_apart(state.group, anywhere, least, rng)
         if column in model.rules.chains.values() and isinstance(drawn.codec, NumberCodec):
@@ -263,9 +262,7 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
             first = _of_first(drawn.first, state, rng) if drawn.first is not None else x
             if start is not None and base.first is not None:
                 first = np.where(np.isfinite(start), start + np.clip(first, base.first.least, base.first.most), np.nan)
-            first = within_range(drawn.codec, first, first, rng)
-            room = limits(draft, model, state, column, open_=True)
-            first = between_limits(first, *room, drawn.codec, rng, met=model.rules.met(column))
+            first = kept_within(draft, model, state, column, within_range(drawn.codec, first, first, rng), rng, open_=True)
             first = begun(draft, model, state, column, first)
             value = state.group.accumulate(first, steps)
             if drawn.span is not None:
