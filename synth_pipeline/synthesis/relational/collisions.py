@@ -12,6 +12,9 @@ import numpy as np
 
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 
+_NEAR, _BEYOND = 2_000, 100_000
+"""How many steps are tried from a number to either side, and beyond the range."""
+
 
 def duplicates(codes: np.ndarray, complete: np.ndarray) -> np.ndarray:
     """Rows whose key occurred in an earlier row; `codes` (n,) are equal where keys are, `complete` says which can collide."""
@@ -76,21 +79,29 @@ def reassign(
     return values, np.array(failed, dtype=np.int64)
 
 
-def number_candidates(codec: NumberCodec, x: np.ndarray, *, upward: bool = False) -> Callable[[int], Iterator[float]]:
+def number_candidates(
+    codec: NumberCodec, x: np.ndarray, low: np.ndarray, high: np.ndarray, *, upward: bool = False
+) -> Callable[[int], Iterator[float]]:
     """The nearest values of the lattice first, within the range of the training values, then beyond its end.
 
-    With `upward` later ones before earlier ones: for a date that never lies before what it is counted from.
+    None is below `low` or above `high`, in units, float (n,), NaN for no limit. With `upward` later ones come before earlier ones: for
+    a date that never lies before what it is counted from.
     """
     step = codec.step if codec.digits is not None else max((codec.high - codec.low) / 1e6, 1e-9)
+    around = np.multiply.outer(np.arange(1, _NEAR), (1, -1))
+    turns = [around[:, 0], around[:, 1]] if upward else [around.ravel()]
 
     def near(row: int) -> Iterator[float]:
         start = x[row] if np.isfinite(x[row]) else codec.low
-        signs = ((1,), (-1,)) if upward else ((1, -1),)
-        for value in (start + sign * k * step for tried in signs for k in range(1, 2_000) for sign in tried):
-            if codec.low <= value <= codec.high:
+        least, most = np.fmax(codec.low, low[row]), np.fmin(codec.high, high[row])
+        for steps in turns:
+            values = start + steps * step
+            yield from values[(values >= least) & (values <= most)].tolist()
+        for k in range(1, _BEYOND):
+            if (value := codec.high + k * step) > high[row]:
+                break
+            if not value < low[row]:
                 yield value
-        for k in range(1, 100_000):
-            yield codec.high + k * step
 
     return near
 

@@ -138,9 +138,7 @@ def _redraw_values(
 def _numbers(draft: Draft, model: TableModel, state: State, column: str, codec: NumberCodec) -> Callable[[int], Iterator[float]]:
     """Numbers near a row's own, within what other columns leave to it."""
     base = model.rules.bases.get(column)
-    near = number_candidates(codec, state.x[column], upward=base is not None and base.least >= 0)
-    low, high = limits(draft, model, state, column)
-    return lambda row: (v for v in near(row) if not (v < low[row] or v > high[row]))
+    return number_candidates(codec, state.x[column], *limits(draft, model, state, column), upward=base is not None and base.least >= 0)
 
 
 def _categories(
