@@ -121,27 +121,27 @@ class Variable:
         return np.all(known, axis=0) if known and self.cells is None else None
 
     def _kinds(self, columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows told apart by the features of `zeros`, int (n,), and which categories go with each kind, bool (kinds, codes)."""
-        tables = list(self.zeros.values())
-        codes = np.stack([place_of(columns[n], len(t) - 1) for n, t in self.zeros.items()])
-        kinds, kind = np.unique(codes, axis=1, return_inverse=True)
-        return kind.ravel(), np.all([t[k] for t, k in zip(tables, kinds, strict=True)], axis=0)
+        """Rows told apart by the features of `zeros`, int (n,), and which of their cells go with each kind, bool (kinds, cells)."""
+        tables, sizes = list(self.zeros.values()), [len(t) for t in self.zeros.values()]
+        codes = np.ravel_multi_index([place_of(columns[n], len(t) - 1) for n, t in self.zeros.items()], sizes)
+        kinds, kind = np.unique(codes, return_inverse=True)
+        return kind, np.all([t[k] for t, k in zip(tables, np.unravel_index(kinds, sizes), strict=True)], axis=0)
 
     def _possible(self, columns: Mapping[str, np.ndarray], x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The values, float (n,), drawn again where they never go with the context; in the end any that may, by their frequency."""
-        codes = {name: place_of(columns[name], len(table) - 1) for name, table in self.zeros.items()}
+        kind, may = self._kinds(columns)
         wrong = np.arange(len(x))
         for attempt in range(_AGAIN + 1):
             value = self._cell(x[wrong])
-            wrong = wrong[~(np.all([table[codes[name][wrong], value] for name, table in self.zeros.items()], axis=0) | np.isnan(x[wrong]))]
+            wrong = wrong[~(may[kind[wrong], value] | np.isnan(x[wrong]))]
             if not len(wrong) or attempt == _AGAIN:
                 break
             x[wrong] = self._draw({n: columns[n][wrong] for n in self.features}, len(wrong), rng, part=True)
         if len(wrong):
             pool = self.guide.values if self.guide is not None and len(self.guide.values) else np.concatenate([t.donors for t in self.trees])
             pool = np.sort(pool[np.isfinite(pool)])
-            count = np.bincount(self._cell(pool), minlength=next(iter(self.zeros.values())).shape[1])
-            share = np.cumsum(np.all([table[codes[name][wrong]] for name, table in self.zeros.items()], axis=0) * count, axis=1)
+            count = np.bincount(self._cell(pool), minlength=may.shape[1])
+            share = np.cumsum(may[kind[wrong]] * count, axis=1)
             place = (share <= (rng.random(len(wrong)) * share[:, -1])[:, None]).sum(axis=1).clip(0, len(count) - 1)
             at = (np.cumsum(count) - count)[place] + (rng.random(len(wrong)) * count[place]).astype(np.int64)
             x[wrong] = np.where(share[:, -1] > 0, pool[np.minimum(at, len(pool) - 1)], x[wrong])
