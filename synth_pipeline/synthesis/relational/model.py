@@ -16,7 +16,7 @@ from synth_pipeline.catalog.schema import DatabaseSchema
 from synth_pipeline.errors import UsageError
 from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import Codec
-from synth_pipeline.synthesis.relational.frame import Group
+from synth_pipeline.synthesis.relational.frame import Group, context_from
 from synth_pipeline.synthesis.relational.heaps import Heaps
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy
 from synth_pipeline.synthesis.relational.links import LinkModel
@@ -184,8 +184,6 @@ class Context:
 
     def seen_from(self, prefix: str, index: np.ndarray) -> tuple[list[Feature], dict[str, np.ndarray]]:
         """These features from rows that point here by `index`; names get the prefix."""
-        from synth_pipeline.synthesis.relational.frame import context_from
-
         return context_from(prefix, self.features, self.columns, index)
 
 

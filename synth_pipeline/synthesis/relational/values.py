@@ -72,7 +72,7 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
             low, high = limits(draft, model, state, column)
             x = np.where(np.isnan(x), x, np.fmin(np.fmax(x, low), high))
     if column in rules.presence:
-        x = _present(x, *decided_rows(draft, model, state, column), draft, model, column, rng)
+        x = _present(x, *decided_rows(draft, model, state, column), model, column, rng)
     if np.isnan(x).any() and not draft.may_lack(model, column):
         x = np.where(np.isnan(x), _any_value(model, column, len(x), rng), x)
     if column in rules.single:
@@ -184,7 +184,7 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
             x = state.x[column] if x is None else x
             if not (empty & np.isfinite(x) | filled & np.isnan(x)).any():
                 continue
-            x = _present(x, empty, filled, draft, model, column, stream(draft.seed, model.plan.table, "presence", column))
+            x = _present(x, empty, filled, model, column, stream(draft.seed, model.plan.table, "presence", column))
         if x is None and column in model.rules.bounds and column in model.drawn:
             rng = stream(draft.seed, model.plan.table, "bounds", column)
             x = kept_within(draft, model, state, column, state.x[column], rng)
@@ -212,9 +212,7 @@ def decided_rows(draft: Draft, model: TableModel, state: State, column: str) -> 
     return presence.decide(held_above(above, index))
 
 
-def _present(
-    x: np.ndarray, empty: np.ndarray, filled: np.ndarray, draft: Draft, model: TableModel, column: str, rng: np.random.Generator
-) -> np.ndarray:
+def _present(x: np.ndarray, empty: np.ndarray, filled: np.ndarray, model: TableModel, column: str, rng: np.random.Generator) -> np.ndarray:
     """The values where there are to be any; what is missing where it must not be takes a value of another row."""
     short = filled & np.isnan(x)
     if short.any():
