@@ -37,6 +37,28 @@ def number_keys(draft: Draft, model: TableModel, state: State) -> None:
             state.arrays[column] = _write(draft, model, state, written)
 
 
+def counted(draft: Draft, model: TableModel, state: State, column: str) -> np.ndarray:
+    """The numbers of a column that counts the rows with the same values in columns of foreign keys; float (rows,)."""
+    rank, table = model.rules.ranks[column], model.plan.table
+    within = combined_codes([pa.chunked_array([draft.value(table, c, state)]) for c in rank.within])
+    levels = [state.x[c] if c in state.x else ranks(draft.value(table, c, state)) for c in rank.by]
+    # Where no order shows the numbers must not follow the owner's.
+    last = np.arange(state.rows) if rank.by else stream(draft.seed, table, "count within", column).permutation(state.rows)
+    place = np.empty(state.rows, dtype=np.int64)
+    place[np.lexsort((last, *reversed(levels)))] = np.arange(state.rows)
+    return count_within(within, place, int(rank.first)).astype(float)
+
+
+def count_again(draft: Draft, model: TableModel, state: State) -> bool:
+    """Counts rows within their parents anew where rows, parents or the order changed; returns whether something did."""
+    changed = False
+    for column in (c for c, rank in model.rules.ranks.items() if rank.within and c in state.arrays):
+        x, codec = counted(draft, model, state, column), model.codec(column)
+        if not np.array_equal(x, state.x[column]) and isinstance(codec, NumberCodec):
+            state.x[column], state.arrays[column], changed = x, codec.exact(x, np.isnan(x)), True
+    return changed
+
+
 def _order(draft: Draft, model: TableModel, state: State, numbering: Numbering, column: str) -> np.ndarray:
     """Row numbers in the order of the key, int64 (rows,)."""
     rng = stream(draft.seed, model.plan.table, "numbering", column)

@@ -22,7 +22,7 @@ from synth_pipeline.synthesis.relational.frame import Group, small_bins
 from synth_pipeline.synthesis.relational.limits import numbers_above, plain
 from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel, completed, opening_context
 from synth_pipeline.synthesis.relational.nearness import keep_away
-from synth_pipeline.synthesis.relational.numbers import number_keys
+from synth_pipeline.synthesis.relational.numbers import count_again, number_keys
 from synth_pipeline.synthesis.relational.parents import (
     copied_reference,
     draw_link,
@@ -208,6 +208,10 @@ class Sampler(Draft):
         self._make_known(model, state, [c for c in model.order if state.arrays.get(c) is not drawn.get(c)])
         self._keep_away(model, state)
         number_keys(self, model, state)
+        before = dict(state.arrays)
+        if count_again(self, model, state):
+            recompute(self, model, state)
+            self._make_known(model, state, [c for c in model.order if state.arrays.get(c) is not before.get(c)])
         self._children(model, state)
         return state
 

@@ -142,8 +142,13 @@ def _divisible(model: DatabaseModel, item: TableModel, shared: Collection[str], 
     whole = {k.parent for k in plan.keys if k.id in {s.key for s in item.rules.single.values()} and anchors.get(table.id) != k}
     if whole & set(shared):
         return False  # the one that is marked is one of all shards
+    ranks = {c: rank.within for c, rank in item.rules.ranks.items() if rank.within}
+    if not all(_gathered(model, table, set(within), shared, anchors) for within in ranks.values()):
+        return False  # rows that are counted together are those of all shards
     for key in table.keys:
         if any(table.column(c).generated is not None for c in key) or any(_laned(item, table, c) for c in key):
+            continue
+        if any({c, *within} <= set(key) for c, within in ranks.items()):
             continue
         inside = [fk for fk in plan.keys if set(fk.columns) <= set(key) and _identifies(model, fk)]
         if any(fk.parent not in shared or anchors.get(table.id) == fk for fk in inside):
@@ -153,6 +158,17 @@ def _divisible(model: DatabaseModel, item: TableModel, shared: Collection[str], 
             return False
         anchors[table.id] = max(links, key=lambda fk: (not model.schema.nullable(fk), fk.id))
     return True
+
+
+def _gathered(model: DatabaseModel, table: Table, columns: Collection[str], shared: Collection[str], anchors: Mapping[str, ForeignKey]) -> bool:
+    """Whether rows with the same values in columns of foreign keys are in the same shard, as a parent is, or what that is in in turn."""
+    for fk in model.tables[table.id].plan.ready:
+        above = {p for c, p in zip(fk.columns, fk.parent_columns, strict=True) if c in columns}
+        if above == set(fk.parent_columns) and _identifies(model, fk) and (fk.parent not in shared or anchors.get(table.id) == fk):
+            return True
+        if above and fk.parent not in shared and _gathered(model, model.schema.table(fk.parent), above, shared, anchors):
+            return True
+    return False
 
 
 def _identifies(model: DatabaseModel, fk: ForeignKey) -> bool:

@@ -17,6 +17,7 @@ from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, Num
 from synth_pipeline.synthesis.relational.exchange import movable, other_parents
 from synth_pipeline.synthesis.relational.limits import limits
 from synth_pipeline.synthesis.relational.model import TableModel
+from synth_pipeline.synthesis.relational.numbers import count_again
 from synth_pipeline.synthesis.relational.parents import move
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
@@ -41,11 +42,14 @@ def keep_unique(draft: Draft, model: TableModel, state: State, table: Table, wai
             continue
         if any(table.column(c).generated is not None for c in key) or keys_only and not set(key) <= ready:
             continue
+        if any(rank.within and {c, *rank.within} <= set(key) for c, rank in model.rules.ranks.items()):
+            continue  # numbers that are counted are unique
         keys.append(key)
     for key in keys:
         _separate(draft, model, state, table, key, keys)
     for key in keys:
         _give_up(draft, state, table, key)
+    count_again(draft, model, state)
 
 
 class _Rows:
@@ -98,7 +102,7 @@ def _components(
             found.append((sum(bool(set(k) & set(fk.columns)) for k in keys), 3 if model.plan.is_owner(fk.id) else 0, f"key:{fk.id}", fk))
     for column in key:
         asked = sum(column in k for k in keys)
-        if column in model.order and column not in model.rules.copied:
+        if column in model.order and column not in model.rules.copied and not (column in model.rules.ranks and model.rules.ranks[column].within):
             found.append((asked, 1 if isinstance(model.codec(column), NumberCodec) else 2, f"column:{column}", column))
         elif column in model.made:
             found.append((asked, 1, f"made:{column}", column))

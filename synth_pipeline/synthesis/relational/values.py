@@ -14,6 +14,7 @@ from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digit
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.limits import base_values, in_turn, kept_within, limits, plain, within_range
 from synth_pipeline.synthesis.relational.model import TableModel
+from synth_pipeline.synthesis.relational.numbers import counted
 from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
@@ -144,8 +145,10 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
             start = base_values(draft, model, state, Base("parent", running.start.column, running.start.key), column) * codec.unit
         value = state.group.accumulate(start + step, step)
         return np.round(value / codec.unit) if codec.digits is not None else value
+    if column in rules.ranks and rules.ranks[column].within:
+        return counted(draft, model, state, column)
     if column in rules.ranks and state.group is not None:
-        return rules.ranks[column] + state.group.position
+        return rules.ranks[column].first + state.group.position
     if column in rules.arithmetic and isinstance(codec, NumberCodec):
         rule = rules.arithmetic[column]
         values = {c: plain(model, state, c) for c in rule.operands}

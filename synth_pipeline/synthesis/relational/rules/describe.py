@@ -33,8 +33,9 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
         yield f"{table}.{c} runs from {start}, {'plus' if r.sign > 0 else 'less'} the {r.step} of each row"
     for c, mark in rules.single.items():
         yield f"{table}.{c} marks exactly one row of each {parents[mark.key]}"
-    for c, first in rules.ranks.items():
-        yield f"{table}.{c} counts from {first:g} within its parent"
+    for c, rank in rules.ranks.items():
+        order = f", in the order of {rank.by[0]}" if rank.by else ""
+        yield f"{table}.{c} counts from {rank.first:g} within its {', '.join(rank.within) or 'parent'}{order}"
     for c, source in rules.chains.items():
         apart = f"{table}.{source} of the next row of the same parent continues {rules.apart[c].shown} after {c}" if c in rules.apart else ""
         yield apart or f"{table}.{c} = {source} of the next row of the same parent"

@@ -15,10 +15,11 @@ from synth_pipeline.synthesis.relational.rules.arithmetic import find_arithmetic
 from synth_pipeline.synthesis.relational.rules.bounds import find_bounds
 from synth_pipeline.synthesis.relational.rules.children import find_rank, find_total
 from synth_pipeline.synthesis.relational.rules.copies import find_copies
+from synth_pipeline.synthesis.relational.rules.counting import find_count, find_order
 from synth_pipeline.synthesis.relational.rules.dependencies import find_determined, find_nested, find_steps
 from synth_pipeline.synthesis.relational.rules.distances import find_bases, find_chains, find_discounts, find_shift
 from synth_pipeline.synthesis.relational.rules.levels import find_levels
-from synth_pipeline.synthesis.relational.rules.model import Rules
+from synth_pipeline.synthesis.relational.rules.model import Rank, Rules
 from synth_pipeline.synthesis.relational.rules.parts import find_parts
 from synth_pipeline.synthesis.relational.rules.passed import find_passed
 from synth_pipeline.synthesis.relational.rules.presence import find_presence
@@ -59,8 +60,9 @@ def find_rules(
     find_discounts(frame, frames, rules)
     for column in numbers:
         first = find_rank(frame, column)
-        if first is not None:
-            rules.ranks[column] = first
+        rank = Rank(first) if first is not None else find_count(frame, parents, column)
+        if rank is not None:
+            rules.ranks[column] = rank
     # What is computed from the others varies most, as a total does.
     widest = sorted(numbers, key=lambda c: -float(np.nanstd(frame.x[c]) * numbers[c].unit) if np.isfinite(frame.x[c]).any() else 0.0)
     for column in (c for c in widest if c not in rules.ranks):
@@ -99,6 +101,7 @@ def find_rules(
     frame.late = rules.late()
     find_levels(frame, [c for c in frame.codecs if c in candidates], rules)
     _without_circles(rules)
+    find_order(frame, rules)
     return rules
 
 

@@ -77,6 +77,21 @@ class Single:
 
 
 @dataclass(frozen=True)
+class Rank:
+    """The column counts from `first` among siblings, or among the rows with the same values in some columns.
+
+    Attributes:
+        first: the first number.
+        within: these columns, of foreign keys; nothing: siblings, in their order.
+        by: columns in whose order the rows are counted, the first level first; nothing: no order shows.
+    """
+
+    first: float
+    within: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Apart:
     """A period ends so far, in units of its column, before the next one begins: on the last day before; `shown` for people."""
 
@@ -383,7 +398,7 @@ class Rules:
     totals: dict[str, Total] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
     single: dict[str, Single] = field(default_factory=dict)
-    ranks: dict[str, float] = field(default_factory=dict)
+    ranks: dict[str, Rank] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
     apart: dict[str, Apart] = field(default_factory=dict)
     """How far the next sibling begins after a column that it continues; nothing where it begins with it."""
@@ -431,6 +446,8 @@ class Rules:
             found.append(self.running[column].step)
         if column in self.totals:
             found += [c for c, _ in self.totals[column].plus]
+        if column in self.ranks:
+            found += self.ranks[column].by
         if column in self.chains:
             found.append(self.chains[column])
         if column in self.bases and self.bases[column].kind == "own":
