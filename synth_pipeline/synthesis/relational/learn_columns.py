@@ -116,6 +116,10 @@ class ColumnLearner(Learner):
         copy = model.rules.sticky[column]
         fk = next(f for f in frame.table.foreign_keys if f.id == copy.key)
         index = frame.parents[fk.id]
+        if copy.then:
+            above = self.frames[fk.parent]
+            fk = next(f for f in above.table.foreign_keys if f.id == copy.then)
+            index = follow(index, above.parents[fk.id])
         same = np.where(index >= 0, equal_rows(frame.data.column(column), self.frames[fk.parent].data.column(copy.column), index), False)
         model.sticky[column] = self._variable(frame, context, same.astype(float), ("sticky", column))
         context.add([Feature(f"s.{column}")], {f"s.{column}": same.astype(np.uint8)})

@@ -68,11 +68,12 @@ class Renumbering:
         while waiting:
             above, name = waiting.pop()
             more: set[Place] = set()
+            ways = {fk.id for fk in self._model.schema.foreign_keys if fk.parent == above}
             for table, model in self._model.tables.items():
                 keys = {fk.id: fk for fk in self._model.schema.table(table).foreign_keys if fk.parent == above}
                 more |= {(table, c) for fk in keys.values() for c, p in zip(fk.columns, fk.parent_columns, strict=True) if p == name}
                 copies = {**model.rules.copied, **model.rules.sticky}
-                more |= {(table, c) for c, copy in copies.items() if copy.key in keys and copy.column == name}
+                more |= {(table, c) for c, copy in copies.items() if (copy.then or copy.key) in ways and copy.column == name}
             waiting += more - found
             found |= more
         return found

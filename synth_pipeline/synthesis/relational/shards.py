@@ -119,8 +119,8 @@ def _added_above(model: DatabaseModel, table: str, shared: Collection[str]) -> b
     for fk in (k for k in model.tables[table].plan.keys if k.parent in shared):
         totals = model.tables[fk.parent].rules.totals
         held = {c for c, t in totals.items() if t.key == fk.id}
-        others = [(m.rules, k) for m in model.tables.values() for k in m.plan.keys if k.parent == fk.parent]
-        if any(held & rules.seen_above(k.id) for rules, k in others):
+        ways = [k.id for m in model.tables.values() for k in m.plan.keys if k.parent == fk.parent]
+        if any(held & m.rules.seen_above(way) for m in model.tables.values() for way in ways):
             return True
     return False
 

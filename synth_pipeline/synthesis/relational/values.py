@@ -10,7 +10,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import Table
 from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.synthesis.relational.columns import make_values
-from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, hashed_units, held_above
+from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, follow, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.limits import base_values, in_turn, kept_within, limits, plain, within_range
 from synth_pipeline.synthesis.relational.model import TableModel
@@ -21,6 +21,7 @@ from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import (
     After,
     Base,
+    Copied,
     Rules,
     at_hours,
     date_of,
@@ -46,7 +47,7 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
     if column in rules.late():
         state.x[column] = np.full(state.rows, np.nan)
         return
-    repeats = _repeats(model, state, column, rng) if column in rules.sticky else None
+    repeats = _repeats(draft, model, state, column, rng) if column in rules.sticky else None
     x = model.within[column].draw(state.context.columns, state.rows, rng) if column in model.within else computed(draft, model, state, column)
     if column in rules.copied and x is not None:
         state.x[column] = x
@@ -358,32 +359,37 @@ def _unlike(codec: NumberCodec, x: np.ndarray, avoid: np.ndarray) -> np.ndarray:
     return x
 
 
-def _repeats(model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
+def _repeats(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
     """Which rows repeat their parent's value of the column."""
     same = np.nan_to_num(model.sticky[column].draw(state.context.columns, state.rows, rng)) > 0.5
-    same &= state.parents[model.rules.sticky[column].key] >= 0
+    same &= _copied_from(draft, model, state, model.rules.sticky[column])[1] >= 0
     state.context.add([Feature(f"s.{column}")], {f"s.{column}": same.astype(np.uint8)})
     return np.asarray(same)
 
 
 def _stick(draft: Draft, model: TableModel, state: State, column: str, repeats: np.ndarray) -> None:
-    copy = model.rules.sticky[column]
-    fk = draft.foreign_key(model, copy.key)
+    above, index = _copied_from(draft, model, state, model.rules.sticky[column])
     if column in model.rules.presence:
         repeats = repeats & ~decided_rows(draft, model, state, column)[0]
-    above = draft.value(fk.parent, copy.column)
     above = above if above.type == state.arrays[column].type else above.cast(state.arrays[column].type, safe=False)
     if not draft.schema.table(model.plan.table).column(column).nullable:
-        repeats = repeats & np.asarray(above.is_valid())[np.maximum(state.parents[fk.id], 0)]
-    index = np.where(repeats, len(state.arrays[column]) + state.parents[fk.id], np.arange(state.rows))
+        repeats = repeats & np.asarray(above.is_valid())[np.maximum(index, 0)]
+    index = np.where(repeats, len(state.arrays[column]) + index, np.arange(state.rows))
     state.arrays[column] = pa.concat_arrays([state.arrays[column], above]).take(pa.array(index))
 
 
-def _copy(draft: Draft, model: TableModel, state: State, column: str) -> None:
-    copy = model.rules.copied[column]
+def _copied_from(draft: Draft, model: TableModel, state: State, copy: Copied) -> tuple[pa.Array, np.ndarray]:
+    """The column that is repeated, and its row for each row, -1 for none; int64 (rows,)."""
     fk = draft.foreign_key(model, copy.key)
     index = state.parents[fk.id]
-    above = draft.value(fk.parent, copy.column)
+    if copy.then:
+        index = follow(index, draft.parent_index(fk.parent, copy.then))
+        fk = draft.foreign_key(draft.model.tables[fk.parent], copy.then)
+    return draft.value(fk.parent, copy.column), index
+
+
+def _copy(draft: Draft, model: TableModel, state: State, column: str) -> None:
+    above, index = _copied_from(draft, model, state, model.rules.copied[column])
     kind = arrow_type(draft.schema.table(model.plan.table).column(column).type)
     taken = above.take(pa.array(np.maximum(index, 0), mask=index < 0)) if len(above) else pa.nulls(state.rows, above.type)
     state.arrays[column] = taken if taken.type == kind else taken.cast(kind, safe=False)
@@ -406,7 +412,7 @@ def make_columns(draft: Draft, model: TableModel, state: State, table: Table) ->
     for column in sorted(model.made, key=after):
         item, rng = model.made[column], stream(draft.seed, table.id, "make", column)
         present = np.ones(state.rows, dtype=bool)
-        repeats = _repeats(model, state, column, rng) if column in model.rules.sticky else None
+        repeats = _repeats(draft, model, state, column, rng) if column in model.rules.sticky else None
         if item.absent is not None:
             present = np.isfinite(item.absent.draw(state.context.columns, state.rows, rng))
         if column in model.rules.presence:

@@ -9,11 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.synthesis.relational.encode import NumberCodec
+from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.rules.above import beyond
 from synth_pipeline.synthesis.relational.rules.model import Copied, Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
+_Way = tuple[ForeignKey, str, np.ndarray, np.ndarray]
+"""A foreign key, the one before it ("": none), the row that both lead to (-1: none), and which rows refer to what is left out; each (n,)."""
+_Found = tuple[float, bool, Copied, bool]
+"""How often a column is repeated, whether it is named like this one, the rule, and whether every row has such a parent."""
 _FEW = 100
 _TOLD = 0.02
 """Least share of rows with a value, for these to stand for all."""
@@ -24,15 +29,35 @@ _MOSTLY = 0.6
 def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[ForeignKey], owner: ForeignKey | None, column: str, rules: Rules) -> None:
     """A parent's column that this one repeats, always or mostly, and far more often than chance would have it."""
     mine = frame.data.column(column)
+    found = _repeated(frame, frames, [(fk, "", frame.parents[fk.id], frame.lost) for fk in parents], column)
+    if not found:
+        found = _outermost(frame, frames, owner, column)
+    if not found:
+        found = _repeated(frame, frames, [_over_two(frame, frames, *way) for way in beyond(frame, frames, parents)], column)
+    if not found:
+        return
+    share, _, copy, everywhere = max(found, key=lambda f: f[:2])
+    always = share == 1.0 and (everywhere or mine.null_count > 0)
+    (rules.copied if always else rules.sticky)[column] = copy
+
+
+def _over_two(frame: Frame, frames: Mapping[str, Frame], fk: ForeignKey, further: ForeignKey, index: np.ndarray) -> _Way:
+    """The way to a parent's parent; rows are lost where they refer to a row that is left out, or their parent does."""
+    above = frames[fk.parent]
+    return further, fk.id, index, frame.lost | (held_above(above.lost.astype(float), frame.parents[fk.id]) == 1)
+
+
+def _repeated(frame: Frame, frames: Mapping[str, Frame], ways: list[_Way], column: str) -> list[_Found]:
+    """The columns of rows above that this one repeats often enough."""
+    mine = frame.data.column(column)
     # Where most rows have no value, what the others have counts: the price of what was put into the basket.
     known = np.asarray(mine.is_valid())
-    found: list[tuple[float, bool, Copied]] = []
-    for fk in parents:
-        index = frame.parents[fk.id]
+    found: list[_Found] = []
+    for fk, first, index, lost in ways:
         rows = np.flatnonzero(index >= 0)
-        if len(rows) < SUPPORT or len(rows) < 0.9 * (~frame.lost).sum() or pa.types.is_binary(mine.type):
+        if len(rows) < SUPPORT or len(rows) < 0.9 * (~lost).sum() or pa.types.is_binary(mine.type):
             continue
-        above = frames[fk.parent]
+        above, everywhere = frames[fk.parent], bool(((index >= 0) | lost).all())
         for name in above.data.column_names:
             theirs = _as_type(above.data.column(name), mine.type)
             if theirs is None or name in fk.parent_columns or name in above.late:
@@ -48,20 +73,15 @@ def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[Foreign
             if share < 1.0 and len(told) >= _TOLD * len(rows):
                 share = max(share, min(float(told.mean()), most))
             chance = _chance(theirs.take(pa.array(index[rows])))
+            copy = Copied(first, name, fk.id) if first else Copied(fk.id, name)
             if share >= _MOSTLY and (share - chance) * min(len(rows), max(len(told), 1)) >= SUPPORT and share > 2 * chance:
-                found.append((share, name.lower() in column.lower(), Copied(fk.id, name)))
+                found.append((share, name.lower() in column.lower(), copy, everywhere))
             elif share == 1.0 and (1 - chance) * len(rows) >= SUPPORT:
-                found.append((share, name.lower() in column.lower(), Copied(fk.id, name)))
-    if not found:
-        found = _outermost(frame, frames, owner, column)
-    if not found:
-        return
-    share, _, copy = max(found, key=lambda f: f[:2])
-    always = share == 1.0 and (((frame.parents[copy.key] >= 0) | frame.lost).all() or mine.null_count > 0)
-    (rules.copied if always else rules.sticky)[column] = copy
+                found.append((share, name.lower() in column.lower(), copy, everywhere))
+    return found
 
 
-def _outermost(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey | None, column: str) -> list[tuple[float, bool, Copied]]:
+def _outermost(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey | None, column: str) -> list[_Found]:
     """A column of the owner that the last of the siblings repeats, or the first one: an order has the status of its last change.
 
     Dates are not looked at: siblings are counted from them.
@@ -71,7 +91,7 @@ def _outermost(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey | No
         return []
     if isinstance(codec := frame.codecs.get(column), NumberCodec) and pa.types.is_temporal(codec.type):
         return []
-    found: list[tuple[float, bool, Copied]] = []
+    found: list[_Found] = []
     several, above = (group.size > 1) & (group.index >= 0) & ~frame.gaps, frames[owner.parent]
     for place in (group.position == group.size - 1, group.position == 0):
         rows = np.flatnonzero(several & place)
@@ -83,7 +103,7 @@ def _outermost(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey | No
             if not _equal(mine, theirs, few, group.index[few]).all() or not _equal(mine, theirs, rows, group.index[rows]).all():
                 continue
             if (1 - _chance(theirs.take(pa.array(group.index[rows])))) * len(rows) >= SUPPORT:
-                found.append((np.nextafter(1.0, 0.0), name.lower() in column.lower(), Copied(owner.id, name)))
+                found.append((np.nextafter(1.0, 0.0), name.lower() in column.lower(), Copied(owner.id, name), False))
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from synth_pipeline.synthesis.relational.rules.formulas import After
-from synth_pipeline.synthesis.relational.rules.model import Base, Bound, Calendar, Rules
+from synth_pipeline.synthesis.relational.rules.model import Base, Bound, Calendar, Copied, Rules
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -15,9 +15,9 @@ _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
 def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[str]:
     """One readable line per rule; `parents` names the parent table of each foreign key id."""
     for c, copy in rules.copied.items():
-        yield f"{table}.{c} = {copy.column} of its {parents[copy.key]}"
+        yield f"{table}.{c} = {copy.column}{_further(copy, parents)} of its {parents[copy.key]}"
     for c, copy in rules.sticky.items():
-        yield f"{table}.{c} mostly = {copy.column} of its {parents[copy.key]}"
+        yield f"{table}.{c} mostly = {copy.column}{_further(copy, parents)} of its {parents[copy.key]}"
     for c, source in rules.determined.items():
         yield f"{table}.{source} determines {c}"
     for c, larger in rules.nested.items():
@@ -92,7 +92,7 @@ def _whose(bound: Bound, parents: Mapping[str, str]) -> str:
     return " of the row after" if bound.next else f"{_further(bound, parents)} of its {parents[bound.key]}" if bound.key else ""
 
 
-def _further(of: Base | Bound, parents: Mapping[str, str]) -> str:
+def _further(of: Base | Bound | Copied, parents: Mapping[str, str]) -> str:
     return f" of the {parents[of.then]}" if of.then else ""
 
 

@@ -17,10 +17,11 @@ from synth_pipeline.synthesis.relational.rules.formulas import After, Formula
 
 @dataclass(frozen=True)
 class Copied:
-    """The column repeats `column` of the row that the foreign key `key` points to."""
+    """The column repeats `column` of the row that the foreign key `key` points to, or of that one's parent by its key `then`."""
 
     key: str
     column: str
+    then: str = ""
 
 
 @dataclass(frozen=True)
@@ -471,7 +472,7 @@ class Rules:
     def seen_above(self, key: str) -> set[str]:
         """The columns of the parent by a foreign key from which something follows."""
         begun = [r.start for r in self.running.values() if r.start is not None]
-        copies = {c.column for c in (*self.copied.values(), *self.sticky.values(), *begun) if c.key == key}
+        copies = {c.column for c in (*self.copied.values(), *self.sticky.values(), *begun) if (c.then or c.key) == key}
         bases = {b.column for base in self.bases.values() for b in (base, base.first) if b is not None and (b.then or b.key) == key}
         bounds = {b.column for bounds in self.bounds.values() for b in bounds if (b.then or b.key) == key}
         scales = {s.scale.against for s in self.steps.values() if s.scale.key == key}
