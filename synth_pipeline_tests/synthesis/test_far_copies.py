@@ -1,13 +1,15 @@
-"""Columns that repeat one of a parent's parent."""
+"""Columns that repeat one of a parent's parent, or follow from one of a parent."""
 
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 import synth_pipeline as sp
+from synth_pipeline.synthesis.relational.engine import RelationalSynthesizer
 from synth_pipeline_tests.synthesis.test_distances import one
 from synth_pipeline_tests.synthesis.test_everyday import copied
 
@@ -58,3 +60,42 @@ def test_a_line_has_the_price_of_the_customers_plan_and_mostly_the_rate_and_the_
         assert one(db, f"SELECT count(*) {ways} WHERE line.currency IS NOT c.currency") == 0
         assert 0.75 < one(db, f"SELECT avg(line.rate = c.rate) {ways}") < 0.85
         db.close()
+
+
+def build_sales(db: sqlite3.Connection, customers: int) -> None:
+    """The rate of the tax is that of the customer's country; the colour is anything."""
+    rng, countries, rates = np.random.default_rng(4), ("AT", "BE", "CH", "DE", "FR", "IT", "NL"), (20, 21, 8, 19, 20, 22, 21)
+    db.execute("CREATE TABLE customer (id INTEGER PRIMARY KEY, country VARCHAR(2) NOT NULL, kind VARCHAR(5) NOT NULL)")
+    db.execute(
+        "CREATE TABLE sale (id INTEGER PRIMARY KEY, customer INTEGER NOT NULL REFERENCES customer (id), sold DATE NOT NULL, "
+        "tax_rate INTEGER NOT NULL, colour VARCHAR(5) NOT NULL)"
+    )
+    sale = 0
+    for i in range(customers):
+        at = int(rng.integers(0, 7))
+        db.execute("INSERT INTO customer VALUES (?, ?, ?)", (i, countries[at], str(rng.choice(("shop", "home")))))
+        for _ in range(int(rng.integers(1, 9))):
+            sale += 1
+            sold = f"2023-{rng.integers(1, 13):02d}-{rng.integers(1, 29):02d}"
+            db.execute("INSERT INTO sale VALUES (?, ?, ?, ?, ?)", (sale, i, sold, rates[at], str(rng.choice(("red", "blue")))))
+
+
+def test_what_follows_from_a_category_of_a_parent_does_so_if_enough_parents_say_so(tmp_path: Path) -> None:
+    for customers in (300, 25):
+        with sqlite3.connect(tmp_path / f"{customers}.db") as db:
+            build_sales(db, customers)
+        db.close()
+        taken = sp.open(f"sqlite:///{tmp_path}/{customers}.db").metadata().subset(holdout=0.1 if customers == 300 else 0.0)
+        fitted = taken.fit(seed=1, workers=1)
+        found = [r for r in fitted.info["rules"] if "follows from" in r]
+        assert found == (["sale.tax_rate follows from country of its customer"] if customers == 300 else [])
+        if customers < 300:
+            continue
+        fitted.made.save(tmp_path)
+        loaded = replace(fitted, made=RelationalSynthesizer().load(tmp_path))
+        for shard_rows in (250_000, 300):
+            db = sqlite3.connect(copied(taken, loaded, tmp_path / str(shard_rows), shard_rows))
+            several = "SELECT 1 FROM sale JOIN customer c ON c.id = customer GROUP BY country HAVING count(DISTINCT tax_rate) > 1"
+            assert one(db, f"SELECT count(*) FROM ({several})") == 0
+            assert one(db, "SELECT count(DISTINCT tax_rate) FROM sale") == 5
+            db.close()

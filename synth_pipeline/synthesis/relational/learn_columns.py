@@ -19,6 +19,7 @@ from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import (
     Base,
     Presence,
+    Rules,
     day_of,
     equal_rows,
     find_hours,
@@ -60,8 +61,8 @@ class ColumnLearner(Learner):
         for column in model.order:
             if column in rules.sticky:
                 self._sticky(model, frame, context, column)
-            if column in rules.determined:
-                source = frame.x[rules.determined[column]]
+            if column in rules.determined or column in rules.told:
+                source = self._source(frame, rules, column)
                 known, first = np.unique(source[np.isfinite(source)], return_index=True)
                 image, missing = frame.x[column][np.isfinite(source)][first], frame.x[column][np.isnan(source)]
                 missing = missing if len(np.unique(missing)) > 1 else missing[:1]
@@ -110,6 +111,13 @@ class ColumnLearner(Learner):
                 absent = self._variable(frame, context, x, ("absent", column), codes=1, rows=self._learnable(model, frame, column))
             meta = self.data.metadata.tables[plan.table]
             model.made[column] = make_column(frame, column, roles, meta, absent, stream(self.seed, plan.table, "make", column))
+
+    def _source(self, frame: Frame, rules: Rules, column: str) -> np.ndarray:
+        """The values that another column is looked up by; of the row, or of a parent, NaN where there is none."""
+        if column in rules.determined:
+            return frame.x[rules.determined[column]]
+        fk = next(f for f in frame.table.foreign_keys if f.id == rules.told[column].key)
+        return held_above(self.frames[fk.parent].x[rules.told[column].column], frame.parents[fk.id])
 
     def _sticky(self, model: TableModel, frame: Frame, context: Context, column: str) -> None:
         """Whether a row repeats its parent's value; those before are known, as addresses are repeated as a whole."""

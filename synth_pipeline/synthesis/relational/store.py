@@ -56,6 +56,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Single,
     Steps,
     Together,
+    Told,
     Total,
     Written,
 )
@@ -74,7 +75,7 @@ _CLASSES = {
         PersonalModel, Ceiling, Fixed,
         Product, Quotient, Raised, Added, Linear, Elapsed, After, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Running, Pace, Part, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within,
-        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Apart, Hours, Bridge, Single, Rank,
+        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Apart, Hours, Bridge, Single, Rank, Told,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

@@ -12,7 +12,7 @@ from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.synthesis.relational.columns import make_values
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, follow, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Group
-from synth_pipeline.synthesis.relational.limits import base_values, in_turn, kept_within, limits, plain, within_range
+from synth_pipeline.synthesis.relational.limits import base_values, in_turn, kept_within, limits, numbers_above, plain, within_range
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.numbers import counted
 from synth_pipeline.synthesis.relational.parents import keep_time
@@ -122,9 +122,10 @@ def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.n
     if column in rules.copied:
         _copy(draft, model, state, column)
         return codec.encode(state.arrays[column])
-    if column in rules.determined:
+    if column in rules.determined or column in rules.told:
         known, image = model.maps[column]
-        source = state.x[rules.determined[column]]
+        told = rules.told.get(column)
+        source = state.x[rules.determined[column]] if told is None else numbers_above(draft, model, state, told.key, told.column)
         asked = np.where(np.isnan(source), np.inf, source)
         low, high = np.searchsorted(known, asked, "left"), np.searchsorted(known, asked, "right")
         # What a missing source stands for may be one of several.

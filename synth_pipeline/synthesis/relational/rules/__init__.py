@@ -36,6 +36,7 @@ from synth_pipeline.synthesis.relational.rules.model import (
     Single,
     Steps,
     Together,
+    Told,
     Total,
     Written,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "Single",
     "Steps",
     "Together",
+    "Told",
     "Total",
     "Written",
     "at_hours",

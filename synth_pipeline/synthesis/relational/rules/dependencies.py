@@ -11,7 +11,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, held_above, shown
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.model import Rules, Scale, Steps
+from synth_pipeline.synthesis.relational.rules.model import Rules, Scale, Steps, Told
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _MOST_STEPS = 8
@@ -65,6 +65,37 @@ def find_determined(frame: Frame, candidates: Sequence[str], places: Mapping[str
                 best = (sizes[source], rank[source], source)
         if best is not None:
             rules.determined[target] = best[2]
+
+
+def find_told(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey], candidates: Sequence[str], rules: Rules) -> None:
+    """What a category of a parent says of its rows: the country of the customer, the rate of the tax."""
+    for column in candidates:
+        values, mine = frame.distinct(column)
+        if len(values) < 2:
+            continue
+        best: tuple[int, Told] | None = None
+        for fk in (k for k in parents if not frames[k.parent].reference):
+            above, index = frames[fk.parent], frame.parents[fk.id]
+            rows = np.flatnonzero(index >= 0)
+            if not ((index >= 0) | frame.lost).all() or not supported(frame, rows):
+                continue
+            for name in (c for c, k in above.codecs.items() if isinstance(k, CategoryCodec) and c not in above.late):
+                known, codes = above.distinct(name)
+                if len(known) < 2 or np.isnan(known).any() or best is not None and len(known) >= best[0]:
+                    continue
+                code, image = codes[index[rows]].astype(np.int64), np.zeros(len(known), dtype=np.int32)
+                image[code] = mine[rows]
+                if np.array_equal(image[code], mine[rows]) and _told_often(frame.entities[rows], code, mine[rows]):
+                    best = len(known), Told(fk.id, name)
+        if best is not None:
+            rules.told[column] = best[1]
+
+
+def _told_often(entities: np.ndarray, code: np.ndarray, told: np.ndarray) -> bool:
+    """Whether so many root entities have the same category that their having the same value each time is no accident; each (n,)."""
+    pairs, first = np.unique(code * (int(entities.max(initial=0)) + 1) + entities, return_index=True)
+    share = np.bincount(told[first]) / len(pairs)
+    return bool((len(pairs) - len(np.unique(code))) * (1 - (share**2).sum()) >= 2 * SUPPORT)
 
 
 def find_nested(frame: Frame, rules: Rules) -> None:

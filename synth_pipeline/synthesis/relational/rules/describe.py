@@ -20,6 +20,8 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
         yield f"{table}.{c} mostly = {copy.column}{_further(copy, parents)} of its {parents[copy.key]}"
     for c, source in rules.determined.items():
         yield f"{table}.{source} determines {c}"
+    for c, told in rules.told.items():
+        yield f"{table}.{c} follows from {told.column} of its {parents[told.key]}"
     for c, larger in rules.nested.items():
         yield f"{table}.{c} determines {larger}"
     for c, a in rules.arithmetic.items():

@@ -16,7 +16,7 @@ from synth_pipeline.synthesis.relational.rules.bounds import find_bounds
 from synth_pipeline.synthesis.relational.rules.children import find_rank, find_total
 from synth_pipeline.synthesis.relational.rules.copies import find_copies
 from synth_pipeline.synthesis.relational.rules.counting import find_count, find_order
-from synth_pipeline.synthesis.relational.rules.dependencies import find_determined, find_nested, find_steps
+from synth_pipeline.synthesis.relational.rules.dependencies import find_determined, find_nested, find_steps, find_told
 from synth_pipeline.synthesis.relational.rules.distances import find_bases, find_chains, find_discounts, find_shift
 from synth_pipeline.synthesis.relational.rules.levels import find_levels
 from synth_pipeline.synthesis.relational.rules.model import Rank, Rules
@@ -87,6 +87,8 @@ def find_rules(
     taken = rules.exact() | set(rules.steps) | set(rules.chains)
     find_determined(frame, [c for c in candidates if c not in taken and c not in rules.sticky], places, rules)
     find_nested(frame, rules)
+    taken |= {*rules.determined, *rules.nested, *rules.nested.values(), *rules.sticky, *rules.single}
+    find_told(frame, frames, parents, [c for c in candidates if c not in taken], rules)
     # A column that determines another one must keep to the values that it has: no distances, no continuation.
     fixed = rules.exact() | set(rules.steps) | set(rules.determined.values()) | {*rules.nested, *rules.nested.values()}
     find_chains(frame, {c: k for c, k in numbers.items() if c not in fixed}, rules)

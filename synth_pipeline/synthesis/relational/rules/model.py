@@ -25,6 +25,14 @@ class Copied:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What `column` of the parent by the foreign key `key` is says what the column is."""
+
+    key: str
+    column: str
+
+
+@dataclass(frozen=True)
 class Together:
     """The first or last sibling's value is that of another history of the same parent: rows of `table`, by its foreign key `other`.
 
@@ -393,6 +401,7 @@ class Rules:
     copied: dict[str, Copied] = field(default_factory=dict)
     sticky: dict[str, Copied] = field(default_factory=dict)
     determined: dict[str, str] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict)
     nested: dict[str, str] = field(default_factory=dict)
     """Columns that are drawn within another one, which they determine: siblings share a region, but no postal code."""
     arithmetic: dict[str, Formula] = field(default_factory=dict)
@@ -419,7 +428,8 @@ class Rules:
         """Columns that are computed and never drawn."""
         fixed = {c for c, b in self.bases.items() if b.shift is not None}
         stepped = {c for c, s in self.steps.items() if len(s.absent) < 2}
-        return {*self.copied, *self.determined, *self.arithmetic, *self.totals, *self.running, *self.ranks, *self.parts, *fixed, *stepped}
+        looked_up = {*self.copied, *self.determined, *self.told}
+        return {*looked_up, *self.arithmetic, *self.totals, *self.running, *self.ranks, *self.parts, *fixed, *stepped}
 
     def late(self) -> set[str]:
         """Columns that wait for the rows that they add up, and those computed from them."""
@@ -472,12 +482,13 @@ class Rules:
     def seen_above(self, key: str) -> set[str]:
         """The columns of the parent by a foreign key from which something follows."""
         begun = [r.start for r in self.running.values() if r.start is not None]
+        told = {t.column for t in self.told.values() if t.key == key}
         copies = {c.column for c in (*self.copied.values(), *self.sticky.values(), *begun) if (c.then or c.key) == key}
         bases = {b.column for base in self.bases.values() for b in (base, base.first) if b is not None and (b.then or b.key) == key}
         bounds = {b.column for bounds in self.bounds.values() for b in bounds if (b.then or b.key) == key}
         scales = {s.scale.against for s in self.steps.values() if s.scale.key == key}
         after = {a.number for a in self.arithmetic.values() if isinstance(a, After) and a.key == key}
-        return copies | bases | bounds | scales | after | {p.source for p in self.presence.values() if p.key == key}
+        return told | copies | bases | bounds | scales | after | {p.source for p in self.presence.values() if p.key == key}
 
     def needs(self, column: str, other: str) -> bool:
         """Whether the column must come after the other one, or is it."""
