@@ -63,6 +63,28 @@ def keep_checks(draft: Draft, model: TableModel, state: State, table: Table, *, 
     return kept
 
 
+def keep_late(draft: Draft, model: TableModel, state: State, table: Table) -> None:
+    """Changes what a CHECK names beside a column that was computed from rows of other tables, where that breaks it: the seats of a section.
+
+    They are those of a row that keeps it, with at least as high a value of that column, or else with at most as high a one.
+    """
+    late = model.rules.late()
+    for check in table.checks:
+        columns = named_columns(check.sql, [c.name for c in table.stored_columns])
+        waited, free = [c for c in columns if c in late and c in state.x], [c for c in columns if c in model.drawn and c not in late]
+        for attempt in range(_ATTEMPTS if waited and free else 0):
+            mask = _kept(draft, state, table, check.sql)
+            if mask is None or mask.all() or not mask.any():
+                break
+            rng = stream(draft.seed, table.id, "late", check.sql, attempt)
+            bad, x = np.flatnonzero(~mask), np.nan_to_num(state.x[waited[0]])
+            good = np.flatnonzero(mask)[np.argsort(x[mask], kind="stable")]
+            place = np.searchsorted(x[good], x[bad], "left" if attempt < _BORROWED else "right")
+            low, high = (place, len(good)) if attempt < _BORROWED else (0, place)
+            pick = low + (rng.random(len(bad)) * (high - low)).astype(np.int64)
+            _borrow(model, state, bad, good[np.minimum(pick, len(good) - 1)], free)
+
+
 def drop_broken(draft: Draft, state: State, table: Table) -> None:
     """Gives up the rows that break a CHECK after all."""
     for check in table.checks:

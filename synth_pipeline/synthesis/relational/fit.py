@@ -19,7 +19,7 @@ from synth_pipeline.synthesis.relational.bridges import Bridge
 from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, telling_columns
 from synth_pipeline.synthesis.relational.encode import NumberCodec, bin_edges, digitize, held_above
 from synth_pipeline.synthesis.relational.findings import findings
-from synth_pipeline.synthesis.relational.frame import Frame, small_bins
+from synth_pipeline.synthesis.relational.frame import Frame, parents_of, small_bins
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, find_kinship, levels
 from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
 from synth_pipeline.synthesis.relational.links import LinkModel, find_meeting, find_path, find_since, fit_blocks
@@ -258,8 +258,10 @@ class _Fit(ColumnLearner):
             childless = find_childless(frame, whole, count, told) if steady is None else None
             most = 1 if one_child(child.table, fk) else None
             before = [f for f in plan.keys if f.id in frame.parents and f not in plan.deferred]
-            ceilings = find_ceilings(frame, self.frames, whole, count.astype(np.int64), before, told)
-            fixed = find_fixed(frame, self.frames, whole, count.astype(np.int64), plan.lookups, told) if steady is None else None
+            # Numbers of children are known of all rows, as the histogram is.
+            every = (count + _left_out(child, fk, frame)).astype(np.int64)
+            ceilings = find_ceilings(frame, self.frames, rows, every, before, told)
+            fixed = find_fixed(frame, self.frames, rows, every, plan.lookups, told) if steady is None else None
             model.counts[fk.id] = CountModel(variable, degrees, parents, most, steady, margins, childless, ceilings, fixed)
             self._offer(frame, context, f"n.{fk.id}", small_bins(count))
 
@@ -311,3 +313,9 @@ class _Fit(ColumnLearner):
             rows = np.flatnonzero(frame.train & np.isfinite(later))
             model.gap = self._variable(frame, context, later, ("gap", fk.id), rows=rows, smooth=True)
         return model
+
+
+def _left_out(child: Frame, fk: ForeignKey, parent: Frame) -> np.ndarray:
+    """How many children of each parent are left out; int64 (parents,)."""
+    index = parents_of(child.unseen, fk, parent.data) if child.unseen is not None and child.missing else np.empty(0, dtype=np.int64)
+    return np.bincount(index[index >= 0], minlength=parent.rows)

@@ -15,7 +15,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import parent_rows
 from synth_pipeline.progress import Step
 from synth_pipeline.synthesis.relational.balance import balance
-from synth_pipeline.synthesis.relational.checks import drop_broken, keep_checks
+from synth_pipeline.synthesis.relational.checks import drop_broken, keep_checks, keep_late
 from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, impose_total
 from synth_pipeline.synthesis.relational.encode import NumberCodec, digitize
 from synth_pipeline.synthesis.relational.frame import Group, small_bins
@@ -88,6 +88,7 @@ class Sampler(Draft):
         for model, state, fk in sorted(deferred, key=lambda w: w[2].id in w[0].links and w[0].links[w[2].id].inverse is not None):
             self._deferred(model, state, fk)
         self._complete(self._keys(there), there)
+        self._keep_late(there)
 
     def settle(self, totals: Mapping[tuple[str, str], np.ndarray]) -> None:
         """Sets what all shards together say of tables that were drawn before them, by (table, column), and what follows from it."""
@@ -95,6 +96,14 @@ class Sampler(Draft):
             self._set_total(table, column, value)
         self._waiting -= totals.keys()
         self._complete(self._keys(self.states), self.states)
+        self._keep_late({table for table, _ in totals})
+
+    def _keep_late(self, tables: Collection[str]) -> None:
+        """Keeps the CHECKs of columns that are known only now."""
+        for table in tables:
+            model = self.model.tables[table]
+            if model.reference is None and not {w for w in self._waiting if w[0] == table}:
+                keep_late(self, model, self.states[table], self.schema.table(table))
 
     def _keys(self, tables: Collection[str]) -> dict[str, str]:
         return {fk.id: t for t in tables for fk in self.model.tables[t].plan.keys}
