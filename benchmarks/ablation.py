@@ -22,7 +22,7 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks import honest
-from synth_pipeline.synthesis.relational import counts, encode, fit, guide, heaps, learn_columns, learner, sample, training, variable
+from synth_pipeline.synthesis.relational import counts, encode, fit, guide, heaps, later, learn_columns, learner, sample, training, variable
 from synth_pipeline.synthesis.relational.model import opening_context
 from synth_pipeline.synthesis.relational.rules import Rules, distances, find
 
@@ -62,8 +62,11 @@ INGREDIENTS: dict[str, Callable[[], list[Any]]] = {
     "rules": lambda: [
         patch.object(learn_columns, "find_rules", lambda *_: Rules()), patch.object(fit, "find_path", lambda *_: None),
         patch.object(fit, "find_since", lambda *_: None), patch.object(fit, "find_kinship", lambda *_: ((), (), "")),
-        patch.object(fit, "find_childless", lambda *_: None), patch.object(training, "find_inverse", lambda *_: {}),
+        patch.object(fit, "find_meeting", lambda *_: None), patch.object(fit, "find_childless", lambda *_: None),
+        patch.object(fit, "find_ceilings", lambda *_: ()), patch.object(fit, "find_fixed", lambda *_: None),
+        patch.object(training, "find_inverse", lambda *_: {}), patch.object(training, "find_bridges", lambda *_: {}),
     ],
+    "structural zeros": lambda: [patch.object(later, "find_zeros", lambda *_: {})],
     "stratified draws": lambda: [patch.object(variable, "stratified", _independent), patch.object(variable, "spread_along", _independent)],
     "linear parts": lambda: [patch.object(guide.Terms, "fit", lambda *_: None)],
     "proportions, round numbers": lambda: [
