@@ -260,7 +260,7 @@ def _fit_opaque(values: pa.ChunkedArray, entities: np.ndarray, rng: np.random.Ge
     sample = values.take(pa.array(picks)).to_pylist()
     if not pa.types.is_binary(values.type):
         each = np.unique(entities, return_index=True)[1]
-        shared = documents.Shared.of(_texts(values.take(pa.array(each[:: len(each) // _MOST_DOCUMENTS + 1]))), texts=not personal)
+        shared = documents.Shared.of(_texts(values.take(pa.array(each[:: len(each) // _MOST_DOCUMENTS + 1]))), contents=not personal)
         return Opaque(shapes=[documents.template(str(v), shared) for v in sample])
     header = b""
     if len(sample) >= 5:

@@ -2,7 +2,7 @@
 
 A template has every text and number of a document replaced by its shape; to fill one is to replace the shapes by letters and
 digits. Names of JSON members are part of the structure and are kept, but not those that one of many documents has alone; so are texts
-that many documents have in the same place (`"theme": "dark"`). What is no JSON has another form (`forms`).
+and numbers that many documents have in the same place (`"theme": "dark"`). What is no JSON has another form (`forms`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from synth_pipeline.synthesis.relational.letters import ENOUGH, scramble, shape_
 _OTHER = "\x1f"
 """What a template begins with that is no JSON."""
 _KEPT = "\x1f="
-"""The name of the only member of what stands for a text that is kept."""
+"""The name of the only member of what stands for a text or number that is kept."""
 _UNNAMED = "\x1e"
 """What the shape of a name begins with that is not kept."""
 _SHARED = 3
 
 Place = tuple[str, ...]
+Scalar = str | int | float
 
 
 @dataclass(frozen=True)
@@ -34,23 +35,23 @@ class Shared:
     """What is not the content of one document.
 
     Attributes:
-        texts: those that many documents have in the same place.
+        contents: texts and numbers that many documents have in the same place.
         names: those of members that several documents have; None where there are too few to tell.
     """
 
-    texts: Collection[tuple[Place, str]] = frozenset()
+    contents: Collection[tuple[Place, Scalar]] = frozenset()
     names: Collection[str] | None = None
 
     @classmethod
-    def of(cls, documents: Sequence[str], *, texts: bool) -> Shared:
-        """What the documents, each of somebody else, share; names only where `texts` are not to be kept."""
+    def of(cls, documents: Sequence[str], *, contents: bool) -> Shared:
+        """What the documents, each of somebody else, share; names only where `contents` are not to be kept."""
         found = [set(_contents(parsed)) for parsed in map(_parsed, documents)]
         if len(found) < ENOUGH:
             return cls()
         names = Counter(n for one in found for n in {place[-1] for place, _ in one if place})
-        counted = Counter(c for one in found for c in one if c[1] is not None) if texts else Counter()
+        counted = Counter(c for one in found for c in one if c[1] is not None) if contents else Counter()
         return cls(
-            frozenset((place, text) for (place, text), n in counted.items() if n >= ENOUGH and text is not None),
+            frozenset((place, content) for (place, content), n in counted.items() if n >= ENOUGH and content is not None),
             frozenset(name for name, n in names.items() if n >= _SHARED),
         )
 
@@ -71,9 +72,9 @@ def _refused(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _contents(value: Any, place: Place = ()) -> Iterator[tuple[Place, str | None]]:
-    """The places of a document, with the texts that are there."""
-    yield place, value if isinstance(value, str) else None
+def _contents(value: Any, place: Place = ()) -> Iterator[tuple[Place, Scalar | None]]:
+    """The places of a document, with the texts and numbers that are there."""
+    yield place, value if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
     for name, member in value.items() if isinstance(value, dict) else (("", m) for m in value) if isinstance(value, list) else ():
         yield from _contents(member, (*place, name))
 
@@ -97,10 +98,12 @@ def _masked(value: Any, shared: Shared, place: Place) -> Any:
         return {_UNNAMED + shape_of(k) if k in unnamed else k: _masked(v, shared, (*place, k)) for k, v in value.items()}
     if isinstance(value, list):
         return [_masked(v, shared, (*place, "")) for v in value]
-    if isinstance(value, str):
-        return {_KEPT: value} if (place, value) in shared.texts else shape_of(value)
     if isinstance(value, bool) or value is None:
         return value
+    if (place, value) in shared.contents:
+        return {_KEPT: value}
+    if isinstance(value, str):
+        return shape_of(value)
     return {"#": min(18, len(str(abs(int(value))))), ".": min(9, len(str(value).partition(".")[2]))}
 
 
