@@ -89,9 +89,9 @@ def limits(draft: Draft, model: TableModel, state: State, column: str, *, open_:
         value = state.group.following(value) if bound.next and state.group is not None else value
         low, high = (low, np.fmin(high, value)) if bound.upper else (np.fmax(low, value), high)
     base = model.rules.bases.get(column)
-    if base is not None and base.kind == "previous" and base.calendar is None and base.least >= 0 and base.first is not None and base.first.least >= 0:
-        # No sibling lies before what the first one is counted from.
-        low = np.fmax(low, base_values(draft, model, state, base.first, column))
+    first = base.first if base is not None and base.kind == "previous" and base.calendar is None and base.least >= 0 else None
+    if first is not None and first.least >= 0:
+        low = np.fmax(low, base_values(draft, model, state, first, column))  # no sibling lies before what the first one is counted from
     if base is not None and base.shift is None and base.kind != "previous" and (base.least >= 0 or base.most <= 0):
         start = base_values(draft, model, state, base, column)
         low, high = (np.fmax(low, start), high) if base.least >= 0 else (low, np.fmin(high, start))
