@@ -7,7 +7,7 @@ numbers within a leaf, and between neighbouring donors where the values are cont
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -93,27 +93,18 @@ class Variable:
         """
         if rows == 0:
             return np.empty(0)
-        x = self._draw(columns, rows, rng, places, weights, part=part)
-        return self._possible(columns, x, rng) if self.zeros and places is None else x
-
-    def _draw(
-        self,
-        columns: Mapping[str, np.ndarray],
-        rows: int,
-        rng: np.random.Generator,
-        places: np.ndarray | None = None,
-        weights: np.ndarray | None = None,
-        *,
-        part: bool,
-    ) -> np.ndarray:
         if self.guide is None:
-            return self.pick(columns, rows, rng, self.reach, places, weights, shares=self.shares and self.reach <= 0 and not part)
-        predicted = self.guide.predict(columns, rows)
-        known = {**columns, NAME: digitize(predicted, self.guide.edges)}
-        scores = predicted + self.pick(known, rows, rng, np.inf, places, weights, predicted)
-        if self.guide.unit:
-            return np.asarray(self.guide.middle + self.guide.unit * scores)
-        return between(self.guide.values, self.guide.levels(scores, None if part else weights if weights is not None else np.ones(rows)), self.reach)
+            x = self.pick(columns, rows, rng, self.reach, places, weights, shares=self.shares and self.reach <= 0 and not part)
+        else:
+            predicted = self.guide.predict(columns, rows)
+            known = {**columns, NAME: digitize(predicted, self.guide.edges)}
+            scores = predicted + self.pick(known, rows, rng, np.inf, places, weights, predicted)
+            if self.guide.unit:
+                x = self.guide.middle + self.guide.unit * scores
+            else:
+                alike = None if part else weights if weights is not None else np.ones(rows)
+                x = between(self.guide.values, self.guide.levels(scores, alike), self.reach)
+        return self._possible(columns, x, rng) if self.zeros and places is None else x
 
     def allowed(self, columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Which categories go with what is known of the context, (n,) each; bool (n, codes), None where all do."""
@@ -130,13 +121,13 @@ class Variable:
     def _possible(self, columns: Mapping[str, np.ndarray], x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The values, float (n,), drawn again where they never go with the context; in the end any that may, by their frequency."""
         kind, may = self._kinds(columns)
-        wrong = np.arange(len(x))
+        freely, wrong = replace(self, zeros={}), np.arange(len(x))
         for attempt in range(_AGAIN + 1):
             value = self._cell(x[wrong])
             wrong = wrong[~(may[kind[wrong], value] | np.isnan(x[wrong]))]
             if not len(wrong) or attempt == _AGAIN:
                 break
-            x[wrong] = self._draw({n: columns[n][wrong] for n in self.features}, len(wrong), rng, part=True)
+            x[wrong] = freely.draw({n: columns[n][wrong] for n in self.features}, len(wrong), rng, part=True)
         if len(wrong):
             pool = self.guide.values if self.guide is not None and len(self.guide.values) else np.concatenate([t.donors for t in self.trees])
             pool = np.sort(pool[np.isfinite(pool)])
