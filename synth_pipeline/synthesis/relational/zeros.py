@@ -39,9 +39,8 @@ def find_zeros(
     if not 2 <= codes <= _TARGETS or len(known) < 2 * _EXPECTED:
         return {}
     target, n = x[known].astype(np.int64), len(known)
-    entity = np.unique(entities[known], return_inverse=True)[1]
-    frequency, owners = np.bincount(target, minlength=codes), owners_of(target, entity, codes)
-    found: list[tuple[float, str, np.ndarray]] = []
+    frequency = np.bincount(target, minlength=codes)
+    missing: list[tuple[Feature, np.ndarray, np.ndarray, np.ndarray]] = []
     for f in features:
         if not 2 <= f.codes <= _FEW:
             continue
@@ -49,8 +48,13 @@ def find_zeros(
         table = np.bincount(code * codes + target, minlength=(f.codes + 1) * codes).reshape(-1, codes)
         expected = np.outer(table.sum(axis=1), frequency) / n
         empty = (table == 0) & (expected >= _EXPECTED)
-        if expected[empty].sum() < _WORTH * n:
-            continue
+        if expected[empty].sum() >= _WORTH * n:
+            missing.append((f, code, expected, empty))
+    if not missing:
+        return {}
+    entity = np.unique(entities[known], return_inverse=True)[1]
+    owners, found = owners_of(target, entity, codes), list[tuple[float, str, np.ndarray]]()
+    for f, code, expected, empty in missing:
         empty &= np.outer(owners_of(code, entity, f.codes + 1), owners) / (entity.max() + 1) >= _EXPECTED
         share = float(expected[empty].sum()) / n
         if share >= _WORTH:
