@@ -35,15 +35,17 @@ def other_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey,
         other = draft.foreign_key(model, link.since[0])
         start, when = moments(draft, fk.parent, link.since[2]), held_above(moments(draft, other.parent, link.since[1]), state.parents[other.id])
     cells = cells_of(draft, link, state, fk, able) if link is not None and link.among is not None else None
-    partners = np.argsort(cells[2], kind="stable") if cells is not None else None
+    # The parents that go with each cell, cell by cell.
+    by_cell = np.argsort(cells[2], kind="stable") if cells is not None else None
+    ordered, partners = (cells[2][by_cell], able[cells[1][by_cell]]) if cells is not None else (None, None)
 
     def pick(row: int) -> Iterator[float]:
         mine, now = order, state.parents[fk.id][row]
         if kin is not None and codes is not None and now >= 0:
             mine = order[np.searchsorted(codes, kin[now], "left") : np.searchsorted(codes, kin[now], "right")]
-        if cells is not None and partners is not None and cells[0][row] >= 0:
-            low, high = (np.searchsorted(cells[2][partners], cells[0][row], side) for side in ("left", "right"))
-            mine = np.intersect1d(mine, able[cells[1][partners[low:high]]])
+        if cells is not None and ordered is not None and partners is not None and cells[0][row] >= 0:
+            low, high = (np.searchsorted(ordered, cells[0][row], side) for side in ("left", "right"))
+            mine = np.intersect1d(mine, partners[low:high])
         if start is not None and when is not None and np.isfinite(when[row]):
             mine = mine[~(start[mine] > when[row])]
         return choice_candidates(mine, rng, weights)(row)
