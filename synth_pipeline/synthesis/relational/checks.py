@@ -105,22 +105,23 @@ def _reparent(
     """Gives rows other parents: two keys to one table exchange theirs where that helps; else one of the keys takes others."""
     one, other = keys[0], next((k for k in keys[1:] if k.parent == keys[0].parent and k.parent_columns == keys[0].parent_columns), None)
     if other is not None:
-        before = {k.id: state.parents[k.id].copy() for k in (one, other)}
-        for key, swapped in ((one, other), (other, one)):
-            now = before[key.id].copy()
-            now[bad] = before[swapped.id][bad]
-            move(draft, model, state, key, now)
+        _swap(draft, model, state, one, other, bad)
         mask = _kept(draft, state, table, sql)
-        helped = bad if mask is None else bad[mask[bad]]
-        for key, swapped in ((one, other), (other, one)):
-            now = before[key.id].copy()
-            now[helped] = before[swapped.id][helped]
-            move(draft, model, state, key, now)
-        bad = np.setdiff1d(bad, helped)
+        wrong = bad if mask is None else bad[~mask[bad]]
+        _swap(draft, model, state, one, other, wrong)  # as they were
+        bad = wrong
     choose, parents = other_parents(draft, model, state, one, rng), state.parents[one.id].copy()
     for row in bad.tolist():
         parents[row] = next(choose(row), parents[row])
     move(draft, model, state, one, parents)
+
+
+def _swap(draft: Draft, model: TableModel, state: State, one: ForeignKey, other: ForeignKey, rows: np.ndarray) -> None:
+    """Gives rows by each of two keys the parents that they have by the other one."""
+    mine, theirs = state.parents[one.id].copy(), state.parents[other.id].copy()
+    mine[rows], theirs[rows] = theirs[rows], mine[rows]
+    move(draft, model, state, one, mine)
+    move(draft, model, state, other, theirs)
 
 
 def _donors(model: TableModel, state: State, bad: np.ndarray, good: np.ndarray, columns: list[str], rng: np.random.Generator) -> np.ndarray:
