@@ -62,6 +62,22 @@ def complete_rows(columns: list[pa.ChunkedArray[Any]]) -> np.ndarray[Any, Any]:
     return mask
 
 
+def spans(starts: np.ndarray[Any, Any], ends: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """All positions of half-open spans, one span after the other: the rows of each of some keys, among rows in the order of their keys.
+
+    Args:
+        starts: where each begins, int64, shape (spans,).
+        ends: the position after its last one.
+
+    Returns:
+        int64, shape (sum of their lengths,).
+    """
+    import numpy as np
+
+    lengths = ends - starts
+    return np.asarray(np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths))
+
+
 def stacked(a: pa.ChunkedArray[Any], b: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     """Both columns one after the other, in a type that holds the values of either."""
     import pyarrow as pa

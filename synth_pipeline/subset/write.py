@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from synth_pipeline.errors import DanglingReferenceError
+from synth_pipeline.keys import spans
 from synth_pipeline.subset.hashing import hash_integers
 from synth_pipeline.subset.keys import DANGLING, NULL, final_order, folds, positions, stored_keys
 from synth_pipeline.subset.spool import Spool
@@ -214,7 +215,7 @@ class _Run:
             for fk in keys:
                 if fk.parent in lost and fk.id in order:
                     gone = np.concatenate(lost[fk.parent])
-                    orphans = order[fk.id][_spans(np.searchsorted(ordered[fk.id], gone, "left"), np.searchsorted(ordered[fk.id], gone, "right"))]
+                    orphans = order[fk.id][spans(np.searchsorted(ordered[fk.id], gone, "left"), np.searchsorted(ordered[fk.id], gone, "right"))]
                     waiting[fk.id] = np.concatenate([waiting[fk.id], orphans])
 
     def _treat(self, fk: ForeignKey, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -348,10 +349,3 @@ def _with_descendants(rows: NDArray[np.int64], parent: NDArray[np.int64]) -> NDA
     edges = coo_array((np.ones(sources.size, dtype=np.int8), (sources, np.concatenate([child, rows]))), shape=(n + 1, n + 1)).tocsr()
     reached = np.asarray(breadth_first_order(edges, n, return_predecessors=False), dtype=np.int64)
     return np.sort(reached[reached < n])
-
-
-def _spans(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """All positions of n half-open spans, one after the other."""
-    lengths = ends - starts
-    before = np.cumsum(lengths) - lengths
-    return np.asarray(np.arange(lengths.sum()) + np.repeat(starts - before, lengths))

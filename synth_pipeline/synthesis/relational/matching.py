@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from synth_pipeline.keys import spans
 from synth_pipeline.synthesis.relational.counts import apportion, impose_total
 from synth_pipeline.synthesis.relational.random import stratified
 
@@ -86,7 +87,7 @@ def deal(groups: np.ndarray, wanted: np.ndarray, cells: np.ndarray, weights: np.
     # Every group has a deck of its own; heavier parents tend to lie on top (Efraimidis and Spirakis 2006).
     of = np.repeat(np.arange(len(kinds)), width)
     start = np.cumsum(width) - width
-    cards = order[low[of] + np.arange(len(of)) - start[of]] if len(of) else np.empty(0, dtype=np.int64)
+    cards = order[spans(low, high)]
     deck = cards[np.lexsort((-np.log1p(-rng.random(len(cards))) / weights[cards], of))]
     rows = np.argsort(group, kind="stable")
     turn = np.empty(len(groups), dtype=np.int64)

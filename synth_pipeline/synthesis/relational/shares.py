@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth_pipeline.keys import spans
+
 _ROUNDS = 30
 _SETTLED, _LOOKED_AT = 1_000, 2_000
 """How many categories that have too few get more, and among how many rows these are looked for."""
@@ -70,8 +72,7 @@ def _confined(
     parts, leaf = np.unique(leaf * len(codes) + kind, return_inverse=True)
     of, kinds = parts // len(codes), parts % len(codes)
     begin, end = (np.searchsorted(home, of, side) for side in ("left", "right"))
-    part = np.repeat(np.arange(len(parts)), end - begin)
-    at = np.arange(len(part)) + np.repeat(begin - (np.cumsum(end - begin) - (end - begin)), end - begin)
+    part, at = np.repeat(np.arange(len(parts)), end - begin), spans(begin, end)
     may = np.ones((len(codes), len(values)), dtype=bool)
     known = np.flatnonzero(np.isfinite(values))
     may[:, known] = codes[:, values[known].astype(np.int64)]
@@ -104,9 +105,8 @@ def _settled(cell: np.ndarray, weight: np.ndarray, leaf: np.ndarray, home: np.nd
     for c in scarce[np.argsort(excess[scarce] / wanted[scarce], kind="stable")][:_SETTLED]:
         # Those that could have it, and where they are.
         place = cells[of[c] : of[c + 1]]
-        count = ends[home[place] + 1] - ends[home[place]]
-        target = np.repeat(place, count)
-        able = rows[np.arange(len(target)) + np.repeat(ends[home[place]] - (np.cumsum(count) - count), count)]
+        begin, end = ends[home[place]], ends[home[place] + 1]
+        able, target = rows[spans(begin, end)], np.repeat(place, end - begin)
         step = len(able) // _LOOKED_AT + 1
         able, target = able[::step], target[::step]
         while len(able) and excess[c] <= -0.5:
