@@ -186,7 +186,7 @@ class CategoryCodec:
         return self.dictionary.take(pa.array(np.where(null, 0, x).astype(np.int64), mask=null))
 
     def features(self, name: str, x: np.ndarray) -> tuple[list[Feature], dict[str, np.ndarray]]:
-        return [Feature(name, max(1, len(self.dictionary)))], {name: np.where(np.isnan(x), -1, x).astype(np.int32)}
+        return [Feature(name, max(1, len(self.dictionary)))], {name: codes_of(x)}
 
 
 Codec = NumberCodec | CategoryCodec
@@ -227,6 +227,11 @@ def bin_edges(x: np.ndarray) -> np.ndarray:
 def digitize(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Bins from 1 on as uint8; 0 for NaN."""
     return np.where(np.isnan(x), 0, 1 + np.searchsorted(edges, x, side="right")).astype(np.uint8)
+
+
+def codes_of(x: np.ndarray) -> np.ndarray:
+    """Codes, NaN for NULL, as a feature has them: int32 (n,), -1 for a missing one."""
+    return np.where(np.isnan(x), -1, x).astype(np.int32)
 
 
 def held_above(values: np.ndarray, index: np.ndarray) -> np.ndarray:

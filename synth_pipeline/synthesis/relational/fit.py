@@ -17,7 +17,7 @@ from synth_pipeline.synthesis.parallel import Workers
 from synth_pipeline.synthesis.relational.balance import find_margins
 from synth_pipeline.synthesis.relational.bridges import Bridge
 from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, telling_columns
-from synth_pipeline.synthesis.relational.encode import NumberCodec, bin_edges, digitize, held_above
+from synth_pipeline.synthesis.relational.encode import NumberCodec, bin_edges, codes_of, digitize, held_above
 from synth_pipeline.synthesis.relational.findings import findings
 from synth_pipeline.synthesis.relational.frame import Frame, parents_of, small_bins
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, find_kinship, levels
@@ -162,9 +162,7 @@ class _Fit(ColumnLearner):
         codes = max(1, self.frames[fk.parent].rows)
         lag = None
         if frame.group is not None:
-            name = f"p.k.{fk.id}"
-            before = frame.group.previous(x)
-            lag = Feature(name, codes), np.where(np.isnan(before), -1, before).astype(np.int32)
+            lag = Feature(f"p.k.{fk.id}", codes), codes_of(frame.group.previous(x))
         return self._repeating(model, frame, context, x, fk.id, ("lookup", fk.id), lag, codes=codes)
 
     def _meeting(self, frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str] | None:

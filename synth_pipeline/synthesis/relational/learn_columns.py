@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.columns import make_column, named_columns
-from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, digitize, follow, hashed_units, held_above
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, codes_of, digitize, follow, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Frame, Group
 from synth_pipeline.synthesis.relational.heaps import Heaps
 from synth_pipeline.synthesis.relational.learner import Learner
@@ -149,8 +149,7 @@ class ColumnLearner(Learner):
             smooth = not codes and column not in model.rules.determined.values()
             lag = None
             if frame.group is not None and levels is not None:
-                before = frame.group.previous(x)
-                lag = Feature(f"p.c.{column}", codes), np.where(np.isnan(before), -1, before).astype(np.int32)
+                lag = Feature(f"p.c.{column}", codes), codes_of(frame.group.previous(x))
             elif frame.group is not None and column != model.ranking:
                 named, lagged = codec.features(f"p.c.{column}", frame.group.previous(x))
                 lag = named[0], lagged[named[0].name]

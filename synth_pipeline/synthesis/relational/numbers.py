@@ -29,9 +29,7 @@ def number_keys(draft: Draft, model: TableModel, state: State) -> None:
             codec, x = model.codec(other), np.empty(state.rows)
             x[order] = np.sort(state.x[other])
             state.x[other], state.arrays[other] = x, state.arrays[other].take(pc.sort_indices(state.arrays[other])).take(pa.array(place))
-            features = codec.features(f"c.{other}", x)[1]
-            state.context.columns.update(features)
-            state.own.columns.update(features)
+            state.tell(other, codec)
     for column, written in model.rules.written.items():
         if fits(written, draft.shard.total.get(table.id, state.rows), table.column(column).type.length):
             state.arrays[column] = _write(draft, model, state, written)
@@ -55,7 +53,8 @@ def count_again(draft: Draft, model: TableModel, state: State) -> bool:
     for column in (c for c, rank in model.rules.ranks.items() if rank.within and c in state.arrays):
         x, codec = counted(draft, model, state, column), model.codec(column)
         if not np.array_equal(x, state.x[column]) and isinstance(codec, NumberCodec):
-            state.x[column], state.arrays[column], changed = x, codec.exact(x, np.isnan(x)), True
+            state.hold(column, codec, x)
+            changed = True
     return changed
 
 

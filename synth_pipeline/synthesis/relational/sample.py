@@ -214,23 +214,20 @@ class Sampler(Draft):
             # What the source declares weighs more than what was found in it.
             keep_unique(self, model, state, table, waiting)
             drop_broken(self, state, table)
-        self._make_known(model, state, [c for c in model.order if state.arrays.get(c) is not drawn.get(c)])
+        self._tell(model, state, state.arrays, drawn, model.order)
         self._keep_away(model, state)
         number_keys(self, model, state)
         before = dict(state.arrays)
         if count_again(self, model, state):
             recompute(self, model, state)
-            self._make_known(model, state, [c for c in model.order if state.arrays.get(c) is not before.get(c)])
+            self._tell(model, state, state.arrays, before, model.order)
         self._children(model, state)
         return state
 
-    def _make_known(self, model: TableModel, state: State, columns: Collection[str]) -> None:
-        """Tells what columns hold now to what is drawn later."""
-        for column in columns:
-            features, values = model.codec(column).features(f"c.{column}", state.x[column])
-            if all(f.name in state.own.columns for f in features):
-                state.context.columns.update(values)
-                state.own.columns.update(values)
+    def _tell(self, model: TableModel, state: State, now: Mapping[str, object], before: Mapping[str, object], columns: Collection[str]) -> None:
+        """Makes known which of the columns hold something else than before."""
+        for column in (c for c in columns if now.get(c) is not before.get(c)):
+            state.tell(column, model.codec(column))
 
     def _keep_away(self, model: TableModel, state: State) -> None:
         """Exchanges values of rows that are too near to somebody, and makes known what changed."""
@@ -238,7 +235,7 @@ class Sampler(Draft):
             return
         table, before = model.plan.table, dict(state.x)
         left = keep_away(model.nearness, state.x, state.arrays, stream(self.seed, table, "nearness"))
-        self._make_known(model, state, [c for c in model.nearness.free if state.x.get(c) is not before.get(c)])
+        self._tell(model, state, state.x, before, model.nearness.free)
         if left:
             self.warnings.append(f"{table}: {left:,} rows stay nearer to a real one than these are to each other; their values follow from others")
 
@@ -376,14 +373,13 @@ class Sampler(Draft):
             return np.zeros(state.rows)
         x = state.x[column]
         less = np.where(by > 0, np.maximum(x - np.ceil(by / codec.unit - 1e-9), np.minimum(x, codec.low)), x)
-        state.x[column], state.arrays[column] = less, codec.exact(less, np.isnan(less))
+        state.hold(column, codec, less)
         return np.asarray(np.nan_to_num(x - less) * codec.unit)
 
     def _set(self, table: str, column: str, x: np.ndarray) -> None:
         """Gives a column its values, in units, float (rows,)."""
         state, codec = self.states[table], self.model.tables[table].exact[column]
-        state.x[column] = x
-        state.arrays[column] = codec.exact(x, np.isnan(x)) if isinstance(codec, NumberCodec) else codec.decode(x)
+        state.hold(column, codec, x)
         state.own.add(*codec.features(f"c.{column}", x))
 
     def open_totals(self, tables: Collection[str]) -> list[tuple[str, str]]:

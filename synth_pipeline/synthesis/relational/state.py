@@ -12,7 +12,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.keys import parent_rows
 from synth_pipeline.synthesis.relational.carry import sources
-from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
+from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, codes_of, held_above
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, TableModel
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
@@ -63,6 +63,18 @@ class State:
         if self.group is not None:
             self.group = Group.of(self.group.index[rows], self.group.position[rows])
 
+    def hold(self, column: str, codec: Codec, x: np.ndarray) -> None:
+        """Gives a column these values, in units, float (rows,), as they are."""
+        self.x[column] = x
+        self.arrays[column] = codec.exact(x, np.isnan(x)) if isinstance(codec, NumberCodec) else codec.decode(x)
+
+    def tell(self, column: str, codec: Codec) -> None:
+        """Makes known to what is drawn later what a column holds now, if what it held before was known."""
+        features, values = codec.features(f"c.{column}", self.x[column])
+        if all(f.name in self.own.columns for f in features):
+            self.context.columns.update(values)
+            self.own.columns.update(values)
+
     def offer(self, features: list[Feature], columns: dict[str, np.ndarray]) -> None:
         """Makes something known to what is drawn later for these rows, and for their children."""
         self.context.add(features, columns)
@@ -94,7 +106,7 @@ def draw_lagged(
         rows = by_place[start:end]
         lag = held_above(out, before[rows])
         known = {n: v[rows] for n, v in columns.items()}
-        known[name] = np.where(np.isnan(lag), -1, lag).astype(np.int32) if encode is None else encode(lag)
+        known[name] = (encode or codes_of)(lag)
         out[rows] = variable.draw(known, len(rows), rng, part=True)
         if empty is not None:
             out[rows[empty[rows]]] = np.nan

@@ -13,7 +13,7 @@ from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.keys import combined_codes, complete_rows
 from synth_pipeline.synthesis.relational.collisions import Claim, choice_candidates, duplicates, number_candidates, reassign
 from synth_pipeline.synthesis.relational.columns import make_values, named_columns
-from synth_pipeline.synthesis.relational.encode import CategoryCodec, Codec, NumberCodec
+from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, codes_of
 from synth_pipeline.synthesis.relational.exchange import movable, other_parents
 from synth_pipeline.synthesis.relational.limits import limits
 from synth_pipeline.synthesis.relational.model import TableModel
@@ -136,7 +136,7 @@ def _redraw_values(
         code, choose = combined_codes([folded(table, column, codec.dictionary)]), _categories(model, state, column, codec, rows, rng)
     claims = [at.claim(key, (column,), code) for key in keys if column in key]
     x, _ = reassign(claims, state.x[column], rows, choose)
-    _set(state, column, codec, x)
+    state.hold(column, codec, x)
 
 
 def _numbers(draft: Draft, model: TableModel, state: State, column: str, codec: NumberCodec) -> Callable[[int], Iterator[float]]:
@@ -153,7 +153,7 @@ def _categories(
     again = np.empty((0, len(rows)))
     context = dict(state.context.columns)
     if state.group is not None:
-        context[f"p.c.{column}"] = np.nan_to_num(state.group.previous(state.x[column]), nan=-1).astype(np.int32)
+        context[f"p.c.{column}"] = codes_of(state.group.previous(state.x[column]))
     if drawn is not None and column not in model.rules.levels and drawn.variable.features <= context.keys():
         known = {n: np.tile(context[n][rows], _DRAWS) for n in drawn.variable.features}
         again = drawn.variable.draw(known, len(rows) * _DRAWS, rng, part=True).reshape(_DRAWS, -1)
@@ -192,7 +192,7 @@ def _free_cells(
     cells = np.unravel_index(rng.permutation(free)[: len(rows)], sizes)
     for column, (values, _), at in zip(key, found, cells, strict=True):
         state.x[column][rows] = values[at]
-        _set(state, column, model.codec(column), state.x[column])
+        state.hold(column, model.codec(column), state.x[column])
 
 
 def _fresh_values(
@@ -222,11 +222,6 @@ def _put(state: State, column: str, rows: np.ndarray, values: pa.Array) -> None:
     index = np.arange(state.rows)
     index[rows] = state.rows + np.arange(len(rows))
     state.arrays[column] = pa.concat_arrays([state.arrays[column], values]).take(pa.array(index))
-
-
-def _set(state: State, column: str, codec: Codec, x: np.ndarray) -> None:
-    """Gives a column these values, in units; float (rows,)."""
-    state.x[column], state.arrays[column] = x, codec.exact(x, np.isnan(x)) if isinstance(codec, NumberCodec) else codec.decode(x)
 
 
 def _give_up(draft: Draft, state: State, table: Table, key: tuple[str, ...]) -> None:
