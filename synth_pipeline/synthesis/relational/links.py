@@ -19,7 +19,7 @@ from synth_pipeline.synthesis.relational.bridges import Bridge
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec, follow, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.model import Presence
+from synth_pipeline.synthesis.relational.rules.kinds import Presence
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, disorder, supported
 from synth_pipeline.synthesis.relational.structure import anchored, usable_keys
 from synth_pipeline.synthesis.relational.trees import Feature, Tree, grow

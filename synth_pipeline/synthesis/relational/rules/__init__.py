@@ -16,7 +16,7 @@ from synth_pipeline.synthesis.relational.rules.describe import describe
 from synth_pipeline.synthesis.relational.rules.find import find_rules
 from synth_pipeline.synthesis.relational.rules.formulas import Added, After, Elapsed, Linear, Product, Quotient, Raised, rounded
 from synth_pipeline.synthesis.relational.rules.hours import at_hours, find_hours
-from synth_pipeline.synthesis.relational.rules.model import (
+from synth_pipeline.synthesis.relational.rules.kinds import (
     Apart,
     Base,
     Bound,
@@ -29,7 +29,6 @@ from synth_pipeline.synthesis.relational.rules.model import (
     Part,
     Presence,
     Rank,
-    Rules,
     Run,
     Running,
     Scale,
@@ -40,6 +39,7 @@ from synth_pipeline.synthesis.relational.rules.model import (
     Total,
     Written,
 )
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.numbering import find_numbering, find_written, ranks
 from synth_pipeline.synthesis.relational.rules.pace import find_pace, time_for
 from synth_pipeline.synthesis.relational.rules.parts import part_values

@@ -16,7 +16,8 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.above import beyond, comparable_above
-from synth_pipeline.synthesis.relational.rules.model import Base, Bound, Rules
+from synth_pipeline.synthesis.relational.rules.kinds import Base, Bound
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, disorder, supported
 
 _MOST_BOUNDS = 3

@@ -15,7 +15,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import DAY, Codec, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.model import Base, Calendar, Run
+from synth_pipeline.synthesis.relational.rules.kinds import Base, Calendar, Run
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _MOST_MONTHS = 12

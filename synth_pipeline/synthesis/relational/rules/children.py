@@ -13,7 +13,8 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.model import Rules, Total
+from synth_pipeline.synthesis.relational.rules.kinds import Total
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
 from synth_pipeline.synthesis.relational.runs import in_runs
 

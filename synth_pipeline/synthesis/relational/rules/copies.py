@@ -12,7 +12,8 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.above import beyond
-from synth_pipeline.synthesis.relational.rules.model import Copied, Rules
+from synth_pipeline.synthesis.relational.rules.kinds import Copied
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _Way = tuple[ForeignKey, str, np.ndarray, np.ndarray]

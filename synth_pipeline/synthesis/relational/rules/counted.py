@@ -15,7 +15,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame, parents_of
 from synth_pipeline.synthesis.relational.rules.children import sums
-from synth_pipeline.synthesis.relational.rules.model import Total
+from synth_pipeline.synthesis.relational.rules.kinds import Total
 
 _BITS, _DIFFERENT = 20, 3
 """How much the numbers that agree must say together, and fewest different ones."""

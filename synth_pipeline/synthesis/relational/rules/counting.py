@@ -16,7 +16,8 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.model import Rank, Rules
+from synth_pipeline.synthesis.relational.rules.kinds import Rank
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 from synth_pipeline.synthesis.relational.runs import in_runs
 

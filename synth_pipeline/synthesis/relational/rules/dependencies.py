@@ -11,7 +11,8 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, held_above, shown
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.model import Rules, Scale, Steps, Told
+from synth_pipeline.synthesis.relational.rules.kinds import Scale, Steps, Told
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _MOST_STEPS = 8

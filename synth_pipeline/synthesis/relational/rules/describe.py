@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from synth_pipeline.synthesis.relational.rules.formulas import After
-from synth_pipeline.synthesis.relational.rules.model import Base, Bound, Calendar, Copied, Rules
+from synth_pipeline.synthesis.relational.rules.kinds import Base, Bound, Calendar, Copied
+from synth_pipeline.synthesis.relational.rules.model import Rules
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 

@@ -14,7 +14,8 @@ from synth_pipeline.synthesis.relational.encode import DAY, HOUR, MINUTE, SECOND
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.above import beyond, comparable_above
 from synth_pipeline.synthesis.relational.rules.calendar import find_calendar
-from synth_pipeline.synthesis.relational.rules.model import Apart, Base, Rules
+from synth_pipeline.synthesis.relational.rules.kinds import Apart, Base
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _PROPORTIONAL, _FINE = 0.5, 50

@@ -18,8 +18,9 @@ from synth_pipeline.synthesis.relational.rules.copies import find_copies
 from synth_pipeline.synthesis.relational.rules.counting import find_count, find_order
 from synth_pipeline.synthesis.relational.rules.dependencies import find_determined, find_nested, find_steps, find_told
 from synth_pipeline.synthesis.relational.rules.distances import find_bases, find_chains, find_discounts, find_shift
+from synth_pipeline.synthesis.relational.rules.kinds import Rank
 from synth_pipeline.synthesis.relational.rules.levels import find_levels
-from synth_pipeline.synthesis.relational.rules.model import Rank, Rules
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.parts import find_parts
 from synth_pipeline.synthesis.relational.rules.passed import find_passed
 from synth_pipeline.synthesis.relational.rules.presence import find_presence

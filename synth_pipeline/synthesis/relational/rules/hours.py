@@ -14,7 +14,8 @@ import pyarrow as pa
 from synth_pipeline.synthesis.relational.encode import DAY, HOUR, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame, Group
 from synth_pipeline.synthesis.relational.rules.calendar import is_calendar
-from synth_pipeline.synthesis.relational.rules.model import Hours, Rules
+from synth_pipeline.synthesis.relational.rules.kinds import Hours
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 from synth_pipeline.synthesis.relational.scatter import spaced
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from synth_pipeline.synthesis.relational.distinct import owners_of
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.model import Levels, Rules
+from synth_pipeline.synthesis.relational.rules.kinds import Levels
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import ENTITIES
 
 _MOST_VALUES = 40

@@ -16,7 +16,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.model import DATE_FORMS, Numbering, Written
+from synth_pipeline.synthesis.relational.rules.kinds import DATE_FORMS, Numbering, Written
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
 
 _LEVELS = 3

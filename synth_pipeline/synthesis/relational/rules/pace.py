@@ -10,7 +10,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.calendar import is_calendar, run_lengths
-from synth_pipeline.synthesis.relational.rules.model import Pace, Run
+from synth_pipeline.synthesis.relational.rules.kinds import Pace, Run
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _STEADY = 0.1

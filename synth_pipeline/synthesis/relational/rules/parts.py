@@ -10,7 +10,8 @@ import pyarrow as pa
 from synth_pipeline.synthesis.relational.encode import DAY, HOUR, MINUTE, SECOND, Codec, NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.calendar import is_calendar
-from synth_pipeline.synthesis.relational.rules.model import Part, Rules
+from synth_pipeline.synthesis.relational.rules.kinds import Part
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _MOST_VALUES, _STEPS, _FEW = 60, 9, 50

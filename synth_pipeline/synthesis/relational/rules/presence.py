@@ -10,7 +10,8 @@ import numpy as np
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import Codec, held_above, shown
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.model import Presence, Rules
+from synth_pipeline.synthesis.relational.rules.kinds import Presence
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _FEW_VALUES = 40

@@ -10,7 +10,8 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Frame, Group
-from synth_pipeline.synthesis.relational.rules.model import Copied, Rules, Running, Single
+from synth_pipeline.synthesis.relational.rules.kinds import Copied, Running, Single
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _MOST_VALUES = 10

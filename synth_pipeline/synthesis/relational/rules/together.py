@@ -16,7 +16,8 @@ from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.calendar import is_calendar
 from synth_pipeline.synthesis.relational.rules.children import extremes
-from synth_pipeline.synthesis.relational.rules.model import Rules, Together
+from synth_pipeline.synthesis.relational.rules.kinds import Together
+from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 
 _DIFFERENT = 5
