@@ -11,13 +11,13 @@ from synth_pipeline.catalog.schema import ForeignKey, Table
 from synth_pipeline.constraints import check_mask
 from synth_pipeline.keys import combined_codes
 from synth_pipeline.synthesis.relational.columns import named_columns
+from synth_pipeline.synthesis.relational.computed import recompute
 from synth_pipeline.synthesis.relational.encode import CategoryCodec
 from synth_pipeline.synthesis.relational.exchange import movable, other_parents
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.parents import move
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State
-from synth_pipeline.synthesis.relational.values import recompute
 
 _ATTEMPTS, _BORROWED = 8, 4
 """How often what breaks a CHECK is changed, and how often of these it is by what another row has."""

@@ -42,13 +42,18 @@ def plain(model: TableModel, state: State, column: str) -> np.ndarray:
 
 def _above(draft: Draft, model: TableModel, state: State, key: str, column: str, then: str = "") -> tuple[np.ndarray, float]:
     """A number of each row's parent, or of that one's parent by `then`, in units, float (rows,), and how large these are."""
+    table, index = led_to(draft, model, state, key, then)
+    x, unit = held_by(draft, table, column)
+    return held_above(x, index), unit
+
+
+def led_to(draft: Draft, model: TableModel, state: State, key: str, then: str = "") -> tuple[str, np.ndarray]:
+    """The table that a foreign key leads to, or that one's key `then`, and the row there that each row leads to, -1 for none; int64 (rows,)."""
     fk = draft.foreign_key(model, key)
     index = state.parents[fk.id]
-    if then:
-        index = follow(index, draft.parent_index(fk.parent, then))
-        fk = draft.foreign_key(draft.model.tables[fk.parent], then)
-    x, unit = held_by(draft, fk.parent, column)
-    return held_above(x, index), unit
+    if not then:
+        return fk.parent, index
+    return draft.foreign_key(draft.model.tables[fk.parent], then).parent, follow(index, draft.parent_index(fk.parent, then))
 
 
 def held_by(draft: Draft, table: str, column: str) -> tuple[np.ndarray, float]:

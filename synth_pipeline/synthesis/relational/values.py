@@ -10,28 +10,15 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import Table
 from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.synthesis.relational.columns import make_values
-from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, follow, hashed_units, held_above
+from synth_pipeline.synthesis.relational.computed import any_value, computed, continued, copied_from, copy_above, decided_rows, decoded, with_presence
+from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Group
-from synth_pipeline.synthesis.relational.limits import base_values, in_turn, kept_within, limits, numbers_above, plain, within_range
+from synth_pipeline.synthesis.relational.limits import base_values, between_limits, in_turn, kept_within, limits, within_range
 from synth_pipeline.synthesis.relational.model import TableModel
-from synth_pipeline.synthesis.relational.numbers import counted
 from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import (
-    After,
-    Base,
-    Copied,
-    Rules,
-    at_hours,
-    date_of,
-    day_of,
-    is_calendar,
-    months_of,
-    part_values,
-    rounded,
-    singled,
-)
+from synth_pipeline.synthesis.relational.rules import Base, Rules, at_hours, date_of, day_of, is_calendar, months_of, singled
 from synth_pipeline.synthesis.relational.scatter import kept_apart, scattered_strata, spaced
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged, draw_repeating
 from synth_pipeline.synthesis.relational.together import begun, ended, last_start
@@ -56,32 +43,16 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         x = _draw(draft, model, state, column, rng)
     elif column in model.drawn and column in rules.steps:
         x = np.where(np.isnan(x), _draw(draft, model, state, column, rng), x)
-    if column in rules.bounds and column in model.drawn:
-        keep_time(draft, model, state, column, x)
-        x = kept_within(draft, model, state, column, x, rng)
-    if column in rules.hours and column in model.drawn and isinstance(codec, NumberCodec):
-        apart = rules.bases[column].least if _stepping(rules, column) else None
-        between, chance = limits(draft, model, state, column), stream(draft.seed, table, "hours", column)
-        moved = at_hours(rules.hours[column], codec, x, between, state.group, apart, chance)
-        told = state.group.position == 0 if column in rules.begins and state.group is not None else np.zeros(state.rows, dtype=bool)
-        x = np.where(told, x, moved)
-    if column in {*rules.bounds, *rules.hours} and state.group is not None and _stepping(rules, column):
-        x = in_turn(state.group, x, *limits(draft, model, state, column))
-    heaps = model.drawn[column].heaps if column in model.drawn else None
-    if heaps is not None and model.drawn[column].variable.reach > 0 and isinstance(codec, NumberCodec):
-        x = heaps.rounded(x, codec.low, codec.high, stream(draft.seed, table, "heaps", column))
-        if column in rules.bounds:
-            low, high = limits(draft, model, state, column)
-            x = np.where(np.isnan(x), x, np.fmin(np.fmax(x, low), high))
+    x = _in_place(draft, model, state, column, x, rng)
     if column in rules.presence:
-        x = _present(x, *decided_rows(draft, model, state, column), model, column, rng)
+        x = with_presence(x, *decided_rows(draft, model, state, column), model, column, rng)
     if np.isnan(x).any() and not draft.may_lack(model, column):
-        x = np.where(np.isnan(x), _any_value(model, column, len(x), rng), x)
+        x = np.where(np.isnan(x), any_value(model, column, len(x), rng), x)
     if column in rules.single:
         key = rules.single[column].key
         group = state.group if model.plan.is_owner(key) and state.group is not None else Group.of(state.parents[key], np.arange(state.rows))
         x = singled(group, x, rules.single[column].value, stream(draft.seed, table, "single", column))
-    state.arrays[column] = _decoded(codec, x, exact=_as_made(rules, column))
+    state.arrays[column] = decoded(codec, x, exact=_as_made(rules, column))
     avoid = model.drawn[column].avoid if column in model.drawn else None
     if isinstance(codec, NumberCodec) and codec.digits is not None and avoid is not None:
         units = _unlike(codec, codec.encode(state.arrays[column]), avoid)
@@ -96,6 +67,30 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         state.context.columns.update(state.group.features()[1])
 
 
+def _in_place(draft: Draft, model: TableModel, state: State, column: str, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Values moved to where others leave room, to days and hours that there are, and in order; and made as round as real ones."""
+    rules, codec, drawn, table = model.rules, model.codec(column), model.drawn.get(column), model.plan.table
+    if column in rules.bounds and drawn is not None:
+        keep_time(draft, model, state, column, x)
+    low = high = np.empty(0)
+    if column in {*rules.bounds, *rules.hours}:
+        low, high = limits(draft, model, state, column)
+    if column in rules.bounds and drawn is not None:
+        x = between_limits(x, low, high, codec, rng, met=rules.met(column))
+    if column in rules.hours and drawn is not None and isinstance(codec, NumberCodec):
+        apart = rules.bases[column].least if _stepping(rules, column) else None
+        moved = at_hours(rules.hours[column], codec, x, (low, high), state.group, apart, stream(draft.seed, table, "hours", column))
+        told = state.group.position == 0 if column in rules.begins and state.group is not None else np.zeros(state.rows, dtype=bool)
+        x = np.where(told, x, moved)
+    if len(low) and state.group is not None and _stepping(rules, column):
+        x = in_turn(state.group, x, low, high)
+    if drawn is not None and drawn.heaps is not None and drawn.variable.reach > 0 and isinstance(codec, NumberCodec):
+        x = drawn.heaps.rounded(x, codec.low, codec.high, stream(draft.seed, table, "heaps", column))
+        if column in rules.bounds:
+            x = np.where(np.isnan(x), x, np.fmin(np.fmax(x, low), high))
+    return x
+
+
 def _stepping(rules: Rules, column: str) -> bool:
     """Whether siblings are in the order of the column, by steps from one to the next."""
     base = rules.bases.get(column)
@@ -106,125 +101,6 @@ def _as_made(rules: Rules, column: str) -> bool:
     """Whether values follow from others or from the calendar, and stay as they are."""
     base = rules.bases.get(column)
     return column in rules.exact() or column in rules.chains or base is not None and base.calendar is not None
-
-
-def _decoded(codec: Codec, x: np.ndarray, *, exact: bool) -> pa.Array:
-    """Values from units; what follows from others is not moved to a lattice of its own."""
-    if exact and isinstance(codec, NumberCodec) and codec.digits is not None:
-        return codec.exact(x, np.isnan(x))
-    return codec.decode(x)
-
-
-def computed(draft: Draft, model: TableModel, state: State, column: str) -> np.ndarray | None:
-    """The values of a column that follows from others without an exception, in units; None for any other column."""
-    rules, codec = model.rules, model.codec(column)
-    base = rules.bases.get(column)
-    if column in rules.copied:
-        _copy(draft, model, state, column)
-        return codec.encode(state.arrays[column])
-    if column in rules.determined or column in rules.told:
-        known, image = model.maps[column]
-        told = rules.told.get(column)
-        source = state.x[rules.determined[column]] if told is None else numbers_above(draft, model, state, told.key, told.column)
-        asked = np.where(np.isnan(source), np.inf, source)
-        low, high = np.searchsorted(known, asked, "left"), np.searchsorted(known, asked, "right")
-        # What a missing source stands for may be one of several.
-        any_of = stream(draft.seed, model.plan.table, "determined", column).random(state.rows) * np.maximum(high - low, 1)
-        at = (low + any_of.astype(np.int64)).clip(0, max(0, len(known) - 1))
-        return image[at] if len(known) else np.full(state.rows, np.nan)
-    if column in rules.steps:
-        steps = rules.steps[column]
-        against = Base("parent" if steps.scale.key else "own", steps.scale.against, steps.scale.key)
-        s = state.x[steps.scale.source]
-        x = steps.apply(s - base_values(draft, model, state, against, steps.scale.source) if steps.scale.against else s)
-        return np.where(np.isnan(x), steps.absent[0], x) if len(steps.absent) == 1 else x
-    if column in rules.parts:
-        return part_values(rules.parts[column], codec, plain(model, state, rules.parts[column].source))
-    if column in rules.running and state.group is not None and isinstance(codec, NumberCodec):
-        running = rules.running[column]
-        step, start = running.sign * plain(model, state, running.step), np.zeros(state.rows)
-        if running.start is not None:
-            start = base_values(draft, model, state, Base("parent", running.start.column, running.start.key), column) * codec.unit
-        value = state.group.accumulate(start + step, step)
-        return np.round(value / codec.unit) if codec.digits is not None else value
-    if column in rules.ranks and rules.ranks[column].within:
-        return counted(draft, model, state, column)
-    if column in rules.ranks and state.group is not None:
-        return rules.ranks[column].first + state.group.position
-    if column in rules.arithmetic and isinstance(codec, NumberCodec):
-        rule = rules.arithmetic[column]
-        values = {c: plain(model, state, c) for c in rule.operands}
-        if isinstance(rule, After) and rule.key:
-            values[rule.held] = base_values(draft, model, state, Base("parent", rule.number, rule.key), column) * codec.unit
-        value = rule.apply(values)
-        return rounded(value, codec.unit, rule.rounding) if codec.digits is not None else value
-    if base is not None and base.shift is not None:
-        return base_values(draft, model, state, base, column) + base.shift
-    return None
-
-
-def recompute(draft: Draft, model: TableModel, state: State) -> None:
-    """Brings the columns that follow from others into line with them, after parents or values were exchanged."""
-    if model.ranking is not None and state.group is not None:
-        state.group = Group.of(state.group.index, state.x[model.ranking])
-    late = model.rules.late()
-    for column in model.order:
-        if column in late:
-            continue
-        codec, x = model.codec(column), computed(draft, model, state, column)
-        if x is None and column in model.rules.chains:
-            x = _continued(model, state, column, state.ends[column])
-            if (base := model.rules.bases.get(column)) is not None:
-                x = np.where(np.isnan(x), x, np.maximum(x, base_values(draft, model, state, base, column) + base.least))
-        if x is not None and column in model.rules.steps and model.rules.steps[column].absent:
-            absent, held = np.array(model.rules.steps[column].absent), state.x[column]
-            x = np.where(np.isnan(x), np.where(np.isin(held, absent), held, absent[0]), x)
-        if column in model.rules.levels:
-            levels, held = model.rules.levels[column], state.x[column]
-            s = state.x[levels.source]
-            x = levels.value(s, levels.level(s, held))
-            x = np.where(np.isnan(x), held, x)
-        if column in model.rules.presence:
-            empty, filled = decided_rows(draft, model, state, column)
-            x = state.x[column] if x is None else x
-            if not (empty & np.isfinite(x) | filled & np.isnan(x)).any():
-                continue
-            x = _present(x, empty, filled, model, column, stream(draft.seed, model.plan.table, "presence", column))
-        if x is None and column in model.rules.bounds and column in model.drawn:
-            rng = stream(draft.seed, model.plan.table, "bounds", column)
-            x = kept_within(draft, model, state, column, state.x[column], rng)
-        if x is None:
-            continue
-        if column in model.rules.copied:
-            state.x[column] = x
-            continue
-        if not draft.may_lack(model, column):
-            x = np.where(np.isnan(x), state.x[column], x)
-        state.arrays[column], state.x[column] = _decoded(codec, x, exact=True), x
-    for column in model.rules.copied:
-        if column not in model.order:
-            _copy(draft, model, state, column)
-
-
-def decided_rows(draft: Draft, model: TableModel, state: State, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Where a column is empty, and where it is not, because another one says so; bool (rows,) each."""
-    presence = model.rules.presence[column]
-    if not presence.key:
-        return presence.decide(state.x[presence.source])
-    fk = draft.foreign_key(model, presence.key)
-    index = state.parents[fk.id]
-    above = np.arange(draft.states[fk.parent].rows, dtype=float) if not presence.source else draft.states[fk.parent].x[presence.source]
-    return presence.decide(held_above(above, index))
-
-
-def _present(x: np.ndarray, empty: np.ndarray, filled: np.ndarray, model: TableModel, column: str, rng: np.random.Generator) -> np.ndarray:
-    """The values where there are to be any; what is missing where it must not be takes a value of another row."""
-    short = filled & np.isnan(x)
-    if short.any():
-        known = x[filled & np.isfinite(x)]
-        x = x.copy()
-        x[short] = rng.choice(known, int(short.sum())) if len(known) else _any_value(model, column, int(short.sum()), rng)
-    return np.where(empty, np.nan, x)
 
 
 def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
@@ -248,7 +124,7 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
         edges = drawn.edges if drawn.edges is not None else np.empty(0)
         x = draw_lagged(drawn.variable, state, f"p.d.{column}", rng, lambda v: digitize(v, edges))
     if base is None:
-        return _continued(model, state, column, x)
+        return continued(model, state, column, x)
     if base.calendar is not None and state.group is not None:
         distance = np.where(state.group.position > 0, x, np.nan)
         value = _dated(draft, model, state, base, column, x, rng)
@@ -287,21 +163,12 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
             # What would have to lie beyond the range of the column, as its start does, has not happened yet.
             value = np.where((base.least >= 0) & (value < start) | (base.most <= 0) & (value > start), np.nan, value)
     if column in model.rules.chains:
-        value = _continued(model, state, column, ended(draft, model, state, column, value))
+        value = continued(model, state, column, ended(draft, model, state, column, value))
         distance = value - base_values(draft, model, state, base, column)
     name = f"d.{column}"
     feature, values = [Feature(name)], {name: digitize(distance, drawn.edges if drawn.edges is not None else np.empty(0))}
     state.offer(feature, values)
     return value
-
-
-def _continued(model: TableModel, state: State, column: str, x: np.ndarray) -> np.ndarray:
-    """The values of the siblings after, where the column continues with them; `x`, which is kept, for the last ones."""
-    if column not in model.rules.chains or state.group is None:
-        return x
-    state.ends[column] = x
-    after, apart = state.group.following(state.x[model.rules.chains[column]]), model.rules.apart.get(column)
-    return np.where(np.isfinite(after), after - (apart.by if apart is not None else 0.0), x)
 
 
 def _backwards(group: Group, last: np.ndarray, steps: np.ndarray, lowest: np.ndarray, highest: float) -> np.ndarray:
@@ -363,13 +230,13 @@ def _unlike(codec: NumberCodec, x: np.ndarray, avoid: np.ndarray) -> np.ndarray:
 def _repeats(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
     """Which rows repeat their parent's value of the column."""
     same = np.nan_to_num(model.sticky[column].draw(state.context.columns, state.rows, rng)) > 0.5
-    same &= _copied_from(draft, model, state, model.rules.sticky[column])[1] >= 0
+    same &= copied_from(draft, model, state, model.rules.sticky[column])[1] >= 0
     state.context.add([Feature(f"s.{column}")], {f"s.{column}": same.astype(np.uint8)})
     return np.asarray(same)
 
 
 def _stick(draft: Draft, model: TableModel, state: State, column: str, repeats: np.ndarray) -> None:
-    above, index = _copied_from(draft, model, state, model.rules.sticky[column])
+    above, index = copied_from(draft, model, state, model.rules.sticky[column])
     if column in model.rules.presence:
         repeats = repeats & ~decided_rows(draft, model, state, column)[0]
     above = above if above.type == state.arrays[column].type else above.cast(state.arrays[column].type, safe=False)
@@ -377,30 +244,6 @@ def _stick(draft: Draft, model: TableModel, state: State, column: str, repeats: 
         repeats = repeats & np.asarray(above.is_valid())[np.maximum(index, 0)]
     index = np.where(repeats, len(state.arrays[column]) + index, np.arange(state.rows))
     state.arrays[column] = pa.concat_arrays([state.arrays[column], above]).take(pa.array(index))
-
-
-def _copied_from(draft: Draft, model: TableModel, state: State, copy: Copied) -> tuple[pa.Array, np.ndarray]:
-    """The column that is repeated, and its row for each row, -1 for none; int64 (rows,)."""
-    fk = draft.foreign_key(model, copy.key)
-    index = state.parents[fk.id]
-    if copy.then:
-        index = follow(index, draft.parent_index(fk.parent, copy.then))
-        fk = draft.foreign_key(draft.model.tables[fk.parent], copy.then)
-    return draft.value(fk.parent, copy.column), index
-
-
-def _copy(draft: Draft, model: TableModel, state: State, column: str) -> None:
-    above, index = _copied_from(draft, model, state, model.rules.copied[column])
-    kind = arrow_type(draft.schema.table(model.plan.table).column(column).type)
-    taken = above.take(pa.array(np.maximum(index, 0), mask=index < 0)) if len(above) else pa.nulls(state.rows, above.type)
-    state.arrays[column] = taken if taken.type == kind else taken.cast(kind, safe=False)
-
-
-def _any_value(model: TableModel, column: str, count: int, rng: np.random.Generator) -> np.ndarray:
-    codec = model.codec(column)
-    if isinstance(codec, NumberCodec):
-        return codec.low + rng.random(count) * (codec.high - codec.low)
-    return rng.integers(0, max(1, len(codec.dictionary)), count).astype(float)
 
 
 def make_columns(draft: Draft, model: TableModel, state: State, table: Table) -> None:
@@ -428,4 +271,4 @@ def make_columns(draft: Draft, model: TableModel, state: State, table: Table) ->
             _stick(draft, model, state, column, repeats)
     for column in model.rules.copied:
         if column not in state.arrays:
-            _copy(draft, model, state, column)
+            copy_above(draft, model, state, column)
