@@ -7,6 +7,9 @@ from pathlib import Path
 from synth_pipeline.artifacts import BundleWriter, TableBundle
 from synth_pipeline.catalog.schema import DatabaseSchema
 from synth_pipeline.connectors import connect
+from synth_pipeline.notebook import Fitted
+from synth_pipeline.progress import Silent
+from synth_pipeline.synthesis.base import SampleRequest
 
 
 def bundle_of(database_path: Path | str, directory: Path | str) -> tuple[DatabaseSchema, TableBundle]:
@@ -27,3 +30,11 @@ def read_bundle(url: str, directory: Path | str) -> tuple[DatabaseSchema, TableB
     finally:
         connector.close()
     return schema, TableBundle.open(directory)
+
+
+def sampled(fitted: Fitted, folder: Path, request: SampleRequest) -> TableBundle:
+    """What a fitted synthesizer draws, as a request has it; the tables lie in a new folder."""
+    folder.mkdir()
+    with BundleWriter(folder, fitted.taken.described.working) as writer:
+        fitted.made.sample(request, writer, Silent())
+    return TableBundle.open(folder)

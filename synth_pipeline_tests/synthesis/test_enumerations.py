@@ -13,10 +13,9 @@ import pyarrow as pa
 import pytest
 
 import synth_pipeline as sp
-from synth_pipeline.artifacts import BundleWriter, TableBundle
-from synth_pipeline.progress import Silent
 from synth_pipeline.synthesis.base import SampleRequest
 from synth_pipeline.synthesis.relational.enumerations import enumerates
+from synth_pipeline_tests.helpers import sampled
 
 START, DAYS = dt.date(2022, 1, 1), 800
 
@@ -135,10 +134,7 @@ def test_a_calendar_is_copied_and_its_days_have_their_sales(tmp_path: Path, hold
     taken = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=holdout)
     fitted = taken.fit(seed=1)
     assert fitted.info["reference_tables"] == ["dim_date", "tally"]
-    (tmp_path / "sample").mkdir()
-    with BundleWriter(tmp_path / "sample", taken.described.working) as writer:
-        fitted.made.sample(SampleRequest(scale=scale, seed=2, shard_rows=shard_rows), writer, Silent())
-    drawn = TableBundle.open(tmp_path / "sample")
+    drawn = sampled(fitted, tmp_path / "sample", SampleRequest(scale=scale, seed=2, shard_rows=shard_rows))
     with sqlite3.connect(tmp_path / "real.db") as db:
         sold = np.array([key for (key,) in db.execute("SELECT date_key FROM sale")])
     db.close()

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 import synth_pipeline as sp
-from synth_pipeline.artifacts import BundleWriter, TableBundle
-from synth_pipeline.notebook import Fitted, Taken
-from synth_pipeline.progress import Silent
+from synth_pipeline.notebook import Fitted
 from synth_pipeline.synthesis.base import SampleRequest
+from synth_pipeline_tests.helpers import sampled
 
 SHOP = """
 CREATE TABLE customer (id INTEGER PRIMARY KEY, segment TEXT NOT NULL, joined DATE NOT NULL, order_count INTEGER NOT NULL,
@@ -289,15 +288,11 @@ def count(path: Path, broken: dict[str, str]) -> dict[str, int]:
     return {name: n for name, n in found.items() if n}
 
 
-def copied(taken: Taken, fitted: Fitted, folder: Path, shard_rows: int) -> Path:
+def copied(fitted: Fitted, folder: Path, shard_rows: int) -> Path:
     """A copy as a SQLite database."""
-    folder.mkdir()
-    schema = taken.described.working
-    with BundleWriter(folder, schema) as writer:
-        fitted.made.sample(SampleRequest(seed=2, shard_rows=shard_rows), writer, Silent())
-    drawn = TableBundle.open(folder)
+    drawn = sampled(fitted, folder, SampleRequest(seed=2, shard_rows=shard_rows))
     with sqlite3.connect(folder / "copy.db") as db:
-        for table in schema.table_ids:
+        for table in fitted.taken.described.working.table_ids:
             rows = drawn.read(table)
             db.execute(f"CREATE TABLE {table} ({', '.join(rows.column_names)})")
             values = [tuple(_plain(v) for v in row.values()) for row in rows.to_pylist()]
@@ -321,7 +316,7 @@ def test_what_software_relies_on_holds(build: Callable[[Path], None], broken: di
     taken = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=0.0)
     fitted = taken.fit(seed=1)
     for shard_rows in (250_000, 1_500):
-        found = count(copied(taken, fitted, tmp_path / str(shard_rows), shard_rows), broken)
+        found = count(copied(fitted, tmp_path / str(shard_rows), shard_rows), broken)
         if shard_rows < 250_000:
             # A shard has as many rows of each table as it is to have, and may begin with an answer.
             assert sum(found.pop(name, 0) for name in ("all else is paid", "answers answer", "an answer is one to a question")) < 20

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 import synth_pipeline as sp
-from synth_pipeline.artifacts import BundleWriter, TableBundle
 from synth_pipeline.notebook import Taken
-from synth_pipeline.progress import Silent
 from synth_pipeline.synthesis.base import SampleRequest
+from synth_pipeline_tests.helpers import sampled
 
 BROKEN = {
     "date_key": "SELECT count(*) FROM sale WHERE date_key IS NOT CAST(strftime('%Y%m%d', sold) AS INT)",
@@ -78,10 +77,7 @@ def test_parts_follow_from_the_date_of_their_row(tmp_path: Path, taken: Taken, s
     rules = set(fitted.info["rules"])
     assert {"sale.date_key is the year, month and day of sold", "sale.month follows from the month of sold", "sale.hour is the hour of sold"} <= rules
     assert not [r for r in rules if r.startswith(("sale.late", "sale.floor"))], rules
-    (tmp_path / "sample").mkdir()
-    with BundleWriter(tmp_path / "sample", taken.described.working) as writer:
-        fitted.made.sample(SampleRequest(seed=2, shard_rows=shard_rows), writer, Silent())
-    drawn = TableBundle.open(tmp_path / "sample")
+    drawn = sampled(fitted, tmp_path / "sample", SampleRequest(seed=2, shard_rows=shard_rows))
     with sqlite3.connect(tmp_path / "synthetic.db") as db:
         drawn.read("sale").to_pandas().to_sql("sale", db, index=False)
     db.close()

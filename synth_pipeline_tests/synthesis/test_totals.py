@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import synth_pipeline as sp
-from synth_pipeline.artifacts import BundleWriter, TableBundle
-from synth_pipeline.progress import Silent
 from synth_pipeline.synthesis.base import SampleRequest
+from synth_pipeline_tests.helpers import sampled
 
 BROKEN = {
     "orders.total": "SELECT count(*) FROM orders o WHERE total <> (SELECT sum(price) FROM line WHERE order_id = o.id)",
@@ -62,10 +61,7 @@ def test_what_is_stored_of_children_is_what_they_are(tmp_path: Path, shard_rows:
         "customer.spent = sum of total over its orders rows", "customer.last_order = highest ordered over its orders rows",
         "orders.total = sum of price over its line rows", "orders.cheapest = lowest price over its line rows",
     } <= set(fitted.info["rules"])  # fmt: skip
-    (tmp_path / "sample").mkdir()
-    with BundleWriter(tmp_path / "sample", taken.described.working) as writer:
-        fitted.made.sample(SampleRequest(seed=2, shard_rows=shard_rows), writer, Silent())
-    drawn = TableBundle.open(tmp_path / "sample")
+    drawn = sampled(fitted, tmp_path / "sample", SampleRequest(seed=2, shard_rows=shard_rows))
     with sqlite3.connect(tmp_path / "synthetic.db") as db:
         for table in ("customer", "orders", "line"):
             drawn.read(table).to_pandas().to_sql(table, db, index=False)
@@ -101,10 +97,7 @@ def test_copied_tables_count_synthetic_rows(tmp_path: Path, holdout: float, scal
     taken = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=holdout)
     fitted = taken.fit(seed=1)
     assert fitted.info["reference_tables"] == ["kind", "tag"]
-    (tmp_path / "sample").mkdir()
-    with BundleWriter(tmp_path / "sample", taken.described.working) as writer:
-        fitted.made.sample(SampleRequest(scale=scale, seed=2, shard_rows=shard_rows), writer, Silent())
-    drawn = TableBundle.open(tmp_path / "sample")
+    drawn = sampled(fitted, tmp_path / "sample", SampleRequest(scale=scale, seed=2, shard_rows=shard_rows))
     with sqlite3.connect(tmp_path / "synthetic.db") as db:
         for table in ("kind", "tag", "post", "post_tag"):
             drawn.read(table).to_pandas().to_sql(table, db, index=False)
