@@ -147,7 +147,7 @@ def test_what_is_computed_in_the_source_is_computed_in_the_copy(tmp_path: Path) 
     fitted.made.save(tmp_path / "fitted")
     loaded = replace(fitted, made=RelationalSynthesizer().load(tmp_path / "fitted"))
     for shard_rows in (250_000, 1_500):
-        assert not broken(copied(taken, loaded, tmp_path / str(shard_rows), shard_rows)), shard_rows
+        assert not broken(copied(loaded, tmp_path / str(shard_rows), shard_rows)), shard_rows
 
 
 def test_a_rule_needs_support(tmp_path: Path) -> None:

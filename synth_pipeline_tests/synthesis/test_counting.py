@@ -84,6 +84,6 @@ def test_they_do_so_where_rows_are_held_out_and_over_all_shards(tmp_path: Path) 
     ranks = {t: m.rules.ranks for t, m in store.load(tmp_path).tables.items()}
     assert (ranks["task"]["number"].within, ranks["task"]["number"].by) == (("company",), ("created",))
     assert (ranks["drawing"]["sheet"].within, ranks["drawing"]["sheet"].by) == (("stage", "trade"), ("id",))
-    db = sqlite3.connect(test_everyday.copied(taken, fitted, tmp_path / "shards", 400))
+    db = sqlite3.connect(test_everyday.copied(fitted, tmp_path / "shards", 400))
     assert gaps(db, "task", "company", "number") == 0
     assert gaps(db, "drawing", "stage, trade", "sheet") == 0

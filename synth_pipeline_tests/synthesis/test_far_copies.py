@@ -54,7 +54,7 @@ def test_a_line_has_the_price_of_the_customers_plan_and_mostly_the_rate_and_the_
     } <= set(fitted.info["rules"])
     ways = "FROM line JOIN invoice i ON i.id = line.invoice JOIN customer c ON c.id = i.customer"
     for shard_rows in (250_000, 1_000):
-        db = sqlite3.connect(copied(taken, fitted, tmp_path / str(shard_rows), shard_rows))
+        db = sqlite3.connect(copied(fitted, tmp_path / str(shard_rows), shard_rows))
         priced = "FROM invoice i JOIN customer c ON c.id = customer JOIN plan ON code = plan WHERE unit_price IS NOT price"
         assert one(db, f"SELECT count(*) {priced}") == 0
         assert one(db, f"SELECT count(*) {ways} WHERE line.currency IS NOT c.currency") == 0
@@ -94,7 +94,7 @@ def test_what_follows_from_a_category_of_a_parent_does_so_if_enough_parents_say_
         fitted.made.save(tmp_path)
         loaded = replace(fitted, made=RelationalSynthesizer().load(tmp_path))
         for shard_rows in (250_000, 300):
-            db = sqlite3.connect(copied(taken, loaded, tmp_path / str(shard_rows), shard_rows))
+            db = sqlite3.connect(copied(loaded, tmp_path / str(shard_rows), shard_rows))
             several = "SELECT 1 FROM sale JOIN customer c ON c.id = customer GROUP BY country HAVING count(DISTINCT tax_rate) > 1"
             assert one(db, f"SELECT count(*) FROM ({several})") == 0
             assert one(db, "SELECT count(DISTINCT tax_rate) FROM sale") == 5

@@ -78,7 +78,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Taken, Fitted]
 def test_a_key_that_may_be_missing_leads_where_others_lead(desk: tuple[Path, Taken, Fitted], shard_rows: int, tmp_path: Path) -> None:
     real, taken, fitted = desk
     assert not count(real, PATHS)
-    path = copied(taken, fitted, tmp_path / "copy", shard_rows)
+    path = copied(fitted, tmp_path / "copy", shard_rows)
     assert not count(path, PATHS), fitted.info["rules"]
     some = "SELECT avg(agent_id IS NOT NULL) FROM survey"
     with sqlite3.connect(real) as one, sqlite3.connect(path) as other:
@@ -158,7 +158,7 @@ def test_pairs_of_parents_are_those_of_another_table_and_one_of_each_is_marked(
 ) -> None:
     real, taken, fitted = chat
     assert not count(real, MEMBERS | ONE)
-    path = copied(taken, fitted, tmp_path / "copy", shard_rows)
+    path = copied(fitted, tmp_path / "copy", shard_rows)
     assert not count(path, MEMBERS | ONE), fitted.info["rules"]
 
 
