@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import synth_pipeline as sp
-from synth_pipeline.notebook import Fitted, Taken
+from synth_pipeline.notebook import Fitted
 from synth_pipeline.synthesis.relational.matching import deal
 from synth_pipeline_tests.synthesis.test_everyday import copied, count, moment
 
@@ -67,16 +67,16 @@ def build_desk(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Taken, Fitted]:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Fitted]:
     path = tmp_path_factory.mktemp("desk") / "real.db"
     build_desk(path)
     taken = sp.open(f"sqlite:///{path}").metadata().subset(holdout=0.0)
-    return path, taken, taken.fit(seed=1)
+    return path, taken.fit(seed=1)
 
 
 @pytest.mark.parametrize("shard_rows", [250_000, 1_500])
-def test_a_key_that_may_be_missing_leads_where_others_lead(desk: tuple[Path, Taken, Fitted], shard_rows: int, tmp_path: Path) -> None:
-    real, taken, fitted = desk
+def test_a_key_that_may_be_missing_leads_where_others_lead(desk: tuple[Path, Fitted], shard_rows: int, tmp_path: Path) -> None:
+    real, fitted = desk
     assert not count(real, PATHS)
     path = copied(fitted, tmp_path / "copy", shard_rows)
     assert not count(path, PATHS), fitted.info["rules"]
@@ -139,24 +139,24 @@ def build_chat(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def chat(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Taken, Fitted]:
+def chat(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Fitted]:
     path = tmp_path_factory.mktemp("chat") / "real.db"
     build_chat(path)
     taken = sp.open(f"sqlite:///{path}").metadata().subset(holdout=0.0)
-    return path, taken, taken.fit(seed=1)
+    return path, taken.fit(seed=1)
 
 
-def test_an_owner_is_what_rows_are_part_of(chat: tuple[Path, Taken, Fitted]) -> None:
+def test_an_owner_is_what_rows_are_part_of(chat: tuple[Path, Fitted]) -> None:
     """Messages lie close together in a chat, who takes part is named after it, a receipt is one-to-one with its message."""
-    owners = {t: m.plan.owner.parent for t, m in chat[2].made._model.tables.items() if m.plan.owner is not None}
+    owners = {t: m.plan.owner.parent for t, m in chat[1].made._model.tables.items() if m.plan.owner is not None}
     assert owners == {"chat_person": "chat", "message": "chat", "receipt": "message", "note": "message"}
 
 
 @pytest.mark.parametrize("shard_rows", [250_000, 1_000])
 def test_pairs_of_parents_are_those_of_another_table_and_one_of_each_is_marked(
-    chat: tuple[Path, Taken, Fitted], shard_rows: int, tmp_path: Path
+    chat: tuple[Path, Fitted], shard_rows: int, tmp_path: Path
 ) -> None:
-    real, taken, fitted = chat
+    real, fitted = chat
     assert not count(real, MEMBERS | ONE)
     path = copied(fitted, tmp_path / "copy", shard_rows)
     assert not count(path, MEMBERS | ONE), fitted.info["rules"]
