@@ -14,7 +14,10 @@ from synth_pipeline.synthesis.parallel import Workers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from synth_pipeline.artifacts import BundleWriter, TableBundle
+    import numpy as np
+    import pyarrow as pa
+
+    from synth_pipeline.artifacts import BundleWriter
     from synth_pipeline.catalog.population import PopulationStats
     from synth_pipeline.catalog.schema import DatabaseSchema
     from synth_pipeline.metadata.model import SynthesisMetadata
@@ -22,6 +25,27 @@ if TYPE_CHECKING:
 
 
 SHARD_ROWS = 250_000
+
+
+class Tables(Protocol):
+    """Rows of tables and what is noted of each, as a bundle has them."""
+
+    def read(self, table: str) -> pa.Table:
+        """All rows of a table, with its stored columns."""
+        ...
+
+    def annotations(self, table: str) -> pa.Table | None:
+        """What is noted of the rows, in the same order; None where nothing is."""
+        ...
+
+
+def flagged(notes: pa.Table | None, name: str, rows: int, *, default: bool) -> np.ndarray:
+    """A note of each row, bool (rows,); `default` where there is none."""
+    import numpy as np
+
+    if notes is None or name not in notes.column_names:
+        return np.full(rows, default)
+    return np.asarray(notes.column(name).to_numpy(), dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -38,7 +62,7 @@ class TrainingData:
 
     schema: DatabaseSchema
     metadata: SynthesisMetadata
-    bundle: TableBundle
+    bundle: Tables
     population: PopulationStats
     preserve: frozenset[str] = frozenset()
 

@@ -49,7 +49,7 @@ def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWr
                     for table, rows in part.tables.items():
                         if table in numbers.tables:
                             numbers.keep(s, table, rows)
-                        else:
+                        elif table in model.source:
                             writer.write(table, rows)
                         step.advance(rows.num_rows, note=table)
                     for key, value in part.totals.items():
@@ -57,9 +57,10 @@ def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWr
                     lost += Counter(part.lost)
                     warnings += part.warnings
                 for table, rows in numbers.finished():
-                    writer.write(table, rows)
+                    if table in model.source:
+                        writer.write(table, rows)
             above.settle(totals)
-        for table in layout.shared:
+        for table in (t for t in layout.shared if t in model.source):
             writer.write(table, above.finished(table))
     return [*dict.fromkeys(warnings), *(f"{table}: {rows} rows given up, {why}" for (table, why), rows in lost.items())]
 

@@ -39,6 +39,8 @@ class NumberCodec:
         edges: bin edges of the feature.
         parts: calendar parts that vary (`month`, `day`, `weekday`, `hour`).
         text: strptime format of dates that are kept as text, or `number` for numbers that are.
+        form: how dates that are kept as whole numbers are written (strptime format, `epoch_s`, `epoch_ms` or `epoch_us`).
+        held: the Arrow type of these.
         never: the date, in units, that stands for a missing one where NULL does not (9999-12-31 as the end of what goes on);
             it is NaN to all that learns and draws.
     """
@@ -52,6 +54,8 @@ class NumberCodec:
     edges: np.ndarray = field(default_factory=lambda: np.empty(0))
     parts: tuple[str, ...] = ()
     text: str | None = None
+    form: str | None = None
+    held: pa.DataType | None = None
     never: float | None = None
 
     @classmethod
@@ -62,6 +66,17 @@ class NumberCodec:
         if codec is None or codec.digits is None:
             return None
         codec.text = text
+        x = codec.encode(values)
+        return codec if codec.exact(x, np.isnan(x)).equals(values.combine_chunks()) else None
+
+    @classmethod
+    def fit_whole(cls, values: pa.ChunkedArray, form: str) -> NumberCodec | None:
+        """The codec of dates in whole numbers (20240131, seconds since 1970); None where some value would not come back as it is."""
+        parsed = _dated(values, form)
+        codec = cls.fit(parsed) if parsed.null_count == values.null_count else None
+        if codec is None:
+            return None
+        codec.form, codec.held = form, values.type
         x = codec.encode(values)
         return codec if codec.exact(x, np.isnan(x)).equals(values.combine_chunks()) else None
 
@@ -117,6 +132,8 @@ class NumberCodec:
         kind = self.type
         if self.text is not None:
             values = _parsed(values, self.text)
+        elif self.form is not None:
+            values = _dated(values, self.form)
         if pa.types.is_date(kind):
             values = values.cast(pa.int32())
         elif pa.types.is_temporal(kind):
@@ -143,6 +160,8 @@ class NumberCodec:
             x, null = np.where(null, self.never, x), np.zeros(len(x), dtype=bool)
         if self.text is not None:
             return _written(np.where(null, 0, x), null, self.text, self.digits or 0)
+        if self.form is not None:
+            return _numbered(np.where(null, 0, x), null, self.form, self.unit).cast(self.held)
         kind = self.type
         if pa.types.is_floating(kind):
             return pa.array(x / 10.0 ** (self.digits or 0), type=pa.float64(), mask=null)
@@ -311,6 +330,25 @@ def _written(x: np.ndarray, null: np.ndarray, text: str, digits: int) -> pa.Arra
     import pandas as pd
 
     return pa.array(pd.to_datetime(x.astype(np.int64), unit="us").strftime(text).to_numpy(dtype=object), type=pa.string(), mask=null)
+
+
+_EPOCHS = {"epoch_s": SECOND * 1_000, "epoch_ms": SECOND, "epoch_us": 1}
+"""Microseconds in a unit of what is counted since 1970."""
+
+
+def _dated(values: pa.Array | pa.ChunkedArray, form: str) -> pa.Array:
+    """Whole numbers as date-times, or as dates where they say no more; NULL where they are neither."""
+    if form in _EPOCHS:
+        return pc.multiply(values.cast(pa.int64()), _EPOCHS[form]).cast(pa.timestamp("us"))
+    parsed = _parsed(values.cast(pa.string()), form)
+    return parsed if set("HMSIpf") & set(form.replace("%%", "")) else parsed.cast(pa.date32())
+
+
+def _numbered(x: np.ndarray, null: np.ndarray, form: str, unit: float) -> pa.Array:
+    """Dates in units of so many microseconds as whole numbers."""
+    if form in _EPOCHS:
+        return pa.array((x * unit).astype(np.int64) // _EPOCHS[form], mask=null)
+    return _written(x * unit, null, form, 0).cast(pa.int64())
 
 
 def _family(kind: pa.DataType) -> str:

@@ -58,7 +58,7 @@ class FittedRelational:
     def __init__(self, model: DatabaseModel, *, whole: bool = False) -> None:
         self._model, self._whole = model, whole
         self.info = model.info
-        self.schema_fingerprint = model.schema.fingerprint()
+        self.schema_fingerprint = model.source.fingerprint()
 
     def sample(self, request: SampleRequest, writer: BundleWriter, progress: Progress) -> None:
         warnings = draw_database(self._model, request, writer, progress, whole=self._whole)

@@ -7,6 +7,7 @@ of the children, deferred keys; everything learns from what was there before it.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, find_kinshi
 from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
 from synth_pipeline.synthesis.relational.links import LinkModel, find_meeting, find_path, find_since, fit_blocks
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, completed, opening_context
+from synth_pipeline.synthesis.relational.normal import normalised
 from synth_pipeline.synthesis.relational.quota import find_ceilings, find_fixed
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Presence, Run, find_childless, find_counted, find_pace, find_run, time_for
@@ -39,7 +41,8 @@ _CHILDREN = 3
 
 def fit_database(data: TrainingData, privacy: Privacy, seed: int, progress: Progress, workers: Workers) -> DatabaseModel:
     """Learns a database from its training data; it is the same for any number of workers."""
-    return _Fit(data, privacy, seed, workers).run(progress)
+    model = _Fit(normalised(data), privacy, seed, workers).run(progress)
+    return replace(model, source=data.schema)
 
 
 class _Fit(ColumnLearner):
@@ -70,7 +73,7 @@ class _Fit(ColumnLearner):
             "rules": [line for m in self.models.values() for line in findings(self.schema, m)],
             "reference_tables": sorted(t for t, m in self.models.items() if m.reference is not None),
         }  # fmt: skip
-        return DatabaseModel(self.schema, {p.table: self.models[p.table] for p in self.plans}, info)
+        return DatabaseModel(self.schema, self.schema, {p.table: self.models[p.table] for p in self.plans}, info)
 
     def _complete(self) -> None:
         """Makes known what waited for rows that are there now."""

@@ -213,6 +213,10 @@ def fit_codec(values: pa.ChunkedArray, about: ColumnMetadata, *, category: bool)
         written = NumberCodec.fit_text(values, text)
         if written is not None:
             return written
+    if pa.types.is_integer(kind) and about.sdtype == "datetime" and text is not None:
+        whole = NumberCodec.fit_whole(values, text)
+        if whole is not None:
+            return whole
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_temporal(kind)
     if numeric and not category:
         codec = NumberCodec.fit(values)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from synth_pipeline.catalog.schema import DatabaseSchema
+from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
 from synth_pipeline.errors import UsageError
 from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.encode import Codec
@@ -164,11 +164,27 @@ class TableModel:
 
 @dataclass
 class DatabaseModel:
-    """A fitted database: its working schema and the models of its tables, in the order of generation."""
+    """A fitted database.
 
+    Attributes:
+        source: the working schema of the source, which is written.
+        schema: the same in normal form (see `normal`), which is drawn.
+        tables: the models of its tables, in the order of generation.
+        info: what `FittedSynthesizer.info` says.
+    """
+
+    source: DatabaseSchema
     schema: DatabaseSchema
     tables: dict[str, TableModel]
     info: dict[str, Any]
+
+    def moved(self, table: str) -> dict[str, ForeignKey]:
+        """The columns of a table of the source that a parent holds in normal form, by the key that leads there."""
+        if table not in self.source:
+            return {}
+        left, added = self.schema.table(table), [fk for fk in self.schema.table(table).foreign_keys if fk.parent not in self.source]
+        gone = [c.name for c in self.source.table(table).stored_columns if c.name not in left.column_names]
+        return {c: next(fk for fk in added if c in self.schema.table(fk.parent).column_names) for c in gone}
 
 
 class Context:

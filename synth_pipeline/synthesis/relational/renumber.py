@@ -74,6 +74,7 @@ class Renumbering:
                 more |= {(table, c) for fk in keys.values() for c, p in zip(fk.columns, fk.parent_columns, strict=True) if p == name}
                 copies = {**model.rules.copied, **model.rules.sticky}
                 more |= {(table, c) for c, copy in copies.items() if (copy.then or copy.key) in ways and copy.column == name}
+                more |= {(table, c) for c, fk in self._model.moved(table).items() if fk.parent == above and c == name}
             waiting += more - found
             found |= more
         return found

@@ -118,8 +118,15 @@ class Sampler(Draft):
                 self._set(table, column, x)
 
     def finished(self, table: str) -> pa.Table:
-        """A table with the schema's columns, when everything is drawn."""
-        return pa.table({c.name: self.value(table, c.name) for c in self.schema.table(table).stored_columns})
+        """A table with the source's columns, when everything is drawn; one that the source does not have with its own."""
+        moved = self.model.moved(table)
+        columns = (self.model.source if table in self.model.source else self.schema).table(table).stored_columns
+        return pa.table({c.name: self._moved(table, c.name, moved[c.name]) if c.name in moved else self.value(table, c.name) for c in columns})
+
+    def _moved(self, table: str, column: str, fk: ForeignKey) -> pa.Array:
+        """A column that the parent by a key holds."""
+        index = self.states[table].parents[fk.id]
+        return self.value(fk.parent, column).take(pa.array(np.maximum(index, 0), mask=index < 0))
 
     def children(self, fk: ForeignKey) -> tuple[np.ndarray, int]:
         """How many of the planned rows each parent gets by an owner or an anchor, int64 (parents,), and how many get none."""

@@ -21,8 +21,8 @@ def planned_rows(model: DatabaseModel, request: SampleRequest) -> dict[str, int]
     if request.scale <= 0:
         raise UsageError(f"The scale must be positive, not {request.scale:g}.")
     for table, count in request.rows.items():
-        if table not in model.tables:
-            raise UsageError(f"Rows are asked for a table {table!r} that does not take part.", f"Tables: {', '.join(model.tables)}.")
+        if table not in model.source:
+            raise UsageError(f"Rows are asked for a table {table!r} that does not take part.", f"Tables: {', '.join(model.source.table_ids)}.")
         if count < 0:
             raise UsageError(f"Table {table!r} cannot have {count} rows.", "Ask for 0 or more.")
     planned = {}
@@ -33,6 +33,11 @@ def planned_rows(model: DatabaseModel, request: SampleRequest) -> dict[str, int]
             planned[table] = request.rows[table]
         else:
             planned[table] = max(1, round(item.rows * request.scale)) if item.rows else 0
+    for table in (t for t in reversed(model.tables) if t not in model.source and model.tables[t].reference is None):
+        # What was taken from a table grows with it, whatever is asked for.
+        below = model.schema.children[table][0].table
+        if model.tables[below].rows:
+            planned[table] = max(1, round(model.tables[table].rows * planned[below] / model.tables[below].rows)) if planned[below] else 0
     for _ in range(len(planned) + 1):
         before = dict(planned)
         for table, item in model.tables.items():

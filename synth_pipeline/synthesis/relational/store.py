@@ -67,7 +67,7 @@ from synth_pipeline.synthesis.relational.trees import Tree
 from synth_pipeline.synthesis.relational.variable import Variable
 from synth_pipeline.synthesis.relational.within import Within
 
-FORMAT = 5
+FORMAT = 6
 _CLASSES = {
     c.__name__: c
     for c in (
@@ -85,7 +85,8 @@ def save(model: m.DatabaseModel, directory: Path) -> None:
     """Writes the model into an existing directory."""
     packer = _Packer()
     tables = {name: packer.pack(table) for name, table in model.tables.items()}
-    document = {"format": FORMAT, "schema": model.schema.to_dict(), "info": model.info, "order": list(model.tables), "tables": tables}
+    document = {"format": FORMAT, "info": model.info, "order": list(model.tables), "tables": tables}
+    document |= {"source": model.source.to_dict(), "schema": model.schema.to_dict()}
     write_json(directory / _DOCUMENT, document)
     # Thousands of small arrays: those of a type lie in one, which is quicker to write and to read.
     np.savez_compressed(directory / _NUMBERS, allow_pickle=False, **{t: np.concatenate(parts) for t, parts in packer.arrays.items()})
@@ -113,7 +114,8 @@ def load(directory: Path) -> m.DatabaseModel:
                 tables.append(pa.ipc.open_file(source).read_all())
         unpack = _Unpacker(arrays, tables).unpack
         models = {name: unpack(document["tables"][name]) for name in document["order"]}
-        return m.DatabaseModel(DatabaseSchema.from_dict(document["schema"]), models, document["info"])
+        source, schema = (DatabaseSchema.from_dict(document[name]) for name in ("source", "schema"))
+        return m.DatabaseModel(source, schema, models, document["info"])
     except (OSError, KeyError, ValueError, TypeError, IndexError, pa.ArrowException) as e:
         raise ArtifactError(f"The fitted synthesizer in {directory} is damaged: {e}.", "Fit it again.") from e
 

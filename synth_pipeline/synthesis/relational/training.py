@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from synth_pipeline.catalog.schema import ForeignKey, Table
 from synth_pipeline.metadata.model import ColumnMetadata
-from synth_pipeline.synthesis.base import TrainingData
+from synth_pipeline.synthesis.base import TrainingData, flagged
 from synth_pipeline.synthesis.relational.bridges import Bridge, find_bridges, in_order
 from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, named_columns, pseudonyms
 from synth_pipeline.synthesis.relational.descriptions import describes
@@ -84,8 +84,8 @@ class Training:
         for table in schema.tables:
             rows[table.id] = self.data.bundle.read(table.id)
             notes, count = self.data.bundle.annotations(table.id), rows[table.id].num_rows
-            core[table.id] = _flag(notes, "core", count, True)
-            held = _flag(notes, "holdout", count, False)
+            core[table.id] = flagged(notes, "core", count, default=True)
+            held = flagged(notes, "holdout", count, default=False)
             # What is held out as a whole is learnt all the same: the table must be made.
             seen[table.id] = np.ones(count, dtype=bool) if held.all() else ~held
         keys = [k for t in schema.tables for k in usable_keys(schema, t)]
@@ -271,12 +271,6 @@ def _among(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 def _rows(rows: pa.Table, wanted: np.ndarray) -> pa.Table:
     return rows if wanted.all() else rows.filter(pa.array(wanted))
-
-
-def _flag(notes: pa.Table | None, name: str, rows: int, default: bool) -> np.ndarray:
-    if notes is None or name not in notes.column_names:
-        return np.full(rows, default)
-    return np.asarray(notes.column(name).to_numpy(), dtype=bool)
 
 
 def _is_category(frame: Frame, column: str, about: ColumnMetadata) -> bool:

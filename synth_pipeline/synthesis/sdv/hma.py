@@ -161,7 +161,8 @@ def _ends(fk: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
 def _training_tables(data: TrainingData) -> dict[str, pa.Table]:
     """The training rows; those whose parent is not among them lose the key, or go where it is required."""
     schema = data.schema
-    tables = {t: data.bundle.read(t).filter(training_rows(data.bundle, t)) for t in schema.table_ids}
+    tables = {t: data.bundle.read(t) for t in schema.table_ids}
+    tables = {t: rows.filter(training_rows(data.bundle, t, rows.num_rows)) for t, rows in tables.items()}
     for group in schema.levels():
         for table_id in group:
             for fk in schema.table(table_id).foreign_keys:

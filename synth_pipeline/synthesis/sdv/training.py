@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from synth_pipeline.artifacts import TableBundle
+    from synth_pipeline.synthesis.base import Tables
 
 
-def training_rows(bundle: TableBundle, table: str) -> pa.BooleanArray:
+def training_rows(bundle: Tables, table: str, rows: int) -> pa.BooleanArray:
     """The rows that were drawn and not held out; where there are none, those not held out; then all. Bool (rows,)."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    notes, rows = bundle.annotations(table), bundle.rows(table)
+    notes = bundle.annotations(table)
     everything: Any = pa.array([True] * rows, pa.bool_())
     if notes is None:
         return everything

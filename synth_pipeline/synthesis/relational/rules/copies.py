@@ -56,7 +56,9 @@ def _repeated(frame: Frame, frames: Mapping[str, Frame], ways: list[_Way], colum
     found: list[_Found] = []
     for fk, first, index, lost in ways:
         rows = np.flatnonzero(index >= 0)
-        if len(rows) < SUPPORT or len(rows) < 0.9 * (~lost).sum() or pa.types.is_binary(mine.type):
+        # What only rows with a parent have (the name of a customer who is known) may be the parent's however many have none.
+        missing = len(rows) < 0.9 * (~lost).sum() and bool(known[(index < 0) & ~lost].any())
+        if len(rows) < SUPPORT or missing or pa.types.is_binary(mine.type):
             continue
         above, everywhere = frames[fk.parent], bool(((index >= 0) | lost).all())
         for name in above.data.column_names:

@@ -1,0 +1,148 @@
+"""Entities without a table of their own: what several rows of a table mean by the same number, code or address.
+
+A column that repeats and says what others are (the receipt its date, the mail address its name) stands for such an entity:
+a functional dependency with more support than chance would give. The entities of a table that say each other lie in a chain:
+the line is of a receipt, the receipt of a customer (synthesis of the third normal form, Bernstein 1976).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.catalog.schema import DatabaseSchema, Table
+from synth_pipeline.keys import column_codes, combined_codes
+from synth_pipeline.metadata.entities import naming_columns
+from synth_pipeline.metadata.model import ColumnMetadata, TableMetadata
+
+_LEAST = 30
+"""Fewest entities; fewer are a category."""
+_WORDS = 50
+"""Fewest different words that are entities rather than categories, where nothing says that they are keys."""
+_REPEATS = 50
+"""Fewest rows that repeat an entity."""
+_SURPRISE = 20
+"""How many of the repeated rows would differ by chance, at least, for their being the same to say something."""
+_EXCEPTIONS = 0.2
+"""How many more values than rows a parent's attribute may have, as a share: what a few rows have otherwise is one all the same."""
+_GLANCE = 4_000
+"""Rows that refute most dependencies at once."""
+
+
+@dataclass(frozen=True)
+class Entity:
+    """What stands for a thing on several rows of a table.
+
+    Attributes:
+        column: what names it.
+        columns: what it says, in the order of the table.
+        names: those of `columns` that name it as well: no two entities share a value.
+    """
+
+    column: str
+    columns: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+
+def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, rows: pa.Table) -> list[Entity]:
+    """The entities of a table, the smallest (those that say others) first; empty for most tables.
+
+    Args:
+        schema: of the database.
+        table: whose rows are looked at.
+        about: what its columns mean.
+        rows: those that may be learnt from, with the stored columns.
+    """
+    foreign = [fk.columns for fk in table.foreign_keys if fk.parent in schema]
+    linked = {c for columns in foreign for c in columns}
+    unique = {key[0] for key in table.keys if len(key) == 1}
+    codes = _Codes(rows)
+    names = [n for n in naming_columns(table, about) if _repeats(codes.of((n,)), about.columns[n])]
+    names = [n for n in names if not any(codes.mostly_says(columns, n) for columns in foreign)]
+    if not names:
+        return []
+    others = [c.name for c in table.stored_columns if c.name not in unique]
+    said = {n: [c for c in others if c != n and codes.says(codes.of((n,)), codes.of((c,)))] for n in names}
+    # Part of a key that leads elsewhere says nothing.
+    for n, columns in said.items():
+        said[n] = [c for c in columns if c not in linked or any(c in f and set(f) <= set(columns) for f in foreign)]
+    found = []
+    for n in sorted(names, key=lambda n: _rank(table, about, n)):
+        same = tuple(m for m in said[n] if m in names and n in said[m])
+        worded = about.columns[n].sdtype == "id" and table.column(n).type.kind in ("text", "uuid")
+        if not any(n in e.names for e in found) and (said[n] or worded):
+            found.append(Entity(n, tuple(said[n]), same))
+    return sorted(found, key=lambda e: -codes.of((e.column,)).size)
+
+
+def _rank(table: Table, about: TableMetadata, name: str) -> tuple[bool, bool, int]:
+    """Of what names the same thing a code comes before a person's data, and what comes first before what comes later."""
+    meta = about.columns[name]
+    return meta.pii, meta.sdtype != "id", table.column_names.index(name)
+
+
+def _repeats(seen: _Coded, about: ColumnMetadata) -> bool:
+    """Whether values repeat as those of many entities do."""
+    least = _LEAST if about.sdtype == "id" or about.pii else _WORDS
+    return seen.size >= least and seen.known - seen.size >= max(_REPEATS, 0.05 * seen.known)
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """Values as codes: int64 (rows,), dense from 0, -1 for none; how many there are, and on how many rows.
+
+    `first` is a row of each code, int64 (size,); `surprise` how often two rows differ by chance.
+    """
+
+    code: np.ndarray
+    size: int
+    known: int
+    first: np.ndarray
+    surprise: float
+
+
+class _Codes:
+    """The columns of a table as codes, each worked out once."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._rows = rows
+        self._known: dict[tuple[str, ...], _Coded] = {}
+
+    def of(self, columns: Sequence[str]) -> _Coded:
+        """The codes of the values of some columns together; a row that lacks one has none."""
+        key = tuple(columns)
+        if key not in self._known:
+            parts = [self._rows.column(c) for c in key]
+            code = column_codes(parts[0])
+            if len(parts) > 1:
+                known = np.logical_and.reduce([np.asarray(p.is_valid().to_numpy()) for p in parts])
+                dense = np.unique(combined_codes(parts)[known], return_inverse=True)[1]
+                code = np.full(len(known), -1, dtype=np.int64)
+                code[known] = dense
+            present = np.flatnonzero(code >= 0)
+            size = int(code.max(initial=-1)) + 1
+            first = np.zeros(size, dtype=np.int64)
+            first[code[present][::-1]] = present[::-1]
+            share = np.bincount(code + 1) / max(1, len(code))
+            self._known[key] = _Coded(code, size, len(present), first, 1 - float((share**2).sum()))
+        return self._known[key]
+
+    def mostly_says(self, columns: Sequence[str], name: str) -> bool:
+        """Whether a parent, by its key, says what `name` is but for exceptions: it is then the parent's own attribute."""
+        parent, mine = self.of(columns), self.of((name,))
+        both = self.of((*columns, name))
+        return (both.known - both.size) * mine.surprise >= _SURPRISE and both.size <= (1 + _EXCEPTIONS) * parent.size
+
+    def says(self, source: _Coded, target: _Coded) -> bool:
+        """Whether rows that agree in `source` agree in `target`, and would not by chance; what has no source has no target."""
+        if (source.known - source.size) * target.surprise < _SURPRISE:
+            return False
+        for rows in (slice(0, _GLANCE), slice(None)):
+            code, mine = source.code[rows], target.code[rows]
+            known = code >= 0
+            if (target.code[source.first[code[known]]] != mine[known]).any():
+                return False
+        return source.known == len(source.code) or bool((target.code[source.code < 0] < 0).all())
