@@ -4,26 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
+from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
 from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.rules import describe
 
 
-def findings(schema: DatabaseSchema, model: TableModel) -> list[str]:
-    """One readable line each."""
+def findings(source: DatabaseSchema, schema: DatabaseSchema, model: TableModel) -> list[str]:
+    """One readable line each; `source` is what is written, `schema` what is drawn (see `normal`)."""
     table = schema.table(model.plan.table)
     tables = {fk.id: fk.parent for fk in table.foreign_keys}
     tables |= {fk.id: fk.parent for above in set(tables.values()) for fk in schema.table(above).foreign_keys if fk.id not in tables}
     tables |= {fk.id: fk.table for fk in schema.children[table.id] if fk.id not in tables}
     keys = {fk.id: fk for fk in schema.foreign_keys}
-    lines = list(describe(model.rules, table.id, tables))
+    lines = list(_undeclared(source, schema, table)) if table.id in source else []
+    lines += describe(model.rules, table.id, tables)
     for key, count in model.counts.items():
         lines += (f"{table.id} {said}" for said in _of_children(count, tables[key], tables))
     for key, link in model.links.items():
         lines += _of_parents(link, keys[key], keys)
     return lines
+
+
+def _undeclared(source: DatabaseSchema, schema: DatabaseSchema, table: Table) -> Iterator[str]:
+    """What the rows of a table share with each other, and what no two of them do."""
+    before = source.table(table.id)
+    for fk in (fk for fk in table.foreign_keys if fk not in before.foreign_keys):
+        said = [c for c in schema.table(fk.parent).column_names if c in before.column_names and c not in fk.columns]
+        if said:
+            yield f"{table.id}: rows with the same {fk.columns[0]} have the same {', '.join(said)}"
+    for key in table.unique_keys:
+        if key not in before.unique_keys:
+            yield f"{table.id}: no two rows have the same {' and '.join(key.columns)}"
 
 
 def _of_children(count: CountModel, children: str, tables: dict[str, str]) -> Iterator[str]:

@@ -7,7 +7,6 @@ of the children, deferred keys; everything learns from what was there before it.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import numpy as np
 
@@ -41,13 +40,13 @@ _CHILDREN = 3
 
 def fit_database(data: TrainingData, privacy: Privacy, seed: int, progress: Progress, workers: Workers) -> DatabaseModel:
     """Learns a database from its training data; it is the same for any number of workers."""
-    model = _Fit(normalised(data), privacy, seed, workers).run(progress)
-    return replace(model, source=data.schema)
+    return _Fit(data, privacy, seed, workers).run(progress)
 
 
 class _Fit(ColumnLearner):
     def __init__(self, data: TrainingData, privacy: Privacy, seed: int, workers: Workers) -> None:
-        super().__init__(data, privacy, seed, workers)
+        super().__init__(normalised(data), privacy, seed, workers)
+        self.source = data.schema
         self._waiting: set[tuple[str, str]] = set()
         self._reached: set[str] = set()
         self._told: dict[str, np.ndarray] = {}
@@ -68,12 +67,12 @@ class _Fit(ColumnLearner):
             self._deferred(plan, fk)
         self.later.finish()
         info = {
-            "synthesizer": "relational", "rows": {t: f.rows for t, f in self.frames.items()}, "population": dict(self.data.population.rows),
+            "synthesizer": "relational", "rows": {t: self.frames[t].rows for t in self.source.table_ids}, "population": {t: self.data.population.rows[t] for t in self.source.table_ids},
             "seconds": round(time.perf_counter() - start, 3), "seed": self.seed, "warnings": self.warnings,
-            "rules": [line for m in self.models.values() for line in findings(self.schema, m)],
+            "rules": [line for m in self.models.values() for line in findings(self.source, self.schema, m)],
             "reference_tables": sorted(t for t, m in self.models.items() if m.reference is not None),
         }  # fmt: skip
-        return DatabaseModel(self.schema, self.schema, {p.table: self.models[p.table] for p in self.plans}, info)
+        return DatabaseModel(self.source, self.schema, {p.table: self.models[p.table] for p in self.plans}, info)
 
     def _complete(self) -> None:
         """Makes known what waited for rows that are there now."""

@@ -13,36 +13,45 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
+from synth_pipeline.catalog.schema import DatabaseSchema, Table
 from synth_pipeline.synthesis.base import Tables, TrainingData, flagged
 from synth_pipeline.synthesis.relational.normal.decompose import Part, decompose
 from synth_pipeline.synthesis.relational.normal.entities import find_entities
+from synth_pipeline.synthesis.relational.normal.keys import find_keys
 
 
 def normalised(data: TrainingData) -> TrainingData:
-    """The same data with a table for every entity that has none; `data` itself where there is no such."""
-    tables, about, parts = {t.id: t for t in data.schema.tables}, dict(data.metadata.tables), []
+    """The same data with a table for every entity that has none, and with the keys that nobody declared."""
+    schema, about = data.schema, dict(data.metadata.tables)
     bundle = Extended(data.bundle)
     rows, fanouts = dict(data.population.rows), dict(data.population.fanouts)
     for table in (t for t in data.schema.tables if t.id not in data.preserve):
         held, notes = data.bundle.read(table.id), data.bundle.annotations(table.id)
         seen = ~flagged(notes, "holdout", held.num_rows, default=False)
-        entities = find_entities(data.schema, table, about[table.id], held.filter(pa.array(seen))) if seen.any() else []
-        if not entities:
+        if not seen.any():
             continue
-        tables[table.id], about[table.id], found = decompose(data.schema, table, about[table.id], held, seen, entities, tables)
-        bundle.columns[table.id] = [c.name for c in tables[table.id].stored_columns]
-        scale = rows.get(table.id, held.num_rows) / int(seen.sum())
-        for part in found:
-            tables[part.table.id], about[part.table.id] = part.table, part.about
-            bundle.add(part, table.id)
-            rows[part.table.id] = round(int((part.seen > 0).sum()) * scale)
-            fanouts |= {fk.id: part.fanout(scale) for fk in tables[table.id].foreign_keys if fk.parent == part.table.id}
-        parts += found
-    if not parts:
-        return data
-    schema = replace(data.schema, tables=tuple(tables.values()))
+        known = held.filter(pa.array(seen))
+        entities = find_entities(schema, table, about[table.id], known)
+        if entities:
+            left, about[table.id], parts = decompose(schema, table, about[table.id], held, seen, entities)
+            schema = _with(schema, left, *(p.table for p in parts))
+            bundle.columns[table.id] = [c.name for c in left.stored_columns]
+            scale = rows.get(table.id, held.num_rows) / int(seen.sum())
+            for part in parts:
+                about[part.table.id] = part.about
+                bundle.add(part, table.id)
+                rows[part.table.id] = round(int((part.seen > 0).sum()) * scale)
+                fanouts |= {fk.id: part.fanout(scale) for fk in left.foreign_keys if fk.parent == part.table.id}
+        left = schema.table(table.id)
+        if keys := find_keys(schema, left, known):
+            schema = _with(schema, replace(left, unique_keys=(*left.unique_keys, *keys)))
     metadata = data.metadata.model_copy(update={"tables": about})
     return replace(data, schema=schema, metadata=metadata, bundle=bundle, population=replace(data.population, rows=rows, fanouts=fanouts))
+
+
+def _with(schema: DatabaseSchema, *tables: Table) -> DatabaseSchema:
+    """The schema with other tables in the place of those of the same name, or beside them."""
+    return replace(schema, tables=tuple({**{t.id: t for t in schema.tables}, **{t.id: t for t in tables}}.values()))
 
 
 @dataclass

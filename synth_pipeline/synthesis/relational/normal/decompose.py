@@ -48,7 +48,7 @@ class Part:
 
 
 def decompose(
-    schema: DatabaseSchema, table: Table, about: TableMetadata, rows: pa.Table, seen: np.ndarray, entities: Sequence[Entity], taken: Collection[str]
+    schema: DatabaseSchema, table: Table, about: TableMetadata, rows: pa.Table, seen: np.ndarray, entities: Sequence[Entity]
 ) -> tuple[Table, TableMetadata, list[Part]]:
     """The table with keys to its entities and without what the smallest says, what is left of its metadata, and the entities' tables.
 
@@ -59,9 +59,8 @@ def decompose(
         rows: all of its rows.
         seen: those that may be learnt from, bool (rows,).
         entities: those found in it, the smallest first; at least one.
-        taken: names that tables have.
     """
-    ids = dict(zip((e.column for e in entities), _names(table, entities, taken), strict=True))
+    ids = dict(zip((e.column for e in entities), _names(schema, table, entities), strict=True))
     above = {e.column: _direct(entities, e.columns) for e in entities}
     parts = []
     for entity in entities:
@@ -122,12 +121,12 @@ def _plain(column: Column, *, required: bool) -> Column:
     return replace(column, nullable=column.nullable and not required, default=None, identity=False)
 
 
-def _names(table: Table, entities: Sequence[Entity], taken: Collection[str]) -> list[str]:
+def _names(schema: DatabaseSchema, table: Table, entities: Sequence[Entity]) -> list[str]:
     """A name that no table has for the table of each entity."""
     names: list[str] = []
     for entity in entities:
         name = f"{table.id}({entity.column})"
-        while name in taken or name in names:
+        while name in schema or name in names:
             name += "'"
         names.append(name)
     return names

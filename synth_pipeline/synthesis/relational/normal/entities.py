@@ -69,7 +69,7 @@ def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, ro
     # Part of a key that leads elsewhere says nothing.
     for n, columns in said.items():
         said[n] = [c for c in columns if c not in linked or any(c in f and set(f) <= set(columns) for f in foreign)]
-    found = []
+    found: list[Entity] = []
     for n in sorted(names, key=lambda n: _rank(table, about, n)):
         same = tuple(m for m in said[n] if m in names and n in said[m])
         worded = about.columns[n].sdtype == "id" and table.column(n).type.kind in ("text", "uuid")

@@ -38,6 +38,8 @@ def find_copies(frame: Frame, frames: Mapping[str, Frame], parents: list[Foreign
     if not found:
         return
     share, _, copy, everywhere = max(found, key=lambda f: f[:2])
+    if share < 1.0 and owner is not None and copy.key == owner.id and not copy.then and _opens(frame, frames[owner.parent], column, copy.column):
+        return
     always = share == 1.0 and (everywhere or mine.null_count > 0)
     (rules.copied if always else rules.sticky)[column] = copy
 
@@ -108,6 +110,17 @@ def _outermost(frame: Frame, frames: Mapping[str, Frame], owner: ForeignKey | No
             if (1 - _chance(theirs.take(pa.array(group.index[rows])))) * len(rows) >= SUPPORT:
                 found.append((np.nextafter(1.0, 0.0), name.lower() in column.lower(), Copied(owner.id, name), False))
     return found
+
+
+def _opens(frame: Frame, above: Frame, column: str, name: str) -> bool:
+    """Whether it is the first of the siblings that has the owner's date, and the others have later ones: these are counted, not repeated."""
+    codec, group = frame.codecs.get(column), frame.group
+    if group is None or not isinstance(codec, NumberCodec) or not pa.types.is_temporal(codec.type):
+        return False
+    rows = np.flatnonzero((group.position > 0) & (group.index >= 0))
+    if len(rows) < SUPPORT:
+        return False
+    return bool(_equal(frame.data.column(column), above.data.column(name), rows, group.index[rows]).mean() < _MOSTLY)
 
 
 def _as_type(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
