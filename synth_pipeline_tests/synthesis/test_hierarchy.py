@@ -63,7 +63,7 @@ def test_parents_that_begin_too_late_are_exchanged_and_nobody_loses_a_child() ->
     start, time = rng.uniform(0, 500, 80), rng.uniform(300, 1000, 2_000)
     index = rng.integers(0, 80, 2_000)
     assert (start[index] > time).sum() > 50
-    found = in_time(index, time, start, rng.integers(0, 5, 2_000), rng)
+    found = in_time(index, time, start, np.full(len(start), np.nan), rng.integers(0, 5, 2_000), rng)
     assert (start[found] <= time).all()
     assert np.array_equal(np.bincount(found, minlength=80), np.bincount(index, minlength=80))
 

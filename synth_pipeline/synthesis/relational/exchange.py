@@ -10,9 +10,8 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes
 from synth_pipeline.synthesis.relational.collisions import choice_candidates
-from synth_pipeline.synthesis.relational.encode import held_above
 from synth_pipeline.synthesis.relational.model import TableModel
-from synth_pipeline.synthesis.relational.parents import cells_of, moments, onward
+from synth_pipeline.synthesis.relational.parents import cells_of, onward, spans_of
 from synth_pipeline.synthesis.relational.state import Draft, State
 from synth_pipeline.synthesis.relational.structure import anchored
 
@@ -30,10 +29,8 @@ def other_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey,
     weights = None if model.plan.is_owner(fk.id) else draft.states[fk.parent].counts.get(fk.id)
     order = able if kin is None else able[np.argsort(kin[able], kind="stable")]
     codes = None if kin is None else kin[order]
-    link, start, when = model.links.get(fk.id), None, None
-    if link is not None and link.since is not None:
-        other = draft.foreign_key(model, link.since[0])
-        start, when = moments(draft, fk.parent, link.since[2]), held_above(moments(draft, other.parent, link.since[1]), state.parents[other.id])
+    link = model.links.get(fk.id)
+    times = spans_of(draft, model, state, fk) if link is not None and link.since is not None else None
     cells = cells_of(draft, link, state, fk, able) if link is not None and link.among is not None else None
     # The parents that go with each cell, cell by cell.
     by_cell = np.argsort(cells[2], kind="stable") if cells is not None else None
@@ -46,8 +43,9 @@ def other_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey,
         if cells is not None and ordered is not None and partners is not None and cells[0][row] >= 0:
             low, high = (np.searchsorted(ordered, cells[0][row], side) for side in ("left", "right"))
             mine = np.intersect1d(mine, partners[low:high])
-        if start is not None and when is not None and np.isfinite(when[row]):
-            mine = mine[~(start[mine] > when[row])]
+        if times is not None:
+            when, start, end = times[0][row], times[1][mine], times[2][mine]
+            mine = mine[~((start > when) | (end < when))]
         return choice_candidates(mine, rng, weights)(row)
 
     return pick

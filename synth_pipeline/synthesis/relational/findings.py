@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
 from synth_pipeline.synthesis.relational.counts import CountModel
@@ -19,7 +20,9 @@ def findings(source: DatabaseSchema, schema: DatabaseSchema, model: TableModel) 
     tables |= {fk.id: fk.table for fk in schema.children[table.id] if fk.id not in tables}
     keys = {fk.id: fk for fk in schema.foreign_keys}
     lines = list(_undeclared(source, schema, table)) if table.id in source else []
-    lines += describe(model.rules, table.id, tables)
+    lent = set(table.column_names) - set(source.table(table.id).column_names) if table.id in source else set[str]()
+    rules = replace(model.rules, copied={c: copy for c, copy in model.rules.copied.items() if c not in lent})
+    lines += describe(rules, table.id, tables)
     for key, count in model.counts.items():
         lines += (f"{table.id} {said}" for said in _of_children(count, tables[key], tables))
     for key, link in model.links.items():
@@ -65,8 +68,9 @@ def _of_parents(link: LinkModel, fk: ForeignKey, keys: dict[str, ForeignKey]) ->
     if link.among is not None:
         yield f"{fk.table}: {names[link.among.via or link.among.key]} and {names[fk.id]} are a pair of {link.among.table}"
     if link.since is not None:
-        other, time, since = link.since
-        yield f"{fk.table}: {since} of its {fk.parent} ≤ {time} of its {keys[other].parent}"
+        other, time, since, until = link.since
+        end = f" ≤ its {until}" if until else ""
+        yield f"{fk.table}: {since} of its {fk.parent} ≤ {time} of its {keys[other].parent}{end}"
     if link.path is not None:
         way = " of the ".join(keys[key].parent for key in link.path[-2::-1])
         yield f"{column} = that of its {way}{', where it has a value' if link.absent else ''}"

@@ -67,7 +67,8 @@ class _Fit(ColumnLearner):
             self._deferred(plan, fk)
         self.later.finish()
         info = {
-            "synthesizer": "relational", "rows": {t: self.frames[t].rows for t in self.source.table_ids}, "population": {t: self.data.population.rows[t] for t in self.source.table_ids},
+            "synthesizer": "relational", "rows": {t: self.frames[t].rows for t in self.source.table_ids},
+            "population": {t: n for t, n in self.data.population.rows.items() if t in self.source},
             "seconds": round(time.perf_counter() - start, 3), "seed": self.seed, "warnings": self.warnings,
             "rules": [line for m in self.models.values() for line in findings(self.source, self.schema, m)],
             "reference_tables": sorted(t for t, m in self.models.items() if m.reference is not None),

@@ -85,10 +85,10 @@ def within_range(codec: Codec, start: np.ndarray, value: np.ndarray, rng: np.ran
 def limits(draft: Draft, model: TableModel, state: State, column: str, *, open_: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and the highest value that other dates leave to a column, NaN for none; in units, float (rows,).
 
-    `open_`: as long as rows may exchange parents that begin too late (see `exchangeable`).
+    `open_`: as long as rows may exchange parents that are there at another time (see `exchangeable`).
     """
     low, high = np.full(state.rows, np.nan), np.full(state.rows, np.nan)
-    free = [b for b, _ in exchangeable(model, column)] if open_ else []
+    free = [b for _, *both in exchangeable(model, column) for b in both] if open_ else []
     for bound in (b for b in model.rules.bounds.get(column, ()) if b not in free):
         value = base_values(draft, model, state, Base("parent" if bound.key else "own", bound.column, bound.key, then=bound.then), column)
         value = state.group.following(value) if bound.next and state.group is not None else value
@@ -111,18 +111,19 @@ def kept_within(
     return between_limits(x, low, high, model.codec(column), rng, met=model.rules.met(column))
 
 
-def exchangeable(model: TableModel, column: str) -> list[tuple[Bound, ForeignKey]]:
-    """The lower bounds of a column by links that decide nothing else, so that rows may exchange their parents."""
+def exchangeable(model: TableModel, column: str) -> list[tuple[ForeignKey, Bound, Bound | None]]:
+    """Links that decide nothing else, so that rows may exchange their parents, with the lower bound of a column by each and the upper one."""
     via = {link.path[0] for link in model.links.values() if link.path is not None}
-    found: list[tuple[Bound, ForeignKey]] = []
+    found: list[tuple[ForeignKey, Bound, Bound | None]] = []
     if not (isinstance(codec := model.codec(column), NumberCodec) and pa.types.is_temporal(codec.type)):
         return found
-    for bound in (b for b in model.rules.bounds.get(column, ()) if not b.upper and not b.then):
+    bounds = [b for b in model.rules.bounds.get(column, ()) if not b.then]
+    for bound in (b for b in bounds if not b.upper):
         fk = next((k for k in model.plan.links if k.id == bound.key), None)
         if fk is None or fk.id in via or model.links[fk.id].path is not None or model.links[fk.id].most is not None or model.links[fk.id].confined:
             continue
         if not {c for other in model.plan.keys if other != fk for c in other.columns} & set(fk.columns):
-            found.append((bound, fk))
+            found.append((fk, bound, next((b for b in bounds if b.upper and b.key == fk.id), None)))
     return found
 
 

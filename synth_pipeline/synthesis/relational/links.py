@@ -44,8 +44,8 @@ class LinkModel:
         meets: another foreign key, and the keys by which its parent ("" for itself) and this one's lead to one and the same row: the
             contract of an invoice's line is the customer's who gets the invoice.
         among: a table with all pairs of the parent and another one of the row.
-        since: another foreign key, a date of its parent, and a date of this one's parent that is never later: nothing is sold before
-            it is made.
+        since: another foreign key, a date of its parent, a date of this one's parent that is never later, and one that is never earlier
+            ("" for none): nothing is sold before it is made, nor after it is given up.
         inverse: the foreign key by which the parent is one of the row's own children; the key is then drawn among these.
         astray: whether rows that lack the first key of the path have a parent all the same.
         beyond: whether rows do for which the path ends early.
@@ -63,7 +63,7 @@ class LinkModel:
     says: Presence | None = None
     meets: tuple[str, str, str] | None = None
     among: Bridge | None = None
-    since: tuple[str, str, str] | None = None
+    since: tuple[str, str, str, str] | None = None
     inverse: str | None = None
     block: Variable | None = None
     tree: Tree | None = None
@@ -164,9 +164,12 @@ def _by_chance(index: np.ndarray) -> bool:
     return bool((1 - share @ share) * len(index) < 2 * SUPPORT or share @ share >= _CHANCE)
 
 
-def find_since(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str] | None:
-    """A parent by a key that is known before, its date, and the date of the parent by `fk` that is never later, where chance would break that."""
-    found: list[tuple[int, float, tuple[str, str, str]]] = []
+def find_since(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known: list[ForeignKey]) -> tuple[str, str, str, str] | None:
+    """A parent by a key that is known before, its date, and the dates of the parent by `fk` between which it lies; chance would break that.
+
+    The second of these may be "".
+    """
+    found: list[tuple[int, float, tuple[str, str, str, str]]] = []
     theirs = _dates(frames[fk.parent], frame.parents[fk.id])
     for other in (k for k in known if k.id != fk.id):
         for (column, time), (since, start) in product(_dates(frames[other.parent], frame.parents[other.id]).items(), theirs.items()):
@@ -174,8 +177,18 @@ def find_since(frames: Mapping[str, Frame], frame: Frame, fk: ForeignKey, known:
             if len(rows) < 2 * SUPPORT or not supported(frame, rows) or (start[rows] > time[rows]).any():
                 continue
             if disorder(time[rows], start[rows]) >= 2 * SUPPORT:
-                found.append((-len(rows), float(np.median(time[rows] - start[rows])), (other.id, column, since)))
+                ends = ((u, end) for u, end in theirs.items() if u != since and _ends(frame, time, end))
+                until = min(ends, key=lambda e: float(np.nanmedian(e[1] - time)), default=("", start))[0]
+                found.append((-len(rows), float(np.median(time[rows] - start[rows])), (other.id, column, since, until)))
     return min(found)[2] if found else None
+
+
+def _ends(frame: Frame, time: np.ndarray, end: np.ndarray) -> bool:
+    """Whether no `time` lies after its row's `end` where it has one, and chance would break that; each float (n,)."""
+    rows = np.flatnonzero(np.isfinite(time) & np.isfinite(end) & ~frame.lost)
+    if len(rows) < 2 * SUPPORT or not supported(frame, rows) or (end[rows] < time[rows]).any():
+        return False
+    return disorder(time[rows], end[rows], upper=True) >= 2 * SUPPORT
 
 
 def _dates(parent: Frame, index: np.ndarray) -> dict[str, np.ndarray]:

@@ -136,28 +136,33 @@ def untangle(rest: np.ndarray, index: np.ndarray, alike: np.ndarray, rng: np.ran
 
 
 def in_time(
-    index: np.ndarray, time: np.ndarray, start: np.ndarray, alike: np.ndarray, rng: np.random.Generator, *, only: bool = False
+    index: np.ndarray, time: np.ndarray, start: np.ndarray, end: np.ndarray, alike: np.ndarray, rng: np.random.Generator, *, only: bool = False
 ) -> np.ndarray:
-    """Exchanges parents between rows until none begins after its row; every parent keeps its number of rows.
+    """Exchanges parents between rows until none begins after its row or ends before it; every parent keeps its number of rows.
 
     Args:
         index: the parent of each row, int (n,), not negative.
         time: when each row is, float (n,), NaN for no matter when.
-        start: when each parent begins, float (m,).
+        start: when each parent begins, float (m,), NaN for always.
+        end: when it ends, float (m,), NaN for never.
         alike: rows with the same number exchange their parents first, int (n,).
         rng: the stream.
         only: rows with different numbers never do.
 
     Returns:
-        The parents, int64 (n,). Where no exchange helps, some still begin later.
+        The parents, int64 (n,). Where no exchange helps, some are still there at another time.
     """
     index, partners = index.copy(), _partners(alike, rng)
+
+    def outside(parent: np.ndarray, when: np.ndarray) -> np.ndarray:
+        return np.asarray((start[parent] > when) | (end[parent] < when))
+
     for attempt in range(2 * _EXCHANGES):
-        rows = np.flatnonzero(start[index] > time)
+        rows = np.flatnonzero(outside(index, time))
         if not len(rows):
             break
         other = partners(rows, only or attempt < _EXCHANGES)
-        good = ~((start[index[other]] > time[rows]) | (start[index[rows]] > time[other]))
+        good = ~(outside(index[other], time[rows]) | outside(index[rows], time[other]))
         good &= _apart(rows, other)
         a, b = rows[good], other[good]
         index[a], index[b] = index[b], index[a]

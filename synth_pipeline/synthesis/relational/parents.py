@@ -138,10 +138,8 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
     for rest in rests:
         index[rows] = untangle(rest[rows], index[rows], alike, rng, only=cells is not None)
     if link.since is not None and link.most is None:
-        other, time, since = link.since
-        dates = moments(draft, draft.foreign_key(model, other).parent, time)
-        when = held_above(dates, state.parents[other])
-        index[rows] = in_time(index[rows], when[rows], moments(draft, fk.parent, since), alike, rng, only=cells is not None)
+        when, start, end = spans_of(draft, model, state, fk)
+        index[rows] = in_time(index[rows], when[rows], start, end, alike, rng, only=cells is not None)
     return agree(draft, model, state, fk, index, rng)
 
 
@@ -214,16 +212,30 @@ def moments(draft: Draft, table: str, column: str) -> np.ndarray:
     return x * unit
 
 
+def spans_of(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """When each row is, float (rows,), and from when to when each parent by a key that follows this is there; see `LinkModel.since`."""
+    since = model.links[fk.id].since
+    assert since is not None
+    other, time, start, end = since
+    when = held_above(moments(draft, draft.foreign_key(model, other).parent, time), state.parents[other])
+    return when, moments(draft, fk.parent, start), _until(draft, fk.parent, end)
+
+
+def _until(draft: Draft, table: str, column: str) -> np.ndarray:
+    return moments(draft, table, column) if column else np.full(draft.states[table].rows, np.nan)
+
+
 def keep_time(draft: Draft, model: TableModel, state: State, column: str, x: np.ndarray) -> None:
-    """Exchanges parents between rows so that none begins after the row's own date, in units of its column; float (rows,)."""
-    for bound, fk in exchangeable(model, column):
+    """Exchanges parents between rows so that none is there at another time than the row's own, in units of its column; float (rows,)."""
+    for fk, lower, upper in exchangeable(model, column):
         codec = model.codec(column)
         assert isinstance(codec, NumberCodec)
-        start, rows = moments(draft, fk.parent, bound.column), np.flatnonzero(state.parents[fk.id] >= 0)
+        start, rows = moments(draft, fk.parent, lower.column), np.flatnonzero(state.parents[fk.id] >= 0)
+        end = _until(draft, fk.parent, upper.column if upper is not None else "")
         blocks = model.links[fk.id].block_of(draft.states[fk.parent].own.columns, draft.degrees(fk))
         index = state.parents[fk.id].copy()
         rng = stream(draft.seed, model.plan.table, "time", fk.id)
-        index[rows] = in_time(index[rows], (x * codec.unit)[rows], start, blocks[index[rows]], rng)
+        index[rows] = in_time(index[rows], (x * codec.unit)[rows], start, end, blocks[index[rows]], rng)
         move(draft, model, state, fk, index)
 
 
