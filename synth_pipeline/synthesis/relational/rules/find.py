@@ -55,6 +55,7 @@ def find_rules(
     rules = Rules()
     for column in copyable:
         find_copies(frame, frames, parents, owner, column, rules)
+    _without_computed(frame, candidates, rules)
     find_parts(frame, [c for c in candidates if c not in rules.copied and c not in rules.sticky], rules)
     taken = {*rules.copied, *rules.sticky, *rules.parts}
     numbers = {c: codec for c in candidates if isinstance(codec := frame.codecs[c], NumberCodec) and c not in taken}
@@ -64,8 +65,7 @@ def find_rules(
         rank = Rank(first) if first is not None else find_count(frame, parents, column)
         if rank is not None:
             rules.ranks[column] = rank
-    # What is computed from the others varies most, as a total does.
-    widest = sorted(numbers, key=lambda c: -float(np.nanstd(frame.x[c]) * numbers[c].unit) if np.isfinite(frame.x[c]).any() else 0.0)
+    widest = _widest(frame, numbers)
     for column in (c for c in widest if c not in rules.ranks):
         total = find_total(frame, frames, children, column, numbers[column], rules)
         if total is not None:
@@ -106,6 +106,24 @@ def find_rules(
     _without_circles(rules)
     find_order(frame, rules)
     return rules
+
+
+def _widest(frame: Frame, columns: Collection[str]) -> list[str]:
+    """Numbers in the order in which to look at them: what is computed from the others varies most, as a total does."""
+    codecs = {c: k for c in columns if isinstance(k := frame.codecs[c], NumberCodec)}
+    return sorted(codecs, key=lambda c: -float(np.nanstd(frame.x[c]) * codecs[c].unit) if np.isfinite(frame.x[c]).any() else 0.0)
+
+
+def _without_computed(frame: Frame, candidates: Collection[str], rules: Rules) -> None:
+    """What is computed on every row does not mostly repeat a parent's: the price less a discount, which seldom is any."""
+    repeated = [c for c in rules.sticky if isinstance(frame.codecs.get(c), NumberCodec)]
+    if not repeated:
+        return
+    trial = Rules(copied=dict(rules.copied))
+    find_arithmetic(frame, [c for c in _widest(frame, [c for c in candidates if c in frame.codecs]) if c not in rules.copied], trial)
+    for column in repeated:
+        if set(trial.operands(column)) & rules.copied.keys():
+            del rules.sticky[column]
 
 
 def _without_circles(rules: Rules) -> None:
