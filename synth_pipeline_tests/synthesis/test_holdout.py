@@ -137,7 +137,7 @@ def _unhashed(model: DatabaseModel) -> DatabaseModel:
         }
         return dataclasses.replace(table, drawn=drawn, made=made)
 
-    return DatabaseModel(model.source, model.schema, {t: plain(m) for t, m in model.tables.items()}, {**model.info, "seconds": 0})
+    return DatabaseModel(model.source, model.schema, model.pivots, {t: plain(m) for t, m in model.tables.items()}, {**model.info, "seconds": 0})
 
 
 def test_rows_that_refer_to_held_out_ones_stay_among_their_siblings(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from synth_pipeline.synthesis.relational.state import State
 
 def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWriter, progress: Progress, *, whole: bool = False) -> list[str]:
     """Draws a database and returns what had to be given up; `whole`: in one piece, whatever its size."""
-    planned = planned_rows(model, request)
+    planned, out = planned_rows(model, request), Written(model, writer)
     everything = frozenset(model.tables)
     layout = Layout(1, everything) if whole else lay_out(model, planned, request.shard_rows)
     with progress.step("sample", total=sum(planned.values())) as step:
@@ -49,20 +49,34 @@ def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWr
                     for table, rows in part.tables.items():
                         if table in numbers.tables:
                             numbers.keep(s, table, rows)
-                        elif table in model.source:
-                            writer.write(table, rows)
+                        else:
+                            out.write(table, rows)
                         step.advance(rows.num_rows, note=table)
                     for key, value in part.totals.items():
                         totals[key] = above.combined(*key, totals[key], value) if key in totals else value
                     lost += Counter(part.lost)
                     warnings += part.warnings
                 for table, rows in numbers.finished():
-                    if table in model.source:
-                        writer.write(table, rows)
+                    out.write(table, rows)
             above.settle(totals)
-        for table in (t for t in layout.shared if t in model.source):
-            writer.write(table, above.finished(table))
+        for table in layout.shared:
+            out.write(table, above.finished(table))
     return [*dict.fromkeys(warnings), *(f"{table}: {rows} rows given up, {why}" for (table, why), rows in lost.items())]
+
+
+class Written:
+    """What is drawn, written as the source has it; tables that it does not have are passed over."""
+
+    def __init__(self, model: DatabaseModel, writer: BundleWriter) -> None:
+        self._model, self._writer = model, writer
+        self._count = Counter[str]()
+
+    def write(self, table: str, rows: pa.Table) -> None:
+        """Appends rows to a table."""
+        if table in self._model.source:
+            restored = self._model.restored(table, rows, self._count[table])
+            self._count[table] += restored.num_rows
+            self._writer.write(table, restored)
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,22 @@ from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
 from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.model import TableModel
+from synth_pipeline.synthesis.relational.normal.pivot import Pivot
 from synth_pipeline.synthesis.relational.rules import describe
 
 
-def findings(source: DatabaseSchema, schema: DatabaseSchema, model: TableModel) -> list[str]:
-    """One readable line each; `source` is what is written, `schema` what is drawn (see `normal`)."""
+def findings(source: DatabaseSchema, schema: DatabaseSchema, pivot: Pivot | None, model: TableModel) -> list[str]:
+    """One readable line each; `source` is what is written, `schema` what is drawn (see `normal`), `pivot` how the table was turned."""
     table = schema.table(model.plan.table)
     tables = {fk.id: fk.parent for fk in table.foreign_keys}
     tables |= {fk.id: fk.parent for above in set(tables.values()) for fk in schema.table(above).foreign_keys if fk.id not in tables}
     tables |= {fk.id: fk.table for fk in schema.children[table.id] if fk.id not in tables}
     keys = {fk.id: fk for fk in schema.foreign_keys}
-    lines = list(_undeclared(source, schema, table)) if table.id in source else []
-    lent = set(table.column_names) - set(source.table(table.id).column_names) if table.id in source else set[str]()
+    before = source.table(table.id) if table.id in source and pivot is None else table
+    lines = list(_undeclared(before, schema, table))
+    if pivot is not None:
+        lines.append(f"{table.id}: {pivot.value} by {pivot.attribute} of each {', '.join(pivot.key)}, as columns: {', '.join(pivot.columns)}")
+    lent = set(table.column_names) - set(before.column_names)
     rules = replace(model.rules, copied={c: copy for c, copy in model.rules.copied.items() if c not in lent})
     lines += describe(rules, table.id, tables)
     for key, count in model.counts.items():
@@ -30,9 +34,8 @@ def findings(source: DatabaseSchema, schema: DatabaseSchema, model: TableModel) 
     return lines
 
 
-def _undeclared(source: DatabaseSchema, schema: DatabaseSchema, table: Table) -> Iterator[str]:
-    """What the rows of a table share with each other, and what no two of them do."""
-    before = source.table(table.id)
+def _undeclared(before: Table, schema: DatabaseSchema, table: Table) -> Iterator[str]:
+    """What the rows of a table share with each other, and what no two of them do; `before` is the table as it is written."""
     for fk in (fk for fk in table.foreign_keys if fk not in before.foreign_keys):
         said = [c for c in schema.table(fk.parent).column_names if c in before.column_names and c not in fk.columns]
         if said:

@@ -24,7 +24,7 @@ from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, find_kinshi
 from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
 from synth_pipeline.synthesis.relational.links import LinkModel, find_meeting, find_path, find_since, fit_blocks
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, completed, opening_context
-from synth_pipeline.synthesis.relational.normal import normalised
+from synth_pipeline.synthesis.relational.normal.normalise import normalised
 from synth_pipeline.synthesis.relational.quota import find_ceilings, find_fixed
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Presence, Run, find_childless, find_counted, find_pace, find_run, time_for
@@ -45,8 +45,9 @@ def fit_database(data: TrainingData, privacy: Privacy, seed: int, progress: Prog
 
 class _Fit(ColumnLearner):
     def __init__(self, data: TrainingData, privacy: Privacy, seed: int, workers: Workers) -> None:
-        super().__init__(normalised(data), privacy, seed, workers)
-        self.source = data.schema
+        normal, self.pivots = normalised(data)
+        super().__init__(normal, privacy, seed, workers)
+        self.source, self.population = data.schema, data.population
         self._waiting: set[tuple[str, str]] = set()
         self._reached: set[str] = set()
         self._told: dict[str, np.ndarray] = {}
@@ -67,13 +68,13 @@ class _Fit(ColumnLearner):
             self._deferred(plan, fk)
         self.later.finish()
         info = {
-            "synthesizer": "relational", "rows": {t: self.frames[t].rows for t in self.source.table_ids},
-            "population": {t: n for t, n in self.data.population.rows.items() if t in self.source},
+            "synthesizer": "relational", "rows": {t: self.pivots[t].rows if t in self.pivots else self.frames[t].rows for t in self.source.table_ids},
+            "population": dict(self.population.rows),
             "seconds": round(time.perf_counter() - start, 3), "seed": self.seed, "warnings": self.warnings,
-            "rules": [line for m in self.models.values() for line in findings(self.source, self.schema, m)],
+            "rules": [line for m in self.models.values() for line in findings(self.source, self.schema, self.pivots.get(m.plan.table), m)],
             "reference_tables": sorted(t for t, m in self.models.items() if m.reference is not None),
         }  # fmt: skip
-        return DatabaseModel(self.source, self.schema, {p.table: self.models[p.table] for p in self.plans}, info)
+        return DatabaseModel(self.source, self.schema, self.pivots, {p.table: self.models[p.table] for p in self.plans}, info)
 
     def _complete(self) -> None:
         """Makes known what waited for rows that are there now."""

@@ -21,6 +21,7 @@ from synth_pipeline.synthesis.relational.heaps import Heaps
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.nearness import Nearness
+from synth_pipeline.synthesis.relational.normal.pivot import Pivot
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.rules import Rules
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
@@ -169,18 +170,25 @@ class DatabaseModel:
     Attributes:
         source: the working schema of the source, which is written.
         schema: the same in normal form (see `normal`), which is drawn.
+        pivots: tables that are drawn wide, and how they are turned back.
         tables: the models of its tables, in the order of generation.
         info: what `FittedSynthesizer.info` says.
     """
 
     source: DatabaseSchema
     schema: DatabaseSchema
+    pivots: dict[str, Pivot]
     tables: dict[str, TableModel]
     info: dict[str, Any]
 
+    def restored(self, table: str, rows: pa.Table, count: int) -> pa.Table:
+        """Rows of a table of the source as they are written, when `count` of them are written already."""
+        columns = [c.name for c in self.source.table(table).stored_columns]
+        return self.pivots[table].restored(rows, columns, count) if table in self.pivots else rows
+
     def moved(self, table: str) -> dict[str, ForeignKey]:
         """The columns of a table of the source that a parent holds in normal form, by the key that leads there."""
-        if table not in self.source:
+        if table not in self.source or table in self.pivots:
             return {}
         left, added = self.schema.table(table), [fk for fk in self.schema.table(table).foreign_keys if fk.parent not in self.source]
         gone = [c.name for c in self.source.table(table).stored_columns if c.name not in left.column_names]

@@ -118,9 +118,10 @@ class Sampler(Draft):
                 self._set(table, column, x)
 
     def finished(self, table: str) -> pa.Table:
-        """A table with the source's columns, when everything is drawn; one that the source does not have with its own."""
+        """A table with the source's columns, when everything is drawn; one that the source does not have, or not so, with its own."""
         moved = self.model.moved(table)
-        columns = (self.model.source if table in self.model.source else self.schema).table(table).stored_columns
+        written = table in self.model.source and table not in self.model.pivots
+        columns = (self.model.source if written else self.schema).table(table).stored_columns
         return pa.table({c.name: self._moved(table, c.name, moved[c.name]) if c.name in moved else self.value(table, c.name) for c in columns})
 
     def _moved(self, table: str, column: str, fk: ForeignKey) -> pa.Array:

@@ -30,7 +30,8 @@ def planned_rows(model: DatabaseModel, request: SampleRequest) -> dict[str, int]
         if item.reference is not None:
             planned[table] = item.reference.num_rows
         elif table in request.rows:
-            planned[table] = request.rows[table]
+            asked = request.rows[table]
+            planned[table] = round(asked * item.rows / max(1, model.pivots[table].rows)) if table in model.pivots else asked
         else:
             planned[table] = max(1, round(item.rows * request.scale)) if item.rows else 0
     for table in (t for t in reversed(model.tables) if t not in model.source and model.tables[t].reference is None):

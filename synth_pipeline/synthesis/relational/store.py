@@ -27,6 +27,7 @@ from synth_pipeline.synthesis.relational.heaps import Heaps
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.nearness import Nearness
+from synth_pipeline.synthesis.relational.normal.pivot import Pivot
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.quota import Ceiling, Fixed
 from synth_pipeline.synthesis.relational.rules import (
@@ -75,7 +76,7 @@ _CLASSES = {
         PersonalModel, Ceiling, Fixed,
         Product, Quotient, Raised, Added, Linear, Elapsed, After, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Running, Pace, Part, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within,
-        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Apart, Hours, Bridge, Single, Rank, Told,
+        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Apart, Hours, Bridge, Single, Rank, Told, Pivot,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"
@@ -86,6 +87,7 @@ def save(model: m.DatabaseModel, directory: Path) -> None:
     packer = _Packer()
     tables = {name: packer.pack(table) for name, table in model.tables.items()}
     document = {"format": FORMAT, "info": model.info, "order": list(model.tables), "tables": tables}
+    document["pivots"] = packer.pack(model.pivots)
     document |= {"source": model.source.to_dict(), "schema": model.schema.to_dict()}
     write_json(directory / _DOCUMENT, document)
     # Thousands of small arrays: those of a type lie in one, which is quicker to write and to read.
@@ -115,7 +117,7 @@ def load(directory: Path) -> m.DatabaseModel:
         unpack = _Unpacker(arrays, tables).unpack
         models = {name: unpack(document["tables"][name]) for name in document["order"]}
         source, schema = (DatabaseSchema.from_dict(document[name]) for name in ("source", "schema"))
-        return m.DatabaseModel(source, schema, models, document["info"])
+        return m.DatabaseModel(source, schema, unpack(document["pivots"]), models, document["info"])
     except (OSError, KeyError, ValueError, TypeError, IndexError, pa.ArrowException) as e:
         raise ArtifactError(f"The fitted synthesizer in {directory} is damaged: {e}.", "Fit it again.") from e
 

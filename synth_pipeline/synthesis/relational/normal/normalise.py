@@ -1,0 +1,142 @@
+"""The steps to normal form, in order: tables of attributes turned, entities given tables, keys and borrowed columns added."""
+
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+
+from synth_pipeline.catalog.schema import Column, DatabaseSchema, Table
+from synth_pipeline.synthesis.base import Tables, TrainingData, flagged
+from synth_pipeline.synthesis.relational.normal.borrowed import Borrowed, find_borrowed, lend
+from synth_pipeline.synthesis.relational.normal.decompose import Part, decompose
+from synth_pipeline.synthesis.relational.normal.entities import find_entities
+from synth_pipeline.synthesis.relational.normal.keys import find_keys
+from synth_pipeline.synthesis.relational.normal.pivot import Pivot, find_pivot, wide_table
+
+
+def normalised(data: TrainingData) -> tuple[TrainingData, dict[str, Pivot]]:
+    """The same data in normal form, and the tables of attributes that became wide ones."""
+    work = _Work(data)
+    for table in work.tables():
+        work.turn(table)
+    for table in (t for t in work.tables() if t.id not in work.pivots):
+        work.divide(table)
+    work.complete()
+    return work.result(), work.pivots
+
+
+class _Work:
+    """A database on its way."""
+
+    def __init__(self, data: TrainingData) -> None:
+        self.data, self.schema, self.about, self.bundle = data, data.schema, dict(data.metadata.tables), Extended(data.bundle)
+        self.rows, self.fanouts = dict(data.population.rows), dict(data.population.fanouts)
+        self.preserve = set(data.preserve)
+        self.pivots: dict[str, Pivot] = {}
+
+    def tables(self) -> list[Table]:
+        """Those of the source that are learnt, as they are now."""
+        return [self.schema.table(t) for t in self.data.schema.table_ids if t not in self.preserve and self.bundle.seen(t).any()]
+
+    def turn(self, table: Table) -> None:
+        """Turns a table of attributes and values."""
+        held, seen = self.bundle.read(table.id), self.bundle.seen(table.id)
+        pivot = find_pivot(self.schema, table, self.about, _taken(held, seen), self.bundle.read)
+        if pivot is None:
+            return
+        wide, thing = pivot.turned(held)
+        missing = np.bincount(thing, ~seen, wide.num_rows) > 0
+        drawn = flagged(self.bundle.annotations(table.id), "core", len(thing), default=True)
+        self.bundle.tables[table.id] = wide
+        self.bundle.notes[table.id] = pa.table({"core": pa.array(np.bincount(thing, ~drawn, wide.num_rows) == 0), "holdout": pa.array(missing)})
+        new, self.about[table.id] = wide_table(self.schema, table, pivot, _taken(wide, ~missing), self.about[table.id])
+        total = self.rows.get(table.id, held.num_rows)
+        self.rows[table.id] = round(wide.num_rows * total / held.num_rows)
+        self.pivots[table.id] = replace(pivot, rows=total)
+        # A table of attributes is no longer referred to; what is written refers to it all the same.
+        self.preserve |= {fk.parent for fk in table.foreign_keys if fk.columns == (pivot.attribute,)}
+        for fk in table.foreign_keys:
+            self.fanouts.pop(fk.id, None)
+        self.schema = _with(self.schema, new)
+
+    def divide(self, table: Table) -> None:
+        """Gives the entities of a table tables of their own."""
+        held, seen = self.bundle.read(table.id), self.bundle.seen(table.id)
+        entities = find_entities(self.schema, table, self.about[table.id], _taken(held, seen))
+        if not entities:
+            return
+        left, self.about[table.id], parts = decompose(self.schema, table, self.about[table.id], held, seen, entities)
+        self.schema = _with(self.schema, left, *(p.table for p in parts))
+        self.bundle.tables[table.id] = held.select([c.name for c in left.stored_columns])
+        scale = self.rows.get(table.id, held.num_rows) / int(seen.sum())
+        for part in parts:
+            self.about[part.table.id] = part.about
+            self.bundle.add(part, table.id)
+            self.rows[part.table.id] = round(int((part.seen > 0).sum()) * scale)
+            self.fanouts |= {fk.id: part.fanout(scale) for fk in left.foreign_keys if fk.parent == part.table.id}
+
+    def complete(self) -> None:
+        """Adds keys that nobody declared and columns that rows compute with."""
+        known = {t.id: _taken(self.bundle.read(t.id), self.bundle.seen(t.id)) for t in self.schema.tables}
+        for table in self.tables():
+            keys = find_keys(self.schema, table, known[table.id])
+            borrowed = find_borrowed(self.schema, table, self.about, known[table.id], known)
+            for loan in borrowed:
+                lent = lend(loan, self.bundle.read(table.id), known[loan.key.parent])
+                self.bundle.tables[table.id] = self.bundle.read(table.id).append_column(loan.name, lent)
+            columns = [replace(_plain(self.schema, loan), name=loan.name) for loan in borrowed]
+            if keys or borrowed:
+                meant = {loan.name: self.about[loan.key.parent].columns[loan.column] for loan in borrowed}
+                self.about[table.id] = self.about[table.id].model_copy(update={"columns": {**self.about[table.id].columns, **meant}})
+                self.schema = _with(self.schema, replace(table, columns=(*table.columns, *columns), unique_keys=(*table.unique_keys, *keys)))
+
+    def result(self) -> TrainingData:
+        """The data as they are now."""
+        metadata = self.data.metadata.model_copy(update={"tables": self.about})
+        population = replace(self.data.population, rows=self.rows, fanouts=self.fanouts)
+        return TrainingData(self.schema, metadata, self.bundle, population, frozenset(self.preserve))
+
+
+def _with(schema: DatabaseSchema, *tables: Table) -> DatabaseSchema:
+    """The schema with other tables in the place of those of the same name, or beside them."""
+    return replace(schema, tables=tuple({**{t.id: t for t in schema.tables}, **{t.id: t for t in tables}}.values()))
+
+
+def _plain(schema: DatabaseSchema, loan: Borrowed) -> Column:
+    return replace(schema.table(loan.key.parent).column(loan.column), nullable=True, default=None, identity=False)
+
+
+def _taken(rows: pa.Table, wanted: np.ndarray) -> pa.Table:
+    return rows if wanted.all() else rows.filter(pa.array(wanted))
+
+
+@dataclass
+class Extended:
+    """The tables of a bundle, those that became others, and those of entities, with what is noted of the rows of these."""
+
+    bundle: Tables
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    notes: dict[str, pa.Table] = field(default_factory=dict)
+
+    def add(self, part: Part, source: str) -> None:
+        """Adds an entity's table taken from the table `source`; one is drawn if all of its rows are, and held out if they are."""
+        known, size = part.index >= 0, part.rows.num_rows
+        drawn = flagged(self.annotations(source), "core", len(known), default=True)[known]
+        missing = np.bincount(part.index[known], ~drawn, size)
+        self.tables[part.table.id] = part.rows
+        self.notes[part.table.id] = pa.table({"core": pa.array(missing == 0), "holdout": pa.array(part.seen == 0)})
+
+    def read(self, table: str) -> pa.Table:
+        """All rows of a table."""
+        return self.tables[table] if table in self.tables else self.bundle.read(table)
+
+    def annotations(self, table: str) -> pa.Table | None:
+        """What is noted of the rows of a table."""
+        return self.notes[table] if table in self.notes else self.bundle.annotations(table)
+
+    def seen(self, table: str) -> np.ndarray:
+        """The rows of a table that may be learnt from, bool (rows,)."""
+        return ~flagged(self.annotations(table), "holdout", self.read(table).num_rows, default=False)
