@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from synth_pipeline.catalog.schema import Column, DatabaseSchema, Table
+from synth_pipeline.catalog.schema import Column, DatabaseSchema, ForeignKey, Table
 from synth_pipeline.synthesis.base import Tables, TrainingData, flagged
 from synth_pipeline.synthesis.relational.normal.borrowed import Borrowed, find_borrowed, lend
 from synth_pipeline.synthesis.relational.normal.decompose import Part, decompose
@@ -24,8 +25,13 @@ def normalised(data: TrainingData) -> tuple[TrainingData, dict[str, Pivot]]:
         work.turn(table)
     for table in (t for t in work.tables() if t.id not in work.pivots):
         work.divide(table)
+    work.refer()
     work.complete()
     return work.result(), work.pivots
+
+
+_FEWEST = 50
+"""Fewest rows that tell of a key."""
 
 
 class _Work:
@@ -78,6 +84,20 @@ class _Work:
             self.rows[part.table.id] = round(int((part.seen > 0).sum()) * scale)
             self.fanouts |= {fk.id: part.fanout(scale) for fk in left.foreign_keys if fk.parent == part.table.id}
 
+    def refer(self) -> None:
+        """Adds keys to entities that other tables name by the same column: the number of a customer whose versions lie elsewhere."""
+        for part in [t for t in self.schema.tables if t.id not in self.data.schema]:
+            (name,) = part.primary_key
+            known = self.bundle.read(part.id).column(name).combine_chunks()
+            for table in (t for t in self.schema.tables if name in t.column_names and t.id not in {part.id, *self.preserve}):
+                linked = {c for fk in table.foreign_keys for c in fk.columns}
+                if name in linked or table.column(name).type != part.column(name).type or _leads(self.schema, part.id, table.id):
+                    continue
+                values = _taken(self.bundle.read(table.id), self.bundle.seen(table.id)).column(name).drop_null()
+                if len(values) >= _FEWEST and pc.all(pc.is_in(values, value_set=known)).as_py():
+                    key = ForeignKey(f"{table.id}({name})->{part.id}", table.id, (name,), part.id, (name,), declared=False)
+                    self.schema = _with(self.schema, replace(self.schema.table(table.id), foreign_keys=(*table.foreign_keys, key)))
+
     def complete(self) -> None:
         """Adds keys that nobody declared and columns that rows compute with."""
         known = {t.id: _taken(self.bundle.read(t.id), self.bundle.seen(t.id)) for t in self.schema.tables}
@@ -98,6 +118,14 @@ class _Work:
         metadata = self.data.metadata.model_copy(update={"tables": self.about})
         population = replace(self.data.population, rows=self.rows, fanouts=self.fanouts)
         return TrainingData(self.schema, metadata, self.bundle, population, frozenset(self.preserve))
+
+
+def _leads(schema: DatabaseSchema, start: str, goal: str) -> bool:
+    """Whether foreign keys lead from one table to another."""
+    found = [start]
+    for table in found:
+        found += [fk.parent for fk in schema.table(table).foreign_keys if fk.parent in schema and fk.parent not in found]
+    return goal in found
 
 
 def _with(schema: DatabaseSchema, *tables: Table) -> DatabaseSchema:
