@@ -1,7 +1,11 @@
-"""What tests of several rooms build on: a real SQLite database read whole into a bundle."""
+"""What tests of several rooms build on: a real SQLite database read whole into a bundle, and copies as databases again."""
 
 from __future__ import annotations
 
+import datetime as dt
+import sqlite3
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 
 from synth_pipeline.artifacts import BundleWriter, TableBundle
@@ -38,3 +42,28 @@ def sampled(fitted: Fitted, folder: Path, request: SampleRequest) -> TableBundle
     with BundleWriter(folder, fitted.taken.described.working) as writer:
         fitted.made.sample(request, writer, Silent())
     return TableBundle.open(folder)
+
+
+def copied(fitted: Fitted, folder: Path, shard_rows: int) -> Path:
+    """What a fitted synthesizer draws, in shards of about so many rows, as a SQLite database in a new folder."""
+    drawn = sampled(fitted, folder, SampleRequest(seed=2, shard_rows=shard_rows))
+    with sqlite3.connect(folder / "copy.db") as db:
+        for table in fitted.taken.described.working.table_ids:
+            rows = drawn.read(table)
+            db.execute(f"CREATE TABLE {table} ({', '.join(rows.column_names)})")
+            values = [tuple(_plain(v) for v in row.values()) for row in rows.to_pylist()]
+            db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * rows.num_columns)})", values)
+    db.close()
+    return folder / "copy.db"
+
+
+def _plain(value: object) -> object:
+    return float(value) if isinstance(value, Decimal) else str(value) if isinstance(value, dt.date) else value
+
+
+def broken_in(path: Path, statements: Mapping[str, str]) -> dict[str, int]:
+    """How many rows of a SQLite database break each statement, of those that count any."""
+    with sqlite3.connect(path) as db:
+        found = {name: int(db.execute(sql).fetchone()[0]) for name, sql in statements.items()}
+    db.close()
+    return {name: n for name, n in found.items() if n}

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from synth_pipeline.catalog.schema import Table
     from synth_pipeline.metadata.model import TableMetadata
 
-_PLAIN = frozenset({"numerical", "datetime", "boolean", "ordinal"})
+_PLAIN = frozenset({"numerical", "datetime", "boolean", "ordinal", "categorical"})
 _ATTRIBUTES = frozenset(
     "first_name last_name prefix suffix street_address address secondary_address building_number city administrative_unit state state_abbr "
     "postcode zipcode country country_code currency_code language_code timezone locale latitude longitude color url password sentence "

@@ -14,7 +14,7 @@ import pytest
 import synth_pipeline as sp
 from synth_pipeline.synthesis.relational.engine import RelationalSynthesizer
 from synth_pipeline.synthesis.relational.rules.formulas import Quotient, rounded
-from synth_pipeline_tests.synthesis.test_everyday import copied
+from synth_pipeline_tests.helpers import copied
 
 DDL = """
 CREATE TABLE sale (

@@ -5,16 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import synth_pipeline as sp
-from synth_pipeline.notebook import Fitted
-from synth_pipeline.synthesis.base import SampleRequest
-from synth_pipeline_tests.helpers import sampled
+from synth_pipeline_tests.helpers import broken_in, copied
 
 SHOP = """
 CREATE TABLE customer (id INTEGER PRIMARY KEY, segment TEXT NOT NULL, joined DATE NOT NULL, order_count INTEGER NOT NULL,
@@ -281,30 +278,6 @@ def build_supplier(path: Path) -> None:
     db.close()
 
 
-def count(path: Path, broken: dict[str, str]) -> dict[str, int]:
-    with sqlite3.connect(path) as db:
-        found = {name: int(db.execute(sql).fetchone()[0]) for name, sql in broken.items()}
-    db.close()
-    return {name: n for name, n in found.items() if n}
-
-
-def copied(fitted: Fitted, folder: Path, shard_rows: int) -> Path:
-    """A copy as a SQLite database."""
-    drawn = sampled(fitted, folder, SampleRequest(seed=2, shard_rows=shard_rows))
-    with sqlite3.connect(folder / "copy.db") as db:
-        for table in fitted.taken.described.working.table_ids:
-            rows = drawn.read(table)
-            db.execute(f"CREATE TABLE {table} ({', '.join(rows.column_names)})")
-            values = [tuple(_plain(v) for v in row.values()) for row in rows.to_pylist()]
-            db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * rows.num_columns)})", values)
-    db.close()
-    return folder / "copy.db"
-
-
-def _plain(value: object) -> object:
-    return float(value) if isinstance(value, Decimal) else str(value) if isinstance(value, dt.date) else value
-
-
 @pytest.mark.parametrize(
     ("build", "broken"),
     [(build_shop, SHOP_BROKEN), (build_forum, FORUM_BROKEN), (build_bank, BANK_BROKEN), (build_supplier, SUPPLIER_BROKEN)],
@@ -312,11 +285,11 @@ def _plain(value: object) -> object:
 )
 def test_what_software_relies_on_holds(build: Callable[[Path], None], broken: dict[str, str], tmp_path: Path) -> None:
     build(tmp_path / "real.db")
-    assert not count(tmp_path / "real.db", broken)
+    assert not broken_in(tmp_path / "real.db", broken)
     taken = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=0.0)
     fitted = taken.fit(seed=1)
     for shard_rows in (250_000, 1_500):
-        found = count(copied(fitted, tmp_path / str(shard_rows), shard_rows), broken)
+        found = broken_in(copied(fitted, tmp_path / str(shard_rows), shard_rows), broken)
         if shard_rows < 250_000:
             # A shard has as many rows of each table as it is to have, and may begin with an answer.
             assert sum(found.pop(name, 0) for name in ("all else is paid", "answers answer", "an answer is one to a question")) < 20

@@ -10,8 +10,8 @@ import numpy as np
 
 import synth_pipeline as sp
 from synth_pipeline.synthesis.relational.engine import RelationalSynthesizer
+from synth_pipeline_tests.helpers import copied
 from synth_pipeline_tests.synthesis.test_distances import one
-from synth_pipeline_tests.synthesis.test_everyday import copied
 
 
 def test_a_line_has_the_price_of_the_customers_plan_and_mostly_the_rate_and_the_currency_where_there_is_one(tmp_path: Path) -> None:

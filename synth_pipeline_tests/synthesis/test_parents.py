@@ -12,7 +12,8 @@ import pytest
 import synth_pipeline as sp
 from synth_pipeline.notebook import Fitted
 from synth_pipeline.synthesis.relational.matching import deal
-from synth_pipeline_tests.synthesis.test_everyday import copied, count, moment
+from synth_pipeline_tests.helpers import broken_in, copied
+from synth_pipeline_tests.synthesis.test_everyday import moment
 
 DESK = """
 CREATE TABLE agent (id INTEGER PRIMARY KEY, hired DATE NOT NULL, chief_id INTEGER REFERENCES agent);
@@ -77,9 +78,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Fitted]:
 @pytest.mark.parametrize("shard_rows", [250_000, 1_500])
 def test_a_key_that_may_be_missing_leads_where_others_lead(desk: tuple[Path, Fitted], shard_rows: int, tmp_path: Path) -> None:
     real, fitted = desk
-    assert not count(real, PATHS)
+    assert not broken_in(real, PATHS)
     path = copied(fitted, tmp_path / "copy", shard_rows)
-    assert not count(path, PATHS), fitted.info["rules"]
+    assert not broken_in(path, PATHS), fitted.info["rules"]
     some = "SELECT avg(agent_id IS NOT NULL) FROM survey"
     with sqlite3.connect(real) as one, sqlite3.connect(path) as other:
         assert other.execute(some).fetchone()[0] == pytest.approx(one.execute(some).fetchone()[0], abs=0.06)
@@ -157,9 +158,9 @@ def test_pairs_of_parents_are_those_of_another_table_and_one_of_each_is_marked(
     chat: tuple[Path, Fitted], shard_rows: int, tmp_path: Path
 ) -> None:
     real, fitted = chat
-    assert not count(real, MEMBERS | ONE)
+    assert not broken_in(real, MEMBERS | ONE)
     path = copied(fitted, tmp_path / "copy", shard_rows)
-    assert not count(path, MEMBERS | ONE), fitted.info["rules"]
+    assert not broken_in(path, MEMBERS | ONE), fitted.info["rules"]
 
 
 def test_a_group_is_dealt_different_parents_the_heavier_ones_more_often() -> None:

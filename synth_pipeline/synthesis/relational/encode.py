@@ -332,7 +332,7 @@ def _written(x: np.ndarray, null: np.ndarray, text: str, digits: int) -> pa.Arra
     return pa.array(pd.to_datetime(x.astype(np.int64), unit="us").strftime(text).to_numpy(dtype=object), type=pa.string(), mask=null)
 
 
-_EPOCHS = {"epoch_s": SECOND * 1_000, "epoch_ms": SECOND, "epoch_us": 1}
+_EPOCHS = {"epoch_s": SECOND, "epoch_ms": 1_000, "epoch_us": 1}
 """Microseconds in a unit of what is counted since 1970."""
 
 

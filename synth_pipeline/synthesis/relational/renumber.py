@@ -131,13 +131,15 @@ class Renumbering:
             index.append(own.index(rows.column(column)))
             for (kind, _), name, level in zip(numbering.by, names, levels, strict=True):
                 share = (np.argsort(np.argsort(index[-1])) + 0.5) / max(1, rows.num_rows)
-                level.append(share if numbering.noise else self._level(model, kind, name, rows, before, share))
+                level.append(share if numbering.noise else self._level(model, kind, name, rows, s, before, share))
         places = np.concatenate(index)
         order = np.lexsort((places, *(np.concatenate(level) for level in reversed(levels))))
         final[places[order]] = np.arange(len(order))
         return own
 
-    def _level(self, model: TableModel, kind: str, name: str, rows: pa.Table, before: dict[Place, _Numbered], otherwise: np.ndarray) -> np.ndarray:
+    def _level(
+        self, model: TableModel, kind: str, name: str, rows: pa.Table, shard: int, before: dict[Place, _Numbered], otherwise: np.ndarray
+    ) -> np.ndarray:
         """What the order follows, as numbers that can be compared between shards."""
         values = rows.column(name)
         if kind == "column":
@@ -146,6 +148,14 @@ class Renumbering:
         for root, numbers in before.items():
             if (model.plan.table, name) in self._holders[root]:
                 return np.asarray(numbers.final[numbers.index(values)], dtype=float)
+        for (above, text), held in self._holders.items():
+            key = self._model.tables[above].rules.written[text].key if (above, text) in self._texts else ""
+            if (model.plan.table, name) in held and (above, key) in before:
+                # The text is that of a parent, which is written in the order of its own number.
+                parents = self._read(shard, above, [text, key])
+                place = pc.index_in(values.combine_chunks(), value_set=parents.column(text).combine_chunks())
+                numbers = before[above, key]
+                return np.asarray(numbers.final[numbers.index(parents.column(key).combine_chunks().take(place))], dtype=float)
         whole = pa.types.is_integer(values.type) and not values.null_count
         return np.asarray(values.to_numpy(), dtype=float) if whole else otherwise
 
