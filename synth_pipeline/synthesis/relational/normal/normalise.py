@@ -143,11 +143,11 @@ def _taken(rows: pa.Table, wanted: np.ndarray) -> pa.Table:
 
 @dataclass
 class Extended:
-    """The tables of a bundle, those that became others, and those of entities, with what is noted of the rows of these."""
+    """The tables of a bundle, each read once, those that became others, and those of entities, with what is noted of their rows."""
 
     bundle: Tables
     tables: dict[str, pa.Table] = field(default_factory=dict)
-    notes: dict[str, pa.Table] = field(default_factory=dict)
+    notes: dict[str, pa.Table | None] = field(default_factory=dict)
 
     def add(self, part: Part, source: str) -> None:
         """Adds an entity's table taken from the table `source`; one is drawn if all of its rows are, and held out if they are."""
@@ -159,11 +159,15 @@ class Extended:
 
     def read(self, table: str) -> pa.Table:
         """All rows of a table."""
-        return self.tables[table] if table in self.tables else self.bundle.read(table)
+        if table not in self.tables:
+            self.tables[table] = self.bundle.read(table)
+        return self.tables[table]
 
     def annotations(self, table: str) -> pa.Table | None:
         """What is noted of the rows of a table."""
-        return self.notes[table] if table in self.notes else self.bundle.annotations(table)
+        if table not in self.notes:
+            self.notes[table] = self.bundle.annotations(table)
+        return self.notes[table]
 
     def seen(self, table: str) -> np.ndarray:
         """The rows of a table that may be learnt from, bool (rows,)."""

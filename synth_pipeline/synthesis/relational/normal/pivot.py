@@ -112,7 +112,9 @@ def find_pivot(
         rest = [c for c in codes if c not in (attribute, value)]
         said = [c for c in rest if _says(codes[attribute], codes[c]) and c not in linked]
         key = tuple(c for c in rest if c not in said)
-        if not any(set(columns) <= set(key) for columns in links) or any(rows.column(c).null_count for c in key):
+        whole = all({*k} == {*key, attribute} for k in table.keys if k != (number,))
+        named = all(c in linked or table.column(c).type.kind != "text" or about[table.id].columns[c].sdtype == "id" for c in key)
+        if not (whole and named and any(set(columns) <= set(key) for columns in links)) or any(rows.column(c).null_count for c in key):
             continue
         thing = np.unique(combined_codes([rows.column(c) for c in key]), return_inverse=True)[1]
         cells = np.unique(thing * (int(codes[attribute].max()) + 1) + codes[attribute])
