@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from synth_pipeline.catalog.schema import DatabaseSchema
 from synth_pipeline.config import SourceConfig
 from synth_pipeline.integrity import IntegrityReport, derive_rules, evaluate
 from synth_pipeline.subset import write
+from synth_pipeline_tests.denormalised import build_denormalised
 from synth_pipeline_tests.generated import build_database
 
 
@@ -33,11 +35,13 @@ def synthesize(database: Path, folder: Path, **options: object) -> tuple[Databas
     return working, bundle, evaluate(bundle, derive_rules(working, metadata), working)
 
 
-def check(choose: random.Random, privacy: dict[str, float] | None = None, **sample: float) -> None:
+def check(
+    choose: random.Random, privacy: dict[str, float] | None = None, build: Callable[[random.Random, Path], None] = build_database, **sample: float
+) -> None:
     """Fails where a generated database comes out with a broken rule."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        build_database(choose, folder / "source.db")
+        build(choose, folder / "source.db")
         _, _, report = synthesize(folder / "source.db", folder, sample=sample, privacy=privacy or {}, synthesizer={"workers": 1})
         broken = [(r.rule.text, r.violations) for r in report.results if r.violations]
         assert not broken, broken
@@ -66,3 +70,10 @@ def test_tables_of_which_half_is_held_out_keep_every_rule_too(monkeypatch: pytes
     monkeypatch.setattr(write, "MIN_HOLDOUT_ENTITIES", 2)
     for seed in range(12):
         check(random.Random(seed), privacy={"holdout": 0.5})
+
+
+@pytest.mark.parametrize("shard_rows", [250_000, 60])
+def test_a_database_that_is_not_in_normal_form_keeps_every_rule_too(shard_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write, "MIN_HOLDOUT_ENTITIES", 2)
+    for seed in range(12):
+        check(random.Random(seed), build=build_denormalised, shard_rows=shard_rows, privacy={"holdout": 0.2 * (seed % 2)}, scale=1 + seed % 3)
