@@ -373,3 +373,33 @@ def test_tables_in_normal_form_stay_as_they_are(tmp_path: Path) -> None:
     fitted = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=0.0).fit()
     assert not [r for r in fitted.info["rules"] if "rows with the same" in r or "as columns" in r or "no two rows" in r]
     assert isinstance(sampled(fitted, tmp_path / "drawn", SampleRequest()), TableBundle)
+
+
+def test_series_of_few_things_are_as_regular_as_they_were(tmp_path: Path) -> None:
+    """Hourly figures of a dozen stations, which are a copied table: every hour of each, counters that never fall."""
+    rng = np.random.default_rng(7)
+    with sqlite3.connect(tmp_path / "real.db") as db:
+        db.executescript(
+            "CREATE TABLE station (id INTEGER PRIMARY KEY, region TEXT NOT NULL);"
+            "CREATE TABLE figure (station_id INTEGER NOT NULL REFERENCES station, at DATETIME NOT NULL, load REAL NOT NULL, total REAL NOT NULL);"
+        )
+        for s in range(1, 13):
+            db.execute("INSERT INTO station VALUES (?, ?)", (s, ["north", "south"][s % 2]))
+            total, level = 100.0 * s, 5.0 + s % 2 * 20
+            for h in range(240):
+                load = round(level + 3 * np.sin(h / 24 * 6.283) + float(rng.uniform(-1, 1)), 1)
+                total = round(total + load, 1)
+                db.execute("INSERT INTO figure VALUES (?, ?, ?, ?)", (s, str(dt.datetime(2024, 1, 1) + dt.timedelta(hours=h)), load, total))
+    db.close()
+    fitted = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=0.0).fit(seed=1)
+    assert "figure: no two rows have the same station_id and at" in fitted.info["rules"]
+    lagged = "(SELECT *, lag(at) OVER w AS before, lag(total) OVER w AS below FROM figure WINDOW w AS (PARTITION BY station_id ORDER BY at))"
+    broken = {
+        "every hour": f"SELECT count(*) FROM {lagged} WHERE abs((julianday(at) - julianday(before)) * 24 - 1) > .001",
+        "a counter never falls": f"SELECT count(*) FROM {lagged} WHERE total < below",
+        "all of them": "SELECT count(*) FROM (SELECT count(*) n FROM figure GROUP BY station_id) WHERE n <> 240",
+        "by region": "SELECT count(*) FROM (SELECT avg(load) a, region FROM figure JOIN station ON station.id = station_id GROUP BY station_id) "
+        "WHERE (region = 'south') <> (a > 15)",
+    }
+    assert not broken_in(tmp_path / "real.db", broken)
+    assert not broken_in(copied(fitted, tmp_path / "copy", 250_000), broken), fitted.info["rules"]

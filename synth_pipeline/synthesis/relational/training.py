@@ -32,6 +32,8 @@ _REFERENCE_ROWS = 150
 _REFERENCE_COLUMNS = 3
 _FEW_ROWS = 30
 _SHARED_BY = 4
+_SERIES = 20
+"""Fewest rows of a history on average."""
 _MISSING = 0.05
 """A date may be missing in this share of the rows to put them in order."""
 _FEW_ENTITIES = 40
@@ -47,7 +49,8 @@ class Training:
         frames, roles: by table.
         plans: in the order of generation.
         reference: tables that are copied, and whose rows are drawn like categories.
-        enumerated: tables that are copied because they enumerate (days, minutes); how many rows refer to each of theirs is learnt.
+        enumerated: other tables that are copied, because they enumerate (days, minutes) or have histories; how many rows refer to each of
+            theirs is learnt.
         bridges: for foreign keys, by id, the tables that hold all pairs of their parents and others.
         inverse: for each foreign key that leads to one of the row's own children, that by which it is one; by id.
         degrees: for each table the foreign keys whose children are counted with its rows.
@@ -92,8 +95,11 @@ class Training:
         parents = {fk.id: parents_of(rows[fk.table], fk, rows[fk.parent]) for fk in keys}
         self.reference = self._reference_tables({t: int(s.sum()) for t, s in seen.items()})
         self._describing(rows)
-        self.enumerated = {t for t in rows if t not in self.reference and self._enumerates(t, rows[t])}
-        for name in self.enumerated:
+        days = {t for t in rows if t not in self.reference and self._enumerates(t, rows[t])}
+        series = {t for t in self.reference if t not in self.data.preserve and self._has_series(t, rows)}
+        self.reference -= series
+        self.enumerated = days | series
+        for name in days:
             # Days are nobody's: none is left out, but nothing is learnt from those whose rows are.
             core[name], seen[name] = core[name] & seen[name], np.ones(len(seen[name]), dtype=bool)
         self.inverse = find_inverse(schema, parents, seen)
@@ -192,6 +198,19 @@ class Training:
         whole = rows.num_rows == self.data.population.rows.get(table, 0)
         # Numbers that others refer to may well be those of customers.
         return whole and not personal and not outward and enumerates(rows, numbers=not used)
+
+    def _has_series(self, table: str, rows: Mapping[str, pa.Table]) -> bool:
+        """Whether rows of another table are a history of each row of this one (readings of sensors, days of countries): these it must own."""
+        for fk in self.data.schema.children[table]:
+            child, about = self.data.schema.table(fk.table), self.data.metadata.tables[fk.table]
+            times = {c.name for c in child.stored_columns if c.type.is_temporal or about.columns[c.name].sdtype == "datetime"}
+            count = rows[fk.table].num_rows
+            for time in (c for key in child.keys if set(key) - times == set(fk.columns) for c in set(key) & times):
+                # Several rows at the same times: the others just happen to have different ones.
+                panel = len(rows[fk.table].column(time).unique()) <= count / 2
+                if panel and fk.table not in self.reference and count >= _SERIES * rows[table].num_rows:
+                    return True
+        return False
 
     def _encode(self, plan: TablePlan, seed: int, least: int) -> None:
         frame, meta = self.frames[plan.table], self.data.metadata.tables[plan.table]

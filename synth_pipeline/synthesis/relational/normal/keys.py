@@ -1,4 +1,4 @@
-"""Keys that nobody declared: two parents that no two rows share, or a parent and a day.
+"""Keys that nobody declared: two parents that no two rows share, or a parent and a time.
 
 A playlist holds a track once, an employee has one timesheet a day. Chance would have it otherwise many times over.
 """
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import DatabaseSchema, Table, UniqueKey
 from synth_pipeline.keys import combined_codes, complete_rows
+from synth_pipeline.metadata.model import TableMetadata
 
 _FEWEST = 50
 _SURPRISE = 20
@@ -21,17 +22,18 @@ _MOST = 12
 """Most single columns that are paired."""
 
 
-def find_keys(schema: DatabaseSchema, table: Table, rows: pa.Table) -> list[UniqueKey]:
+def find_keys(schema: DatabaseSchema, table: Table, about: TableMetadata, rows: pa.Table) -> list[UniqueKey]:
     """The pairs of a table of which no two rows have the same; none that a key implies.
 
     Args:
         schema: of the database.
         table: whose rows are looked at.
+        about: what its columns mean.
         rows: those that may be learnt from, with the stored columns.
     """
     stored = {c.name for c in table.stored_columns}
     links = [fk.columns for fk in table.foreign_keys if fk.parent in schema and set(fk.columns) <= stored and not fk.is_self_reference]
-    days = [(c.name,) for c in table.stored_columns if c.type.kind == "date"]
+    days = [(c.name,) for c in table.stored_columns if c.type.is_temporal or about.columns[c.name].sdtype == "datetime"]
     parts = [p for p in dict.fromkeys([*links, *days]) if not any(set(key) <= set(p) for key in table.keys)][:_MOST]
     found: list[UniqueKey] = []
     for a, b in combinations(parts, 2):

@@ -102,7 +102,7 @@ class _Work:
         """Adds keys that nobody declared and columns that rows compute with."""
         known = {t.id: _taken(self.bundle.read(t.id), self.bundle.seen(t.id)) for t in self.schema.tables}
         for table in self.tables():
-            keys = find_keys(self.schema, table, known[table.id])
+            keys = find_keys(self.schema, table, self.about[table.id], known[table.id])
             borrowed = find_borrowed(self.schema, table, self.about, known[table.id], known)
             for loan in borrowed:
                 lent = lend(loan, self.bundle.read(table.id), known[loan.key.parent])
