@@ -39,7 +39,7 @@ def _undeclared(before: Table, schema: DatabaseSchema, table: Table) -> Iterator
     for fk in (fk for fk in table.foreign_keys if fk not in before.foreign_keys):
         said = [c for c in schema.table(fk.parent).column_names if c in before.column_names and c not in fk.columns]
         if said:
-            yield f"{table.id}: rows with the same {fk.columns[0]} have the same {', '.join(said)}"
+            yield f"{table.id}: rows with the same {' and '.join(fk.columns)} have the same {', '.join(said)}"
     for key in table.unique_keys:
         if key not in before.unique_keys:
             yield f"{table.id}: no two rows have the same {' and '.join(key.columns)}"

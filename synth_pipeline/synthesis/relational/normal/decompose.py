@@ -15,7 +15,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.population import Fanout
 from synth_pipeline.catalog.schema import Column, DatabaseSchema, ForeignKey, Table, UniqueKey
 from synth_pipeline.catalog.types import LogicalType
-from synth_pipeline.keys import column_codes
+from synth_pipeline.keys import column_codes, combined_codes, complete_rows
 from synth_pipeline.metadata.model import ColumnMetadata, TableMetadata
 from synth_pipeline.synthesis.relational.columns import named_columns
 from synth_pipeline.synthesis.relational.normal.entities import Entity
@@ -60,28 +60,28 @@ def decompose(
         seen: those that may be learnt from, bool (rows,).
         entities: those found in it, the smallest first; at least one.
     """
-    ids = dict(zip((e.column for e in entities), _names(schema, table, entities), strict=True))
-    above = {e.column: _direct(entities, e.columns) for e in entities}
+    ids = dict(zip((e.key for e in entities), _names(schema, table, entities), strict=True))
     parts = []
     for entity in entities:
-        name = ids[entity.column]
-        columns = [c for c in table.stored_columns if c.name == entity.column or c.name in entity.columns]
+        name = ids[entity.key]
+        columns = [c for c in table.stored_columns if c.name in (*entity.key, *entity.columns)]
         names = {c.name for c in columns}
         keys = [
             replace(fk, id=f"{name}({','.join(fk.columns)})->{fk.parent}", table=name, declared=False)
             for fk in table.foreign_keys if fk.parent in schema and set(fk.columns) <= names
         ]  # fmt: skip
-        keys += [_key(name, column, ids[column]) for column in above[entity.column]]
+        keys += [_key(name, key, ids[key]) for key in _direct(entities, entity.columns)]
         own = Table(
-            id=name, name=entity.column, columns=(*(_plain(c, required=c.name == entity.column) for c in columns), _NUMBER), schema=table.schema,
-            primary_key=(entity.column,), unique_keys=tuple(UniqueKey((n,)) for n in (*entity.names, _NUMBER.name)), foreign_keys=tuple(keys),
+            id=name, name=" ".join(entity.key), columns=(*(_plain(c, required=c.name in entity.key) for c in columns), _NUMBER),
+            schema=table.schema, primary_key=entity.key, unique_keys=tuple(UniqueKey((n,)) for n in (*entity.names, _NUMBER.name)),
+            foreign_keys=tuple(keys),
         )  # fmt: skip
-        index, first = _numbered(rows.column(entity.column), seen)
-        meant = _cut(about, names).model_copy(update={"primary_key": (entity.column,)})
+        index, first = _numbered(rows.select(entity.key), seen)
+        meant = _cut(about, names).model_copy(update={"primary_key": entity.key})
         meant = meant.model_copy(update={"columns": {**meant.columns, _NUMBER.name: ColumnMetadata(sdtype="id")}})
         held = rows.select([c.name for c in columns]).take(pa.array(first)).append_column(_NUMBER.name, pa.array(np.arange(1, len(first) + 1)))
         parts.append(Part(own, meant, held, index, np.bincount(index[seen & (index >= 0)], minlength=len(first))))
-    keys = [_key(table.id, column, ids[column]) for column in _direct(entities, tuple(ids))]
+    keys = [_key(table.id, key, ids[key]) for key in _direct(entities, table.column_names)]
     bound = {c for columns in (*table.keys, *(fk.columns for fk in table.foreign_keys)) for c in columns}
     bound |= {c for fk in schema.children[table.id] for c in fk.parent_columns}
     bound |= {c for check in table.checks for c in named_columns(check.sql, entities[0].columns)}
@@ -90,15 +90,19 @@ def decompose(
     return left, _cut(about, {c.name for c in kept}), parts
 
 
-def _numbered(values: pa.ChunkedArray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The number of each row's value, -1 for NULL, and a row of each; values of rows that are `seen` come first."""
+def _numbered(keys: pa.Table, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each row's key, -1 where a part is NULL, and a row of each; keys of rows that are `seen` come first."""
+    columns = keys.columns
     order = np.argsort(~seen, kind="stable")
-    index = np.empty(len(order), dtype=np.int64)
-    index[order] = column_codes(values.take(pa.array(order)))
-    known = order[index[order] >= 0]
-    first = np.zeros(int(index.max(initial=-1)) + 1, dtype=np.int64)
-    first[index[known][::-1]] = known[::-1]
-    return index, first
+    order = order[complete_rows(columns)[order]]
+    codes = column_codes(columns[0]) if len(columns) == 1 else combined_codes(columns)
+    _, first, inverse = np.unique(codes[order], return_index=True, return_inverse=True)
+    by_row = np.argsort(first)
+    place = np.empty(len(first), dtype=np.int64)
+    place[by_row] = np.arange(len(first))
+    index = np.full(len(codes), -1, dtype=np.int64)
+    index[order] = place[inverse]
+    return index, order[first[by_row]]
 
 
 def _cut(about: TableMetadata, columns: Collection[str]) -> TableMetadata:
@@ -107,14 +111,14 @@ def _cut(about: TableMetadata, columns: Collection[str]) -> TableMetadata:
     return about.model_copy(update={"columns": {c: m for c, m in about.columns.items() if c in columns}, "groups": groups})
 
 
-def _direct(entities: Sequence[Entity], columns: Sequence[str]) -> list[str]:
+def _direct(entities: Sequence[Entity], columns: Sequence[str]) -> list[tuple[str, ...]]:
     """Of the entities that some columns name, those that no other one of them says."""
-    named = [e for e in entities if e.column in columns]
-    return [e.column for e in named if not any(e.column in other.columns for other in named)]
+    named = [e for e in entities if set(e.key) <= set(columns)]
+    return [e.key for e in named if not any(set(e.key) <= {*other.key, *other.columns} for other in named if other is not e)]
 
 
-def _key(table: str, column: str, parent: str) -> ForeignKey:
-    return ForeignKey(f"{table}({column})->{parent}", table, (column,), parent, (column,), declared=False)
+def _key(table: str, columns: tuple[str, ...], parent: str) -> ForeignKey:
+    return ForeignKey(f"{table}({', '.join(columns)})->{parent}", table, columns, parent, columns, declared=False)
 
 
 def _plain(column: Column, *, required: bool) -> Column:
@@ -125,7 +129,7 @@ def _names(schema: DatabaseSchema, table: Table, entities: Sequence[Entity]) -> 
     """A name that no table has for the table of each entity."""
     names: list[str] = []
     for entity in entities:
-        name = f"{table.id}({entity.column})"
+        name = f"{table.id}({', '.join(entity.key)})"
         while name in schema or name in names:
             name += "'"
         names.append(name)

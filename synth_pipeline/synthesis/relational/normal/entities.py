@@ -7,7 +7,8 @@ the line is of a receipt, the receipt of a customer (synthesis of the third norm
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,10 @@ _SURPRISE = 20
 """How many of the repeated rows would differ by chance, at least, for their being the same to say something."""
 _EXCEPTIONS = 0.2
 """How many more values than rows a parent's attribute may have, as a share: what a few rows have otherwise is one all the same."""
+_TOLD = 2
+"""Fewest columns that words must say to name something, beside those that are written in them."""
+_WRITTEN = 200
+"""Rows of which texts are compared."""
 _GLANCE = 4_000
 """Rows that refute most dependencies at once."""
 
@@ -37,12 +42,12 @@ class Entity:
     """What stands for a thing on several rows of a table.
 
     Attributes:
-        column: what names it.
+        key: what names it: a column, or two (the number of the receipt and the shop).
         columns: what it says, in the order of the table.
         names: those of `columns` that name it as well: no two entities share a value.
     """
 
-    column: str
+    key: tuple[str, ...]
     columns: tuple[str, ...]
     names: tuple[str, ...] = ()
 
@@ -65,17 +70,56 @@ def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, ro
     if not names:
         return []
     others = [c.name for c in table.stored_columns if c.name not in unique]
-    said = {n: [c for c in others if c != n and codes.says(codes.of((n,)), codes.of((c,)))] for n in names}
-    # Part of a key that leads elsewhere says nothing.
-    for n, columns in said.items():
-        said[n] = [c for c in columns if c not in linked or any(c in f and set(f) <= set(columns) for f in foreign)]
+
+    def said_by(*key: str) -> list[str]:
+        """What some columns say; part of a key that leads elsewhere is nothing."""
+        told = [c for c in others if c not in key and codes.says(codes.of(key), codes.of((c,)))]
+        return [c for c in told if c not in linked or any(c in f and set(f) <= {*told, *key} for f in foreign)]
+
+    said = {n: said_by(n) for n in names}
     found: list[Entity] = []
     for n in sorted(names, key=lambda n: _rank(table, about, n)):
-        same = tuple(m for m in said[n] if m in names and n in said[m])
         worded = about.columns[n].sdtype == "id" and table.column(n).type.kind in ("text", "uuid")
-        if not any(n in e.names for e in found) and (said[n] or worded):
-            found.append(Entity(n, tuple(said[n]), same))
-    return sorted(found, key=lambda e: -codes.of((e.column,)).size)
+        told = [c for c in said[n] if not _written_in(rows, n, c)]
+        if not any(n in e.names for e in found) and (worded or len(told) >= (1 if _is_code(about.columns[n]) else _TOLD)):
+            found.append(Entity((n,), tuple(said[n]), tuple(m for m in said[n] if m in names and n in said[m])))
+    for n in (n for n in names if not said[n] and not any(n in e.columns for e in found)):
+        pair = _with_another(table, about, codes, n, said_by, foreign)
+        if pair is not None:
+            found = [*(e for e in found if e.key != (n,)), pair]
+    return sorted(found, key=lambda e: -codes.of(e.key).size)
+
+
+def _is_code(about: ColumnMetadata) -> bool:
+    """Whether a column is there to name something, as a code or the address of a person does; words may do so or not."""
+    return about.sdtype == "id" or about.pii and about.sdtype not in ("name", "company")
+
+
+def _written_in(rows: pa.Table, name: str, other: str) -> bool:
+    """Whether the words of one of two texts are parts of the other (the first name, a slug): it says nothing that is not written there."""
+
+    def inside(words: list[str], text: list[str]) -> bool:
+        return bool(words) and all(w in "".join(text) for w in words)
+
+    some = rows.select([name, other]).slice(0, _WRITTEN).to_pylist()
+    pairs = [[re.findall(r"\w+", str(row[c]).lower()) for c in (name, other)] for row in some if None not in row.values()]
+    return bool(pairs) and sum(inside(a, b) or inside(b, a) for a, b in pairs) >= 0.9 * len(pairs)
+
+
+def _with_another(
+    table: Table, about: TableMetadata, codes: _Codes, name: str, said_by: Callable[..., list[str]], foreign: Sequence[tuple[str, ...]]
+) -> Entity | None:
+    """An entity that a column names together with another one, by which its numbers start again: a shop, a tenant, a day."""
+    single = [f[0] for f in foreign if len(f) == 1]
+    kinds = [c.name for c in table.stored_columns if about.columns[c.name].sdtype in ("categorical", "datetime") and c.name not in single]
+    for other in (c for c in (*single, *kinds) if c != name):
+        both = codes.of((other, name))
+        if both.size <= (1 + _EXCEPTIONS) * codes.of((name,)).size or not _repeats(both, about.columns[name]):
+            continue
+        told = [c for c in said_by(other, name) if not codes.says(codes.of((other,)), codes.of((c,)))]
+        if told:
+            return Entity((other, name), tuple(said_by(other, name)))
+    return None
 
 
 def _rank(table: Table, about: TableMetadata, name: str) -> tuple[bool, bool, int]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from synth_pipeline.catalog.schema import Column, DatabaseSchema, ForeignKey, Table
+from synth_pipeline.keys import complete_rows, parent_rows
 from synth_pipeline.synthesis.base import Tables, TrainingData, flagged
 from synth_pipeline.synthesis.relational.normal.borrowed import Borrowed, find_borrowed, lend
 from synth_pipeline.synthesis.relational.normal.decompose import Part, decompose
@@ -85,18 +85,20 @@ class _Work:
             self.fanouts |= {fk.id: part.fanout(scale) for fk in left.foreign_keys if fk.parent == part.table.id}
 
     def refer(self) -> None:
-        """Adds keys to entities that other tables name by the same column: the number of a customer whose versions lie elsewhere."""
+        """Adds keys to entities that other tables name by the same columns: the number of a customer whose versions lie elsewhere."""
         for part in [t for t in self.schema.tables if t.id not in self.data.schema]:
-            (name,) = part.primary_key
-            known = self.bundle.read(part.id).column(name).combine_chunks()
-            for table in (t for t in self.schema.tables if name in t.column_names and t.id not in {part.id, *self.preserve}):
+            key, known = part.primary_key, self.bundle.read(part.id)
+            for table in (t for t in self.schema.tables if set(key) <= set(t.column_names) and t.id not in {part.id, *self.preserve}):
                 linked = {c for fk in table.foreign_keys for c in fk.columns}
-                if name in linked or table.column(name).type != part.column(name).type or _leads(self.schema, part.id, table.id):
+                same = all(c not in linked and table.column(c).type == part.column(c).type for c in key)
+                if not same or _leads(self.schema, part.id, table.id):
                     continue
-                values = _taken(self.bundle.read(table.id), self.bundle.seen(table.id)).column(name).drop_null()
-                if len(values) >= _FEWEST and pc.all(pc.is_in(values, value_set=known)).as_py():
-                    key = ForeignKey(f"{table.id}({name})->{part.id}", table.id, (name,), part.id, (name,), declared=False)
-                    self.schema = _with(self.schema, replace(self.schema.table(table.id), foreign_keys=(*table.foreign_keys, key)))
+                rows = _taken(self.bundle.read(table.id), self.bundle.seen(table.id))
+                whole = complete_rows([rows.column(c) for c in key])
+                index = parent_rows([rows.column(c) for c in key], [known.column(c) for c in key])
+                if whole.sum() >= _FEWEST and (index[whole] >= 0).all():
+                    link = ForeignKey(f"{table.id}({', '.join(key)})->{part.id}", table.id, key, part.id, key, declared=False)
+                    self.schema = _with(self.schema, replace(self.schema.table(table.id), foreign_keys=(*table.foreign_keys, link)))
 
     def complete(self) -> None:
         """Adds keys that nobody declared and columns that rows compute with."""
