@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import synth_pipeline as sp
 
@@ -33,3 +34,21 @@ def test_a_category_that_says_another_may_follow_from_a_third_one(tmp_path: Path
         made = fitted.sample(seed=seed)["product"]
         assert set(zip(made["kind"], made["sort"], strict=True)) <= set(kinds)
         assert all(TAX[k] == t for k, t in zip(made["kind"], made["tax"], strict=True))
+
+
+def test_addresses_among_values_of_all_kinds_do_not_come_out(tmp_path: Path) -> None:
+    """What a field was before it was changed: telephone numbers and mail addresses beside what many have."""
+    rng = np.random.default_rng(8)
+    with sqlite3.connect(tmp_path / "real.db") as db:
+        db.execute("CREATE TABLE change (id INTEGER PRIMARY KEY, field TEXT NOT NULL, old_value TEXT)")
+        for i in range(2_000):
+            field = str(rng.choice(["phone", "email", "status", "plan"]))
+            value = {"phone": f"+49 170 {rng.integers(10**6, 10**7)}", "email": f"p{i}.{rng.integers(99)}@mail.org"}.get(field)
+            value = value or str(rng.choice(["active", "new"] if field == "status" else ["S", "L"]))
+            db.execute("INSERT INTO change VALUES (?, ?, ?)", (i + 1, field, value))
+    db.close()
+    taken = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=0.0)
+    made, real = taken.fit().sample(), set(taken["change"].old_value)
+    both = {v for v in made["change"].old_value if v in real}
+    assert both == {"active", "new", "S", "L"}
+    assert made["change"].old_value.str.contains("@").mean() == pytest.approx(0.25, abs=0.06)

@@ -19,6 +19,7 @@ from synth_pipeline.keys import combined_codes
 from synth_pipeline.metadata.model import ColumnMetadata, TableMetadata
 from synth_pipeline.synthesis.relational import accounts, documents
 from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.letters import CLASSES
 from synth_pipeline.synthesis.relational.model import MadeColumn, Opaque, Surrogate
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
@@ -207,6 +208,22 @@ def pseudonyms(dictionary: pa.Array, also: Collection[str], about: ColumnMetadat
         sdtype = "id" if about.sdtype in _PLAIN else about.sdtype
         made = PersonalModel.fit(real, sdtype, about.locale, column.type.length, {}, rng, also).generate(len(real), {}, rng, unique=True)
     return pa.array(made, type=dictionary.type)
+
+
+def scrambled(dictionary: pa.Array, also: Collection[str], rng: np.random.Generator) -> pa.Array:
+    """Each value with other letters and digits in their places, all different and none of them in it or in `also`."""
+    taken, out = {*also, *(str(v) for v in dictionary.to_pylist())}, []
+    classes = [(kind, np.array(list(CLASSES[kind]))) for kind in ("9", "A", "a")]
+    for value in dictionary.to_pylist():
+        text = list(str(value))
+        while (made := "".join(text)) in taken:
+            at = [i for i, c in enumerate(text) if c.isalnum()]
+            for i in at:
+                text[i] = next((str(rng.choice(some)) for _, some in classes if text[i] in some), str(rng.choice(classes[2][1])))
+            text += [str(rng.choice(classes[0][1]))] if not at or "".join(text) == made else []
+        taken.add(made)
+        out.append(made)
+    return pa.array(out, type=dictionary.type)
 
 
 def named_columns(sql: str, columns: Collection[str]) -> list[str]:

@@ -18,7 +18,7 @@ from synth_pipeline.catalog.schema import ForeignKey, Table
 from synth_pipeline.metadata.model import ColumnMetadata
 from synth_pipeline.synthesis.base import TrainingData, flagged
 from synth_pipeline.synthesis.relational.bridges import Bridge, find_bridges, in_order
-from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, named_columns, pseudonyms
+from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, named_columns, pseudonyms, scrambled
 from synth_pipeline.synthesis.relational.descriptions import describes
 from synth_pipeline.synthesis.relational.distinct import owners_of, several
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
@@ -36,6 +36,11 @@ _SERIES = 20
 """Fewest rows of a history on average."""
 _MISSING = 0.05
 """A date may be missing in this share of the rows to put them in order."""
+_CONTACT = r"^\S+@\S+\.\w+$|^[+0][\d ()/.-]{7,}$"
+_CONTACTS, _MANY, _MOST_LOOKED_AT = 0.01, 50, 20_000
+"""The share of values that are addresses or telephone numbers for a column to hold such, of at least and at most so many."""
+_SHARED_VALUE = 3
+"""How many root entities must have a value of such a column for it to be nobody's."""
 _FEW_ENTITIES = 40
 """Fewer owners than this (two shops, five managers) are not whom the rows are about: each row is then an entity."""
 
@@ -231,7 +236,10 @@ class Training:
             frame.x[column] = codec.encode(frame.data.column(column))
             if isinstance(codec, CategoryCodec) and (hidden := _hidden(frame, roles, column, codec, least)).any():
                 also = {str(v) for v in frame.protected(column).drop_null().to_pylist()}
-                names = pseudonyms(codec.dictionary, also, about, frame.table.column(column), stream(seed, plan.table, "names", column))
+                rng = stream(seed, plan.table, "names", column)
+                mixed = column not in roles.masked and _reaches_somebody(codec.dictionary)
+                named = frame.table.column(column)
+                names = scrambled(codec.dictionary, also, rng) if mixed else pseudonyms(codec.dictionary, also, about, named, rng)
                 codec.dictionary = pc.if_else(pa.array(hidden), names, codec.dictionary)
         if owner is not None:
             frame.group = Group.of(owner, np.arange(frame.rows))
@@ -242,17 +250,28 @@ class Training:
 def _hidden(frame: Frame, roles: Roles, column: str, codec: CategoryCodec, least: int) -> np.ndarray:
     """Which values of a dictionary come out under another name; bool (codes,).
 
-    All of those that are personal; and what fewer than `least` root entities have, where it is a place or no value has more.
+    All of those that are personal; what fewer than `least` root entities have, where it is a place or no value has more; and what few
+    have among values of all kinds (what a field was before it was changed) of which some are addresses or telephone numbers.
     """
     size, about = len(codec.dictionary), frame.table.column(column)
     if column in roles.masked:
         return np.ones(size, dtype=bool)
     fixed = about.type.kind == "enum" or any(named_columns(check.sql, [column]) for check in frame.table.checks)
-    if least <= 1 or fixed or not pa.types.is_string(codec.type):
+    mixed = pa.types.is_string(codec.type) and column not in roles.places and _reaches_somebody(codec.dictionary)
+    if fixed or not pa.types.is_string(codec.type) or least <= 1 and not mixed:
         return np.zeros(size, dtype=bool)
     known = np.isfinite(frame.x[column])
-    rare = owners_of(frame.x[column][known].astype(np.int64), frame.entities[known], size) < least
+    owners = owners_of(frame.x[column][known].astype(np.int64), frame.entities[known], size)
+    rare = owners < least
+    if mixed:
+        return owners < max(least, _SHARED_VALUE)
     return rare if column in roles.places or rare.all() else np.zeros(size, dtype=bool)
+
+
+def _reaches_somebody(dictionary: pa.Array) -> bool:
+    """Whether some of many values are addresses or telephone numbers."""
+    some = dictionary.slice(0, _MOST_LOOKED_AT)
+    return len(some) >= _MANY and pc.sum(pc.match_substring_regex(some, _CONTACT)).as_py() >= _CONTACTS * len(some)
 
 
 def ranking_column(frame: Frame) -> str | None:
