@@ -107,6 +107,9 @@ def test_nothing_of_receipts_and_customers_is_copied(sales: tuple[Path, Fitted],
         same = "SELECT count(*) FROM sale s JOIN real.sale r USING (receipt_no, sold_at, receipt_total)"
         assert db.execute(same).fetchone()[0] <= 3
         sizes = "SELECT count(DISTINCT receipt_no), count(DISTINCT customer_email), count(DISTINCT sku) FROM {}"
+        # What is sold on many receipts is nobody's.
+        other = "SELECT count(*) FROM sale WHERE (sku, product_name, list_price) NOT IN (SELECT sku, product_name, list_price FROM real.sale)"
+        assert db.execute(other).fetchone() == (0,)
         real, made = (np.array(db.execute(sizes.format(t)).fetchone(), dtype=float) for t in ("real.sale", "main.sale"))
         assert (np.abs(made / real - 1) < 0.1).all()
     db.close()

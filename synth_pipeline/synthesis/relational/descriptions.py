@@ -45,7 +45,7 @@ def describes(rows: pa.Table, table: Table, meta: TableMetadata, outward: Collec
         used: how many rows refer to these.
         largest: rows of the largest other table.
     """
-    if not 0 < rows.num_rows <= FEW_ROWS or largest < _BESIDE * rows.num_rows or not _is_plain(rows, table, meta.columns):
+    if not 0 < rows.num_rows <= FEW_ROWS or largest < _BESIDE * rows.num_rows or not is_plain(rows, table, meta.columns):
         return False
     names = {c for c in rows.column_names if meta.columns[c].sdtype not in ("numerical", "datetime")} - set(outward)
     named = any(set(key) & set(outward) and set(key) & names for key in table.keys)
@@ -56,7 +56,7 @@ def describes(rows: pa.Table, table: Table, meta: TableMetadata, outward: Collec
     return _is_public(rows, meta.columns) or _is_scale(rows, table)
 
 
-def _is_plain(rows: pa.Table, table: Table, about: Mapping[str, ColumnMetadata]) -> bool:
+def is_plain(rows: pa.Table, table: Table, about: Mapping[str, ColumnMetadata]) -> bool:
     """Whether nothing looks like somebody's, or like what should not be shown."""
     if any(_SOMEBODY.search(n) for n in (table.name, *rows.column_names)):
         return False

@@ -45,7 +45,7 @@ def fit_database(data: TrainingData, privacy: Privacy, seed: int, progress: Prog
 
 class _Fit(ColumnLearner):
     def __init__(self, data: TrainingData, privacy: Privacy, seed: int, workers: Workers) -> None:
-        normal, self.pivots = normalised(data)
+        normal, self.pivots = normalised(data, privacy.min_entities)
         super().__init__(normal, privacy, seed, workers)
         self.source, self.population = data.schema, data.population
         self._waiting: set[tuple[str, str]] = set()

@@ -16,11 +16,12 @@ from synth_pipeline.synthesis.relational.normal.decompose import Part, decompose
 from synth_pipeline.synthesis.relational.normal.entities import find_entities
 from synth_pipeline.synthesis.relational.normal.keys import find_keys
 from synth_pipeline.synthesis.relational.normal.pivot import Pivot, find_pivot, wide_table
+from synth_pipeline.synthesis.relational.normal.shared import common
 
 
-def normalised(data: TrainingData) -> tuple[TrainingData, dict[str, Pivot]]:
-    """The same data in normal form, and the tables of attributes that became wide ones."""
-    work = _Work(data)
+def normalised(data: TrainingData, least: int = 1) -> tuple[TrainingData, dict[str, Pivot]]:
+    """The same data in normal form, and the tables of attributes that became wide ones; what `least` others have in common is copied."""
+    work = _Work(data, least)
     for table in work.tables():
         work.turn(table)
     for table in (t for t in work.tables() if t.id not in work.pivots):
@@ -37,7 +38,8 @@ _FEWEST = 50
 class _Work:
     """A database on its way."""
 
-    def __init__(self, data: TrainingData) -> None:
+    def __init__(self, data: TrainingData, least: int) -> None:
+        self.least = least
         self.data, self.schema, self.about, self.bundle = data, data.schema, dict(data.metadata.tables), Extended(data.bundle)
         self.rows, self.fanouts = dict(data.population.rows), dict(data.population.fanouts)
         self.preserve = set(data.preserve)
@@ -75,14 +77,18 @@ class _Work:
         if not entities:
             return
         left, self.about[table.id], parts = decompose(self.schema, table, self.about[table.id], held, seen, entities)
+        scale = self.rows.get(table.id, held.num_rows) / int(seen.sum())
+        for number, part in enumerate(parts):
+            self.about[part.table.id] = part.about
+            shared = common(part, parts[0].index, seen, self.least) if number else None
+            if shared is not None:
+                part = replace(part, seen=np.where(shared, part.seen, 0))
+                self.preserve.add(part.table.id)
+            self.bundle.add(part, table.id)
+            self.rows[part.table.id] = int((part.seen > 0).sum()) if shared is not None else round(int((part.seen > 0).sum()) * scale)
+            self.fanouts |= {fk.id: part.fanout(scale) for fk in left.foreign_keys if fk.parent == part.table.id}
         self.schema = _with(self.schema, left, *(p.table for p in parts))
         self.bundle.tables[table.id] = held.select([c.name for c in left.stored_columns])
-        scale = self.rows.get(table.id, held.num_rows) / int(seen.sum())
-        for part in parts:
-            self.about[part.table.id] = part.about
-            self.bundle.add(part, table.id)
-            self.rows[part.table.id] = round(int((part.seen > 0).sum()) * scale)
-            self.fanouts |= {fk.id: part.fanout(scale) for fk in left.foreign_keys if fk.parent == part.table.id}
 
     def refer(self) -> None:
         """Adds keys to entities that other tables name by the same columns: the number of a customer whose versions lie elsewhere."""
