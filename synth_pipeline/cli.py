@@ -198,8 +198,9 @@ def _plan(options: argparse.Namespace, config: SourceConfig) -> int:
 
     store = _store(options)
     reflected = stored.load_schema(store.open(config.name, "reflected_schema"))
-    working = pipeline.working_schema(config, reflected, stored.load_metadata(store.open(config.name, "inferred_metadata")))
-    plan = pipeline.plan(config, working)
+    metadata = stored.load_metadata(store.open(config.name, "inferred_metadata"))
+    working = pipeline.working_schema(config, reflected, metadata)
+    plan = pipeline.plan(config, working, metadata)
     if options.json:
         return _print_json(plan.to_dict())
     terminal.show_plan(plan)

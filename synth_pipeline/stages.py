@@ -78,18 +78,19 @@ def subset(
 ) -> Subset:
     """Takes the training subset into `directory`.
 
-    Keys to tables that are left out become NULL. `metadata` decides nothing here; it is asked for so that the stages
-    form one chain and `working` is the schema that it completes.
+    Keys to tables that are left out become NULL. Of `metadata` counts which columns may name entities without a table of their own.
     """
     import dataclasses
 
+    from synth_pipeline.metadata.entities import naming_tiers
     from synth_pipeline.subset import take_subset
 
     _require_known(working, metadata)
     with _source(config) as connector, _CutWriter(directory, working, seed=config.subset.seed) as writer:
         taken = take_subset(
             connector, working, config.subset, writer,
-            preserve=frozenset(config.tables.preserve), holdout=config.privacy.holdout, progress=progress or Silent(),
+            preserve=frozenset(config.tables.preserve), holdout=config.privacy.holdout, candidates=naming_tiers(working, metadata),
+            progress=progress or Silent(),
         )  # fmt: skip
     shares = {table: dict(columns) for table, columns in taken.population.null_shares.items()}
     for table, columns in cut_columns(working).items():
@@ -99,12 +100,14 @@ def subset(
     return taken
 
 
-def plan(config: SourceConfig, working: DatabaseSchema) -> SubsetPlan:
+def plan(config: SourceConfig, working: DatabaseSchema, metadata: SynthesisMetadata) -> SubsetPlan:
     """What `subset` would take, without reading rows."""
+    from synth_pipeline.metadata.entities import naming_tiers
     from synth_pipeline.subset import plan_subset
 
+    _require_known(working, metadata)
     with _source(config) as connector:
-        return plan_subset(connector, working, config.subset, frozenset(config.tables.preserve))
+        return plan_subset(connector, working, config.subset, frozenset(config.tables.preserve), naming_tiers(working, metadata))
 
 
 def fit(

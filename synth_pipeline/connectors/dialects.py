@@ -46,6 +46,7 @@ class Dialect:
         reads: by logical kind, how the column {0} is read where the driver needs help.
         typed: whether a column holds nothing but values of its declared type.
         binary_order: whether text is compared byte by byte.
+        ungrouped: a pattern of native types of texts by whose values rows cannot be grouped.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Dialect:
     reads: tuple[tuple[str, str], ...] = ()
     typed: bool = True
     binary_order: bool = False
+    ungrouped: str = ""
 
     def quote(self, name: str) -> str:
         """`name` as a quoted identifier."""

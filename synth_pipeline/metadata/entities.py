@@ -1,6 +1,6 @@
 """Columns that may stand for something which has no table of its own: the number of a receipt, the mail address of a customer.
 
-By what they mean alone; whether they repeat, and what they say of other columns, is for those who see the rows.
+By what they mean alone; whether they repeat, and what they say of other columns, is for those who see the rows or count them.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from synth_pipeline.catalog.schema import Table
-    from synth_pipeline.metadata.model import TableMetadata
+    from synth_pipeline.catalog.schema import DatabaseSchema, Table
+    from synth_pipeline.metadata.model import SynthesisMetadata, TableMetadata
 
 _PLAIN = frozenset({"numerical", "datetime", "boolean", "ordinal", "categorical"})
 _ATTRIBUTES = frozenset(
@@ -18,6 +18,8 @@ _ATTRIBUTES = frozenset(
     "paragraph".split()
 )
 """What is said of somebody rather than who it is; places have an order of their own."""
+_WORDS = frozenset({"text", "unknown", "name", "company"})
+"""What two rows may have in common by chance: two songs of one title, two persons of one name."""
 
 
 def naming_columns(table: Table, about: TableMetadata) -> list[str]:
@@ -31,4 +33,19 @@ def naming_columns(table: Table, about: TableMetadata) -> list[str]:
             continue
         if kind in ("text", "uuid") or kind in ("integer", "decimal") and (meta.sdtype == "id" or meta.pii):
             found.append(column.name)
+    return found
+
+
+def naming_tiers(schema: DatabaseSchema, metadata: SynthesisMetadata) -> dict[str, list[list[str]]]:
+    """For each table the columns that may name entities, in two tiers: numbers, codes and addresses; names and other words.
+
+    Columns of keys to tables that are left out name nothing, since nothing is left of their values.
+    """
+    cut = {(fk.table, c) for fk in schema.cut for c in fk.columns}
+    found = {}
+    for table in schema.tables:
+        about = metadata.tables[table.id]
+        names = [n for n in naming_columns(table, about) if (table.id, n) not in cut]
+        words = [n for n in names if about.columns[n].sdtype in _WORDS]
+        found[table.id] = [[n for n in names if n not in words], words]
     return found

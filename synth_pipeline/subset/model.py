@@ -35,6 +35,9 @@ class TablePlan:
         expected: core rows to expect.
         budget: core rows allowed of this table alone; None where only the tree's budget holds.
         hub: the most children that are kept of one parent.
+        together: of a root, the column whose equal values mean the same entity, of which all rows are drawn or none; None where
+            each row is one.
+        entities: how many such entities there are.
     """
 
     table: str
@@ -48,6 +51,8 @@ class TablePlan:
     expected: int
     budget: int | None = None
     hub: int | None = None
+    together: str | None = None
+    entities: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class SubsetPlan:
         for t in self.tables:
             how = {"preserved": "preserved, taken whole", "lookup": "lookup, taken whole", "root": "root"}.get(t.role, f"child by {t.tree_key}")
             share = "" if t.whole else f", probability {t.probability:.4g}"
+            how += "" if t.together is None else f", rows with the same {t.together} together"
             share += "" if t.budget is None else f", at most {t.budget:,} rows"
             share += "" if t.hub is None else f", at most {t.hub:,} of one parent"
             lines.append(f"  {t.table:<{width}}  {t.rows:>13,} rows → {t.expected:>11,}  {how}{share}")

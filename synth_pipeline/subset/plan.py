@@ -22,6 +22,8 @@ LOOKUP_ROWS = 1_000
 LOOKUP_SHARE = 0.2
 FEW_ROWS = 30
 """Tables below this size make no tree and are never held out."""
+MIN_HOLDOUT_ENTITIES = 300
+"""Of trees with fewer root entities none is held out."""
 _MANY = 300
 _NARROW = 3
 _LEAST_HUB = 50
@@ -65,12 +67,17 @@ def make_plan(
         partial = any(t in options.where for t, r in roots.items() if r == root)
         taken = whole or role in ("preserved", "lookup") or (p >= 1 and not partial and exact)
         cap = _cap(name, options)
-        hub = None if taken or role == "root" else max(_LEAST_HUB, int(_HUB_SHARE * min(budgets[root], cap or budgets[root])))
+        hub = None if taken or role == "root" else most_of_one(min(budgets[root], cap or budgets[root]))
         key = keys[name].id if name in keys and role == "child" else None
         expected = rows[name] if taken else min(round(p * rows[name]), rows[name] if cap is None else cap)
         tables.append(TablePlan(name, rows[name], role, key, root if role == "child" else name, p, ceiling, taken, expected, cap, hub))
     warnings = _warnings(schema, options)
     return SubsetPlan(tuple(tables), whole, options.max_rows, options.seed, options.dangling, budgets, warnings=warnings)
+
+
+def most_of_one(rows: int) -> int:
+    """Of so many rows, those that may be of one parent or entity."""
+    return max(_LEAST_HUB, int(_HUB_SHARE * rows))
 
 
 def choose_tree_keys(

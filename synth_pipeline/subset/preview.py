@@ -27,7 +27,7 @@ def preview(reader: Reader, schema: DatabaseSchema, plan: SubsetPlan, *, exact: 
         if exact:
             listed += [nulls_statement(reader, t) for t in schema.tables]
             listed += [fanout_statement(reader, schema, fk) for fk in keys]
-        shapes = {t.id: Shape(reader, schema, t, plan.seed) for t in schema.tables}
+        shapes = {t.id: Shape(reader, schema, t, plan.seed, plan.of(t.id).together) for t in schema.tables}
         whole = {t.table for t in plan.tables if t.whole}
         for planned in plan.tables:
             shape = shapes[planned.table]

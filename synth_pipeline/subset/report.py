@@ -32,7 +32,7 @@ def build_report(
         core = int(kept.core.sum())
         tables[table.id] = {
             "role": planned.role, "tree_key": planned.tree_key, "root": planned.root, "probability": search.probabilities.get(planned.root, 1.0),
-            "budget": planned.budget, "hub": planned.hub, "population": population.rows[table.id],
+            "budget": planned.budget, "hub": planned.hub, "together": kept.together, "population": population.rows[table.id],
             "rows": kept.rows, "core": core, "closure": kept.rows - core,
             "holdout": int(kept.holdout.sum()), "dropped": written.dropped.get(table.id, 0),
             "null_shares": {c: n / max(kept.rows, 1) for c, n in kept.nulls.items()},

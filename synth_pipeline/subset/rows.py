@@ -39,18 +39,20 @@ class Shape:
     Attributes:
         source: the table after FROM, called `t`.
         listed: the columns that make a row of the search.
-        own_hash: the expression of the row's hash; empty where it is computed here, from `hash_columns`.
+        own_hash: the expression of the hash by which the row is drawn: of its key, else of all columns, else (`together`) of the
+            column that it shares with the other rows of its entity; empty where it is computed here, from `hash_columns`.
     """
 
-    def __init__(self, reader: Reader, schema: DatabaseSchema, table: Table, seed: int) -> None:
+    def __init__(self, reader: Reader, schema: DatabaseSchema, table: Table, seed: int, together: str | None = None) -> None:
         self.reader, self.table = reader, table
         self.keys = stored_keys(schema, table.id)
         self.seed = seed
         self.source = reader.aliased(table)
-        self._hashed = [table.column(c) for c in self._natural() or (c.name for c in table.stored_columns)]
-        self.own_hash = self._hash()
+        row = [table.column(c) for c in self._natural() or (c.name for c in table.stored_columns)]
+        self._hashed = row if together is None else [table.column(together)]
+        self.own_hash = self._hash(self._hashed)
         self.hash_columns = self.own_hash or ", ".join(transport(reader, c, "t") for c in self._hashed)
-        self._identity = self._addresses()
+        self._identity = self._addresses(row)
         referred = dict.fromkeys(f.parent_columns for t in schema.tables for f in stored_keys(schema, t.id) if f.parent == table.id)
         names = dict.fromkeys([c for f in self.keys for c in f.columns] + [c for columns in referred for c in columns])
         self.listed = ", ".join([out for out, _, _ in self._identity] + [transport(reader, table.column(c), "t") for c in names])
@@ -60,9 +62,9 @@ class Shape:
         self.reference: dict[str, Callable[[tuple[Any, ...]], Value]] = {f.id: _getter([place[c] for c in f.columns]) for f in self.keys}
         self.referred: dict[tuple[str, ...], Callable[[tuple[Any, ...]], Value]] = {r: _getter([place[c] for c in r]) for r in referred}
 
-    def _hash(self) -> str:
-        """The row's own hash: of its primary key, else of a unique key without NULLs, else of all columns."""
-        parts = [(transport(self.reader, c, "t"), c.type.kind == "integer") for c in self._hashed]
+    def _hash(self, columns: Sequence[Column]) -> str:
+        """The expression of the hash of some columns; empty where the server has none."""
+        parts = [(transport(self.reader, c, "t"), c.type.kind == "integer") for c in columns]
         if not self.reader.dialect.text_number and not all(whole for _, whole in parts):
             return ""
         return hash_expression(self.reader.dialect, parts, self.seed, self.table.id) if parts else "0"
@@ -93,8 +95,11 @@ class Shape:
                 return key
         return ()
 
-    def _addresses(self) -> list[tuple[str, str, Column | None]]:
-        """Per part of the address: how it is read, what is compared, and the column that it is, if it is one."""
+    def _addresses(self, row: Sequence[Column]) -> list[tuple[str, str, Column | None]]:
+        """Per part of the address: how it is read, what is compared, and the column that it is, if it is one.
+
+        `row` are the columns that tell a row: of its primary key, else of a unique key without NULLs, else all.
+        """
         dialect = self.reader.dialect
         taken = {c.lower() for c in self.table.column_names}
         names = [n for n in dialect.row_numbers if n.lower() not in taken]
@@ -104,9 +109,9 @@ class Shape:
         if key and not any(self.table.column(c).nullable for c in key):
             columns = [self.table.column(c) for c in key]
             return [(transport(self.reader, c, "t"), comparable(self.reader, c, "t"), c) for c in columns]
-        if self.own_hash:
-            return [(self.own_hash, self.own_hash, None)]
-        return [(transport(self.reader, c, "t"), comparable(self.reader, c, "t"), c) for c in self._hashed]
+        if own_hash := self._hash(row):
+            return [(own_hash, own_hash, None)]
+        return [(transport(self.reader, c, "t"), comparable(self.reader, c, "t"), c) for c in row]
 
     def by_address(self) -> str:
         """The tail that joins the key relation to the rows' addresses, in the order of the relation."""
@@ -120,14 +125,14 @@ class Shape:
         on = " AND ".join(f"{comparable(self.reader, c, 't')} = k.rfs_{i + 1}" for i, c in enumerate(wanted))
         listed = self.listed if head is None else head
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        indexed = self._indexed(columns)
+        indexed = self.indexed(columns)
         keys, join = relation(self.reader, wanted, indexed=indexed), "JOIN" if indexed else self.reader.dialect.scan_join
         return f"SELECT k.rfs_0, {listed} FROM {self.source} {join} {keys} ON {on}{where}{tail}"
 
     def counts_by(self, columns: Sequence[str]) -> str:
         """The statement for how many rows that the filter lets through have each of some keys; 0 may be left out."""
         conditions = self.reader.conditions(self.table, bound=True)
-        if not self._indexed(columns):
+        if not self.indexed(columns):
             return self.by_columns(columns, head="COUNT(*)", conditions=conditions, tail=" GROUP BY k.rfs_0")
         wanted = [self.table.column(c) for c in columns]
         where = " AND ".join([*(f"{transport(self.reader, c, 't')} = k.rfs_{i + 1}" for i, c in enumerate(wanted)), *conditions])
@@ -150,7 +155,7 @@ class Shape:
         more = f"SELECT {self.listed} FROM {self.source} JOIN u ON {up}"
         return f"{self.reader.dialect.recursive} u({columns}) AS ({first} UNION {more}) SELECT {columns} FROM u"
 
-    def _indexed(self, columns: Sequence[str]) -> bool:
+    def indexed(self, columns: Sequence[str]) -> bool:
         """Whether an index starts with one of the columns."""
         starts = [k[0] for k in self.table.keys] + [i.columns[0] for i in self.table.indexes if i.columns and i.where is None]
         return any(c in starts for c in columns)

@@ -53,7 +53,7 @@ class Search:
         """Selects the rows."""
         if self.plan.whole:
             return
-        shapes = {t.id: Shape(self.reader, self.schema, t, self.plan.seed) for t in self.schema.tables}
+        shapes = {t.id: Shape(self.reader, self.schema, t, self.plan.seed, self.plan.of(t.id).together) for t in self.schema.tables}
         closure = Closure(self.reader, self.schema, self.plan, shapes, self.batch)
         trees = [root for root, members in self.plan.trees().items() if not all(t.whole for t in members)]
         with progress.step("Drawing trees", total=len(trees)) as step:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from synth_pipeline.catalog.population import PopulationStats
 from synth_pipeline.errors import SourceError
 from synth_pipeline.progress import Silent
+from synth_pipeline.subset.groups import Candidates, group_roots
 from synth_pipeline.subset.keys import DANGLING, folds, positions, stored_keys
 from synth_pipeline.subset.model import Subset, SubsetPlan
 from synth_pipeline.subset.plan import FEW_ROWS, make_plan
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 def take_subset(
     connector: Connector, schema: DatabaseSchema, options: SubsetConfig, writer: BundleWriter, *,
-    preserve: Collection[str] = (), holdout: float = 0.0, progress: Progress | None = None, batch: int = KEYS,
+    preserve: Collection[str] = (), holdout: float = 0.0, candidates: Candidates | None = None, progress: Progress | None = None, batch: int = KEYS,
 ) -> Subset:  # fmt: skip
     """Draws a training subset, or takes everything where it fits the budget.
 
@@ -45,6 +46,7 @@ def take_subset(
         writer: an empty bundle of the same schema; it is closed here.
         preserve: tables that are taken whole whatever the budget, with all that they refer to.
         holdout: the share of root entities to mark as kept from the synthesizer.
+        candidates: columns that may name entities which have no table of their own; those of roots stay whole.
         progress: told of every step.
         batch: keys per statement; the subset does not depend on it.
 
@@ -58,16 +60,20 @@ def take_subset(
     """
     progress = progress or Silent()
     start = time.monotonic()
-    exact = options.population == "exact"
+    exact, candidates = options.population == "exact", candidates or {}
     with connector.snapshot() as snapshot, Reader(snapshot, connector.dialect, options.where, threads=options.threads) as reader:
         plan, rows = _planned(reader, schema, options, preserve, progress)
+        plan = group_roots(reader, schema, plan, candidates, exact=exact, progress=progress)
         population = PopulationStats(rows, exact=False) if plan.whole else measure(reader, schema, rows, exact=exact, progress=progress)
         if options.dangling == "error":
             refuse_dangling(schema, population)
         search = Search(reader, schema, plan, population, batch)
         search.run(progress)
         keep = {t.table for t in plan.tables if t.role in ("preserved", "lookup") or t.rows < FEW_ROWS}
-        written = write_subset(schema, plan, search.fetch, writer, dangling=options.dangling, holdout=holdout, keep=keep, progress=progress)
+        written = write_subset(
+            schema, plan, search.fetch, writer,
+            dangling=options.dangling, holdout=holdout, keep=keep, candidates=candidates, progress=progress,
+        )  # fmt: skip
     if plan.whole:
         population = from_rows(schema, written)
     writer.info.update(seed=options.seed, whole=plan.whole)
@@ -78,16 +84,21 @@ def take_subset(
 
 
 def plan_subset(
-    connector: Connector, schema: DatabaseSchema, options: SubsetConfig, preserve: Collection[str] = (), progress: Progress | None = None
+    connector: Connector, schema: DatabaseSchema, options: SubsetConfig, preserve: Collection[str] = (), candidates: Candidates | None = None,
+    progress: Progress | None = None,
 ) -> SubsetPlan:  # fmt: skip
-    """The plan with its statements: counts rows as `options.population` has it, and reads nothing else.
+    """The plan with its statements: counts rows and values as `options.population` has it, and reads nothing else.
 
     Raises:
         ConfigError: the options name a table or key that does not exist.
     """
     with connector.snapshot() as snapshot, Reader(snapshot, connector.dialect, options.where, threads=options.threads) as reader:
-        plan, _ = _planned(reader, schema, options, preserve, progress or Silent())
-        return dataclasses.replace(plan, statements=preview(reader, schema, plan, exact=options.population == "exact"))
+        exact, progress = options.population == "exact", progress or Silent()
+        plan, _ = _planned(reader, schema, options, preserve, progress)
+        plan = group_roots(reader, schema, plan, candidates or {}, exact=exact, progress=progress)
+        statements = dict.fromkeys((*reader.texts, *preview(reader, schema, plan, exact=exact)))
+        plan = group_roots(reader, schema, plan, candidates or {}, exact=exact, whole=True, progress=progress)
+        return dataclasses.replace(plan, statements=tuple(statements))
 
 
 def _planned(

@@ -63,9 +63,9 @@ class Tree:
         self.truncated = False
 
     def _first_limit(self) -> int:
-        """Somewhat more than the plan's probability: a spare for chance, less the fewer entities it is about to take."""
+        """Somewhat more than the plan's probability: a spare for chance, more the fewer entities it is about to take."""
         planned = self.plan.of(self.root)
-        entities = max(1.0, planned.probability * planned.rows)
+        entities = max(1.0, planned.probability * (planned.rows if planned.entities is None else planned.entities))
         return threshold(min(planned.ceiling, planned.probability * (1.05 + 3 / entities**0.5)))
 
     @property
@@ -96,10 +96,13 @@ class Tree:
                 yield row, root, share, count
 
     def _draw_by_hash(self, table: str, conditions: list[str]) -> None:
-        """Rows whose own hash is below the limit; each is the root of an entity."""
-        if not conditions and self._hash_limit < SPACE and (span := self._dense_span(table)) is not None:
-            self._probe(table, *span)
-            return
+        """Rows whose hash is below the limit; those of the same hash are an entity, or its root."""
+        if not conditions and self._hash_limit < SPACE:
+            together = self.plan.of(table).together
+            key = self.schema.table(table).primary_key if together is None else (together,)
+            if (span := self._dense_span(table, key)) is not None:
+                self._probe(table, key, *span)
+                return
         for row, own in self._hashed_below(table, self._hash_limit, conditions):
             self.found[table].add(row, entity_rank(own), repeats=True)
 
@@ -108,10 +111,11 @@ class Tree:
         shape = self.shapes[table]
         return shape.hashed(self.reader.select(shape.below(limit, conditions)), limit)
 
-    def _dense_span(self, table: str) -> tuple[int, int] | None:
-        """The range of the key, where probing it is cheaper than a scan."""
-        key = self.schema.table(table).primary_key
+    def _dense_span(self, table: str, key: tuple[str, ...]) -> tuple[int, int] | None:
+        """The range of what is hashed, where probing it is cheaper than a scan."""
         if self.plan.of(table).rows < PROBE_ROWS or len(key) != 1 or self.schema.table(table).column(key[0]).type.kind != "integer":
+            return None
+        if not self.shapes[table].indexed(key):
             return None
         column, source = self.reader.column("t", key[0]), self.shapes[table].source
         # Two statements, each of which an index answers by one look.
@@ -120,9 +124,8 @@ class Tree:
             return None
         return int(low), int(high)
 
-    def _probe(self, table: str, low: int, high: int) -> None:
+    def _probe(self, table: str, key: tuple[str, ...], low: int, high: int) -> None:
         shape, found = self.shapes[table], self.found[table]
-        key = shape.table.primary_key
         statement = shape.by_columns(key, conditions=self.reader.conditions(shape.table, bound=True))
         for start in range(low, high + 1, _BLOCK):
             candidates = np.arange(start, min(start + _BLOCK, high + 1), dtype=np.int64)

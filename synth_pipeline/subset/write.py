@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from synth_pipeline.errors import DanglingReferenceError
-from synth_pipeline.keys import spans
+from synth_pipeline.keys import column_codes, spans
+from synth_pipeline.subset.groups import RowCounter, find_together
 from synth_pipeline.subset.hashing import hash_integers
 from synth_pipeline.subset.keys import DANGLING, NULL, final_order, folds, positions, stored_keys
+from synth_pipeline.subset.plan import MIN_HOLDOUT_ENTITIES
 from synth_pipeline.subset.spool import Spool
 
 if TYPE_CHECKING:
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
     from synth_pipeline.artifacts import BundleWriter
     from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
     from synth_pipeline.progress import Progress
+    from synth_pipeline.subset.groups import Candidates
     from synth_pipeline.subset.model import SubsetPlan
 
-MIN_HOLDOUT_ENTITIES = 300
 _BATCH = 65_536
 
 
@@ -55,7 +57,8 @@ class KeptTable:
     """A table as written, its arrays in the bundle's order of rows.
 
     `nulls` counts NULLs per column; `links` holds for every foreign key (by id) the position of each row's parent in the
-    parent's table of the bundle, or `NULL`; `degrees` true numbers of children, where the search counted them.
+    parent's table of the bundle, or `NULL`; `degrees` true numbers of children, where the search counted them; `together`
+    the column whose equal values make rows one entity, where there is one.
     """
 
     rows: int
@@ -66,6 +69,7 @@ class KeptTable:
     nulls: dict[str, int]
     links: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     degrees: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    together: str | None = None
 
 
 @dataclass
@@ -118,7 +122,7 @@ class _Held:
 
 def write_subset(
     schema: DatabaseSchema, plan: SubsetPlan, fetch: Fetch, writer: BundleWriter, *,
-    dangling: Literal["null", "drop", "error"], holdout: float, keep: Collection[str], progress: Progress,
+    dangling: Literal["null", "drop", "error"], holdout: float, keep: Collection[str], candidates: Candidates, progress: Progress,
 ) -> Written:  # fmt: skip
     """Writes the selected rows of all tables.
 
@@ -131,12 +135,13 @@ def write_subset(
             dropped, and so are the rows that need it.
         holdout: the share of root entities to mark, in trees of at least `MIN_HOLDOUT_ENTITIES` of them.
         keep: tables that are never held out.
+        candidates: columns by which rows of roots that are taken whole may belong together.
         progress: one step per table.
 
     Raises:
         DanglingReferenceError: a reference dangles and the policy is `error`.
     """
-    run = _Run(schema, plan, writer, dangling, holdout, frozenset(keep))
+    run = _Run(schema, plan, writer, dangling, holdout, frozenset(keep), candidates)
     with run, progress.step("Reading rows", total=len(schema.tables)) as step:
         for group in schema.levels():
             for table_id in group:
@@ -151,10 +156,10 @@ def write_subset(
 class _Run:
     def __init__(
         self, schema: DatabaseSchema, plan: SubsetPlan, writer: BundleWriter,
-        dangling: Literal["null", "drop", "error"], holdout: float, keep: frozenset[str],
+        dangling: Literal["null", "drop", "error"], holdout: float, keep: frozenset[str], candidates: Candidates,
     ) -> None:  # fmt: skip
         self.schema, self.plan, self.writer = schema, plan, writer
-        self.dangling, self.holdout, self.keep = dangling, holdout, keep
+        self.dangling, self.holdout, self.keep, self.candidates = dangling, holdout, keep, candidates
         self.held: dict[str, _Held] = {}
         self.written = Written()
         self.tree = {t.table: t.tree_key for t in plan.tables}
@@ -267,14 +272,24 @@ class _Run:
             number = self.held[fk.parent].number
             assert number is not None, "parents are numbered first"
             links[fk.id] = np.where(at >= 0, number[np.maximum(at, 0)], NULL) if number.size else at
-        entity, out = self._entities(table_id, core, links)
+        together = self._together(table_id)
+        entity, out = self._entities(table_id, core, links, np.arange(order.size) if together is None else _numbered(held.rows[together], order))
         nulls = self._write(table_id, held, order, pa.table({"core": core, "weight": weight, "entity": entity, "holdout": out}))
         degrees = {k: d[order] for k, d in held.notes.degrees.items()}
-        self.written.tables[table_id] = KeptTable(order.size, core, weight, entity, out, nulls, links, degrees)
+        self.written.tables[table_id] = KeptTable(order.size, core, weight, entity, out, nulls, links, degrees, together)
+
+    def _together(self, table_id: str) -> str | None:
+        """The column by which rows of a root belong together: as planned, else as the rows show where all of them are here."""
+        planned = self.plan.of(table_id)
+        if planned.role != "root" or not planned.whole:
+            return planned.together
+        found = find_together(self.schema.table(table_id), self.candidates.get(table_id, ()), RowCounter(self.held[table_id].rows))
+        return None if found is None else found.column
 
     def _entities(
-        self, table_id: str, core: NDArray[np.bool_], links: dict[str, NDArray[np.int64]]
+        self, table_id: str, core: NDArray[np.bool_], links: dict[str, NDArray[np.int64]], own: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The entity of every row, and whether it is held out; `own` are the entities where the table is a root."""
         key = self.tree.get(table_id)
         if key is not None:
             parent = self.written.tables[self.schema_key(table_id).parent]
@@ -286,13 +301,12 @@ class _Run:
             if table_id not in self.keep:
                 out[known] = parent.holdout[at[known]]
             return entity, out
-        entity = np.arange(core.size, dtype=np.int64)
-        out = np.zeros(core.size, dtype=bool)
-        drawn = np.flatnonzero(core)
+        held = np.zeros(core.size, dtype=bool)
+        drawn = np.unique(own[core])
         if self.holdout and drawn.size >= MIN_HOLDOUT_ENTITIES and self.roles[table_id] == "root" and table_id not in self.keep:
             rank = np.argsort(hash_integers(drawn, self.plan.seed + 1), kind="stable")
-            out[drawn[rank[: round(self.holdout * drawn.size)]]] = True
-        return entity, out
+            held[drawn[rank[: round(self.holdout * drawn.size)]]] = True
+        return own, held[own]
 
     def _write(self, table_id: str, held: _Held, order: NDArray[np.int64], notes: pa.Table) -> dict[str, int]:
         import pyarrow as pa
@@ -315,6 +329,15 @@ class _Run:
         if not order.size:
             self.writer.write(table_id, rows.slice(0, 0), notes)
         return nulls
+
+
+def _numbered(values: pa.ChunkedArray, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The entity of every row in its final order, numbered by their first rows, where equal values mean the same entity."""
+    codes = column_codes(values)[order]
+    _, first, place = np.unique(codes, return_index=True, return_inverse=True)
+    number = np.empty(first.size, dtype=np.int64)
+    number[np.argsort(first)] = np.arange(first.size)
+    return number[place]
 
 
 def dangling_error(fk: ForeignKey, rows: int) -> DanglingReferenceError:

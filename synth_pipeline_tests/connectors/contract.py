@@ -334,6 +334,36 @@ class Contract:
         assert found[0] == found[1]
         assert 0 < sum(map(len, found[0].values())) < shop.bundle.total_rows
 
+    @pytest.mark.parametrize("options", [{"fraction": 0.3}, {"max_rows": 301, "population": "estimate"}, {}])
+    @pytest.mark.parametrize("column", ["receipt", "number"])
+    def test_rows_that_belong_together_come_together_as_from_sqlite(
+        self, engine: Engine, tmp_path: Path, column: str, options: dict[str, Any]
+    ) -> None:  # fmt: skip
+        """By a text and by a whole number; drawn and held out."""
+        from synth_pipeline_tests.connectors.engines import SQLite
+
+        found = []
+        for place, made in enumerate((engine, SQLite(tmp_path))):
+            rows = ", ".join(f"({i}, 'Zoë R-{i // 3}', {i // 3 * 7 - 900}, '2024-01-0{1 + i // 3 % 9}', 'p{i % 350}')" for i in range(1200))
+            url = made.made([
+                f"CREATE TABLE sale (id {made.big} NOT NULL PRIMARY KEY, receipt {made.text} NOT NULL, number {made.big} NOT NULL,"
+                f" sold DATE NOT NULL, product {made.text} NOT NULL)",
+                f"INSERT INTO sale VALUES {rows}",
+            ])  # fmt: skip
+            with closing(connect(url)) as connector:
+                schema, writer = connector.reflect(), BundleWriter(tmp_path / f"s{place}", connector.reflect())
+                taken = take_subset(
+                    connector, schema, SubsetConfig(seed=3, **options), writer, candidates={"sale": [["product", column]]}, holdout=0.2
+                )
+            assert taken.report["tables"]["sale"]["together"] == column
+            notes = taken.bundle.annotations("sale")
+            assert notes is not None
+            kept = map(str, taken.bundle.read("sale").to_pylist())
+            found.append(list(zip(kept, notes["entity"].to_pylist(), notes["holdout"].to_pylist(), strict=True)))
+        assert found[0] == found[1]
+        whose = np.array([entity for _, entity, _ in found[0]])
+        assert set(np.bincount(whose)) == {3} and (not options) == any(held for _, _, held in found[0])
+
     def test_a_chain_of_self_references_is_followed_to_its_end(self, engine: Engine, tmp_path: Path) -> None:
         """One drawn row needs all before it, more than are followed step by step."""
         up = "REFERENCES link(id)"

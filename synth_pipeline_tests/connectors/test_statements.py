@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -218,25 +219,30 @@ NATIVE = {"mssql": ("BIGINT", "NVARCHAR(40)"), "oracle": ("NUMBER(19)", "VARCHAR
           "bigquery": ("INT64", "STRING"), "spanner": ("INT64", "STRING")}  # fmt: skip
 
 
-@pytest.mark.parametrize("options", [{"max_rows": 150, "seed": 3}, {"max_rows": 250, "seed": 5}])
+@pytest.mark.parametrize("options", [{"max_rows": 450, "seed": 3}, {"max_rows": 700, "seed": 5}, {"max_rows": 450, "population": "estimate"}])
 @pytest.mark.parametrize("name", list(SQLGLOT))
 def test_the_statements_of_the_subset_give_the_rows_of_sqlite(name: str, options: dict[str, Any], tmp_path: Path) -> None:
     import duckdb
 
     _, dialect = dialect_of(name)
+    candidates = {"line": [["receipt"]]}
     customers = [(i, f"c{i}", None if i < 9 else i // 3) for i in range(1, 81)]
     orders = [(f"ö{i}", 1 + i * 7 % 80) for i in range(400)]
+    lines = [(i, f"é{i // 3}", f"2024-01-{1 + i // 3 % 28:02d}") for i in range(1200)]
     with closing(sqlite3.connect(tmp_path / "s.db")) as db, duckdb.connect() as duck:
         for execute in (db.execute, duck.execute):
             execute("CREATE TABLE customer (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(40), boss BIGINT REFERENCES customer (id))")
             execute("CREATE TABLE orders (code VARCHAR(40) NOT NULL PRIMARY KEY, customer BIGINT REFERENCES customer (id))")
+            execute("CREATE TABLE line (id BIGINT NOT NULL PRIMARY KEY, receipt VARCHAR(40) NOT NULL, sold DATE NOT NULL)")
         for many in (db.executemany, duck.executemany):
             many("INSERT INTO customer VALUES (?, ?, ?)", customers)
             many("INSERT INTO orders VALUES (?, ?)", orders)
+            many("INSERT INTO line VALUES (?, ?, ?)", lines)
         db.commit()
         with closing(connect(f"sqlite:///{tmp_path / 's.db'}")) as source:
             schema = source.reflect()
-            expected = take_subset(source, schema, SubsetConfig(**options), BundleWriter(tmp_path / "a", schema)).bundle
+            writer = BundleWriter(tmp_path / "a", schema)
+            expected = take_subset(source, schema, SubsetConfig(**options), writer, candidates=candidates).bundle
         whole, text = NATIVE[name]
         tables = tuple(
             dataclasses.replace(t, columns=tuple(dataclasses.replace(c, native_type=whole if c.type.kind == "integer" else text) for c in t.columns))
@@ -244,10 +250,11 @@ def test_the_statements_of_the_subset_give_the_rows_of_sqlite(name: str, options
         )
         there = dataclasses.replace(schema, dialect=name, tables=tables)
         reader: Any = _Connector(duck, name, dialect)
-        taken = take_subset(reader, there, SubsetConfig(**options), BundleWriter(tmp_path / "b", there)).bundle
-    for table in ("customer", "orders"):
+        taken = take_subset(reader, there, SubsetConfig(**options), BundleWriter(tmp_path / "b", there), candidates=candidates).bundle
+    for table in ("customer", "orders", "line"):
         assert sorted(map(repr, taken.read(table).to_pylist())) == sorted(map(repr, expected.read(table).to_pylist()))
-    assert 0 < taken.total_rows < 480
+    assert 0 < taken.total_rows < 1680
+    assert set(Counter(taken.read("line").column("receipt").to_pylist()).values()) == {3}
 
 
 def test_the_hash_of_every_dialect_is_the_one_of_the_client() -> None:

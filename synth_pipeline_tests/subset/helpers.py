@@ -13,6 +13,7 @@ from synth_pipeline.catalog.schema import DatabaseSchema
 from synth_pipeline.config import SubsetConfig
 from synth_pipeline.connectors import connect
 from synth_pipeline.subset import Subset, take_subset
+from synth_pipeline.subset.groups import Candidates
 
 
 def build(path: Path, script: str, **rows: list[tuple[Any, ...]]) -> Path:
@@ -27,14 +28,17 @@ def build(path: Path, script: str, **rows: list[tuple[Any, ...]]) -> Path:
 
 
 def draw(
-    path: Path, target: Path, *, preserve: tuple[str, ...] = (), holdout: float = 0.0, batch: int = 10_000, **options: Any
+    path: Path, target: Path, *, preserve: tuple[str, ...] = (), holdout: float = 0.0, candidates: Candidates | None = None, batch: int = 10_000,
+    **options: Any,
 ) -> tuple[Subset, DatabaseSchema]:
     """A subset of the database, after its references were compared here once more, value by value."""
     connector = connect(f"sqlite:///{path}")
     try:
         schema = connector.reflect()
         writer = BundleWriter(target, schema, seed=options.get("seed", 0))
-        subset = take_subset(connector, schema, SubsetConfig(**options), writer, preserve=preserve, holdout=holdout, batch=batch)
+        subset = take_subset(
+            connector, schema, SubsetConfig(**options), writer, preserve=preserve, holdout=holdout, candidates=candidates, batch=batch
+        )
     finally:
         connector.close()
     assert dangling(subset, schema) == {}

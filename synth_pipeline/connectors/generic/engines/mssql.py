@@ -25,5 +25,6 @@ TRAITS = Traits(
         "text_number": f"(CAST(SUBSTRING({_UTF8}, 1, 7) AS BIGINT) * 16 + CAST(SUBSTRING({_UTF8}, 8, 1) AS INT) / 16)",
         "key_relation": "OPENJSON({0}) AS j", "key_item": "JSON_VALUE(j.value, '$[{0}]')",
         "limit": "{0} ORDER BY 1 OFFSET 0 ROWS FETCH NEXT {1} ROWS ONLY", "reads": (("geometry", "{0}.STAsBinary()"),),
+        "ungrouped": r"^N?TEXT\b",
     },
 )  # fmt: skip

@@ -33,6 +33,6 @@ TRAITS = Traits(
         ),
         "key_relation": "JSON_TABLE({0}, '$[*]' COLUMNS (value VARCHAR2(4000) FORMAT JSON PATH '$')) j",
         "key_item": "JSON_VALUE(j.value, '$[{0}]')", "alias": " ", "integer_type": "NUMBER(19)", "text_type": "VARCHAR2(4000)",
-        "limit": "{0} FETCH FIRST {1} ROWS ONLY", "dual": " FROM DUAL",
+        "limit": "{0} FETCH FIRST {1} ROWS ONLY", "dual": " FROM DUAL", "ungrouped": "LOB|LONG",
     },
 )  # fmt: skip
