@@ -6,6 +6,7 @@ A new connector subclasses both (see `engines` and `test_contract`) and adds tes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -454,5 +455,7 @@ class Contract:
         broken = Source(shop.url, shop.schema, TableBundle.open(tmp_path / "bad"), shop.identity, engine)
         with pytest.raises(ExportError) as caught:
             broken.export(target)
-        assert not any(str(v) in str(caught.value) for v in change.values() if v is not None), "the message holds a value"
+        # The name of the target may well have the same digits within it.
+        shown = [v for v in change.values() if v is not None and re.search(rf"(?<!\w){re.escape(str(v))}(?!\w)", str(caught.value))]
+        assert not shown, "the message holds a value"
         assert [int(engine.query(target, f"SELECT count(*) FROM {t}")[0][0]) for t in ("newsletter", "visit")] == [0, 400]
