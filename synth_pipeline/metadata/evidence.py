@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 GENERIC = frozenset("numerical datetime categorical ordinal boolean id text unknown".split())
 _RARE = -2.5
 """The prior of every sdtype that is not generic."""
+_MANY_CODES = 150
+"""More different codes of one form than any category has."""
 _SURE = 0.99
 
 # How much it says that values pass a validator, without support by the name.
@@ -400,5 +402,7 @@ def _weigh_ids(ballot: _Ballot, name: Name, facts: Facts) -> None:
         ballot.add("id", 2.5, "structured, and no value repeats")
     elif mixed and facts.repeats < 1.5 and facts.filled >= 5:
         ballot.add("id", 1.5, "structured, and values seldom repeat")
+    elif mixed and facts.distinct >= _MANY_CODES and len({re.sub(r"[^\W\d_]", "A", re.sub(r"\d", "9", v)) for v in facts.values}) == 1:
+        ballot.add("id", 3.0, f"{facts.distinct} codes of one form are too many for a category")
     if facts.leading_zeros and facts.numeric_text > 0.95:
         ballot.add("id", 1.5, "digits with leading zeros")

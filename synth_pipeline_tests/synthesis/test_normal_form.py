@@ -406,3 +406,41 @@ def test_series_of_few_things_are_as_regular_as_they_were(tmp_path: Path) -> Non
     }
     assert not broken_in(tmp_path / "real.db", broken)
     assert not broken_in(copied(fitted, tmp_path / "copy", 250_000), broken), fitted.info["rules"]
+
+
+def test_an_entity_may_be_named_by_two_columns(tmp_path: Path) -> None:
+    """Each till of a shop counts its receipts from one; there are more articles than receipts, and these are not copied."""
+    rng = np.random.default_rng(9)
+    with sqlite3.connect(tmp_path / "real.db") as db:
+        db.executescript(
+            "CREATE TABLE till (id INTEGER PRIMARY KEY, floor INTEGER NOT NULL);"
+            "CREATE TABLE line (till_id INTEGER NOT NULL REFERENCES till, receipt_id INTEGER NOT NULL, no INTEGER NOT NULL, sold DATETIME NOT NULL,"
+            " paid TEXT NOT NULL, article_no TEXT NOT NULL, price DECIMAL(8, 2) NOT NULL, PRIMARY KEY (till_id, receipt_id, no));"
+        )
+        db.executemany("INSERT INTO till VALUES (?, ?)", [(t, t % 3) for t in range(1, 41)])
+        prices = np.round(rng.gamma(2, 9, 1_200), 2)
+        for t in range(1, 41):
+            at = dt.datetime(2023, 2, 1, 9) + dt.timedelta(minutes=t)
+            for r in range(1, 21):
+                at += dt.timedelta(minutes=int(rng.integers(20, 600)))
+                paid = str(rng.choice(["cash", "card"]))
+                for n, a in enumerate(rng.choice(1_200, 2 + int(rng.poisson(2)), replace=False)):
+                    db.execute("INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?)", (t, r, n + 1, str(at), paid, f"A{a:05d}", float(prices[a])))
+    db.close()
+    broken = {
+        "one moment": "SELECT count(*) FROM (SELECT 1 FROM line GROUP BY till_id, receipt_id "
+        "HAVING count(DISTINCT sold) > 1 OR count(DISTINCT paid) > 1)",
+        "no holes": "SELECT count(*) FROM (SELECT count(*) n, max(no) m FROM line GROUP BY till_id, receipt_id) WHERE n <> m",
+        "one price": "SELECT count(*) FROM (SELECT 1 FROM line GROUP BY article_no HAVING count(DISTINCT price) > 1)",
+    }
+    assert not broken_in(tmp_path / "real.db", broken)
+    fitted = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=0.0).fit(seed=1)
+    assert "line: rows with the same till_id and receipt_id have the same sold, paid" in fitted.info["rules"]
+    copy = copied(fitted, tmp_path / "copy", 900)
+    assert not broken_in(copy, broken), fitted.info["rules"]
+    with sqlite3.connect(copy) as db:
+        db.execute(f"ATTACH '{tmp_path}/real.db' AS real")
+        same = "SELECT count(*) FROM (SELECT DISTINCT {0} FROM main.line INTERSECT SELECT DISTINCT {0} FROM real.line)"
+        assert db.execute(same.format("till_id, receipt_id, sold, paid")).fetchone()[0] <= 3
+        assert db.execute(same.format("article_no, price")).fetchone()[0] <= 30
+    db.close()

@@ -53,7 +53,7 @@ class Entity:
 
 
 def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, rows: pa.Table) -> list[Entity]:
-    """The entities of a table, the smallest (those that say others) first; empty for most tables.
+    """The entities of a table, events before things, and the smallest (those that say others) first; empty for most tables.
 
     Args:
         schema: of the database.
@@ -65,10 +65,8 @@ def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, ro
     linked = {c for columns in foreign for c in columns}
     unique = {key[0] for key in table.keys if len(key) == 1}
     codes = _Codes(rows)
-    names = [n for n in naming_columns(table, about) if _repeats(codes.of((n,)), about.columns[n])]
-    names = [n for n in names if not any(codes.mostly_says(columns, n) for columns in foreign)]
-    if not names:
-        return []
+    free = [n for n in naming_columns(table, about) if not any(codes.mostly_says(columns, n) for columns in foreign)]
+    names = [n for n in free if _repeats(codes.of((n,)), about.columns[n])]
     others = [c.name for c in table.stored_columns if c.name not in unique]
 
     def said_by(*key: str) -> list[str]:
@@ -83,11 +81,17 @@ def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, ro
         told = [c for c in said[n] if not _written_in(rows, n, c)]
         if not any(n in e.names for e in found) and (worded or len(told) >= (1 if _is_code(about.columns[n]) else _TOLD)):
             found.append(Entity((n,), tuple(said[n]), tuple(m for m in said[n] if m in names and n in said[m])))
-    for n in (n for n in names if not said[n] and not any(n in e.columns for e in found)):
+    for n in (n for n in free if not said.get(n) and not any(n in e.columns for e in found)):
         pair = _with_another(table, about, codes, n, said_by, foreign)
         if pair is not None:
             found = [*(e for e in found if e.key != (n,)), pair]
-    return sorted(found, key=lambda e: -codes.of(e.key).size)
+    return sorted(found, key=lambda e: (not _happened(table, about, e), -codes.of(e.key).size))
+
+
+def _happened(table: Table, about: TableMetadata, entity: Entity) -> bool:
+    """Whether rows are of an event, as a receipt is: part of a key, or all at one time; of a thing there are rows at any time."""
+    keyed = any(set(entity.key) < set(key) for key in table.keys)
+    return keyed or any(table.column(c).type.is_temporal or about.columns[c].sdtype == "datetime" for c in entity.columns)
 
 
 def _is_code(about: ColumnMetadata) -> bool:

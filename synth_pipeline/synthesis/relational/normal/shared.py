@@ -27,7 +27,9 @@ def common(part: Part, smallest: np.ndarray, seen: np.ndarray, least: int) -> np
         least: how many smallest entities must have one.
     """
     rows = part.rows.drop_columns(["#"])
-    if part.table.foreign_keys or not 0 < rows.num_rows <= _MOST_ROWS or not is_plain(rows, part.table, part.about.columns):
+    # What has a date happened, to somebody perhaps.
+    dated = any(c.type.is_temporal or part.about.columns[c.name].sdtype == "datetime" for c in part.table.columns if c.name in rows.column_names)
+    if dated or part.table.foreign_keys or not 0 < rows.num_rows <= _MOST_ROWS or not is_plain(rows, part.table, part.about.columns):
         return None
     known = np.flatnonzero(seen & (part.index >= 0) & (smallest >= 0))
     shared = owners_of(part.index[known], smallest[known], rows.num_rows) >= least
