@@ -11,11 +11,12 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import Column, DatabaseSchema, ForeignKey, Table
 from synth_pipeline.keys import complete_rows, parent_rows
 from synth_pipeline.synthesis.base import Tables, TrainingData, flagged
+from synth_pipeline.synthesis.relational.normal.attributes import find_pivot, wide_table
 from synth_pipeline.synthesis.relational.normal.borrowed import Borrowed, find_borrowed, lend
 from synth_pipeline.synthesis.relational.normal.decompose import Part, decompose
 from synth_pipeline.synthesis.relational.normal.entities import find_entities
 from synth_pipeline.synthesis.relational.normal.keys import find_keys
-from synth_pipeline.synthesis.relational.normal.pivot import Pivot, find_pivot, wide_table
+from synth_pipeline.synthesis.relational.normal.pivot import Pivot
 from synth_pipeline.synthesis.relational.normal.shared import common
 
 
