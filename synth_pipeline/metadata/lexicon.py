@@ -64,7 +64,9 @@ PERSONS = frozenset(
     "attendee participant donor beneficiary agent seller buyer borrower lender manager supervisor director composer singer musician officer "
     "citizen "
     "resident voter visitor lead prospect friend child parent dependent relative spouse crew personnel technician operator representative holder "
-    "recipient sender consumer insured claimant beneficiary cardholder boss chef judge lawyer attorney".split()
+    "recipient sender consumer insured claimant beneficiary cardholder boss chef judge lawyer attorney cashier clerk waiter waitress "
+    "salesperson salesman receptionist secretary assistant captain surgeon therapist dentist counselor coach trainer tutor mentor inspector "
+    "auditor accountant adviser advisor engineer reviewer reporter assignee approver requester landlord guardian shopper rider".split()
 )
 ORGANISATIONS = frozenset(
     "company organization supplier vendor store shop publisher shipper carrier manufacturer brand bank school university college hospital clinic "

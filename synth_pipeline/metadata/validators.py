@@ -254,13 +254,15 @@ def _is_language_code(value: str) -> bool:
 
 
 def _is_full_name(value: str) -> bool:
-    """A first name and something that is like a name after it: `Maria Anders`, `Anders, Maria`."""
+    """A first name, or its initial, and something that is like a name after it: `Maria Anders`, `Anders, Maria`, `M. Anders`."""
     if not 4 <= len(value) <= 60 or any(c.isdigit() for c in value):
         return False
     parts = [p for p in re.split(r"[\s,]+", value.casefold()) if p.strip(".") not in _PREFIX]
     if not 2 <= len(parts) <= 5 or _COMPANY.search(value):
         return False
     first, last = person_names()
+    if re.fullmatch(r"[^\W\d_]\.?", parts[0]):
+        return parts[-1] in last
     return parts[0] in first and value[-1] != "." or (value.count(",") == 1 and parts[0] in last)
 
 
