@@ -143,7 +143,7 @@ def _proves(frame: Frame, source: str, codes: np.ndarray, size: int, surprise: f
     if isinstance(codec, NumberCodec) and (pa.types.is_temporal(codec.type) or size > _FEW_VALUES and frame.rows < _REPEATED * size):
         return False
     pairs = np.unique(codes.astype(np.int64) * (int(frame.entities.max(initial=0)) + 1) + frame.entities)
-    return bool((len(pairs) - size) * surprise >= 2 * SUPPORT and size <= 0.8 * frame.rows)
+    return bool((len(pairs) - size) * surprise >= SUPPORT and size <= 0.8 * frame.rows)
 
 
 def find_steps(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey], columns: Sequence[str], rules: Rules) -> None:
