@@ -101,7 +101,7 @@ class Training:
         self.reference = self._reference_tables({t: int(s.sum()) for t, s in seen.items()})
         self._describing(rows)
         days = {t for t in rows if t not in self.reference and self._enumerates(t, rows[t])}
-        series = {t for t in self.reference if t not in self.data.preserve and self._has_series(t, rows)}
+        series = {t for t in self.reference if self._has_series(t, rows)}
         self.reference -= series
         self.enumerated = days | series
         for name in days:

@@ -29,6 +29,8 @@ _SURPRISE = 20
 """How many of the repeated rows would differ by chance, at least, for their being the same to say something."""
 _EXCEPTIONS = 0.2
 """How many more values than rows a parent's attribute may have, as a share: what a few rows have otherwise is one all the same."""
+_HISTORY = 20
+"""Fewest rows of a history on average."""
 _TOLD = 2
 """Fewest columns that words must say to name something, beside those that are written in them."""
 _WRITTEN = 200
@@ -45,11 +47,13 @@ class Entity:
         key: what names it: a column, or two (the number of the receipt and the shop).
         columns: what it says, in the order of the table.
         names: those of `columns` that name it as well: no two entities share a value.
+        series: whether its rows are a history with one row at a time, beside those of others (the prices of a stock).
     """
 
     key: tuple[str, ...]
     columns: tuple[str, ...]
     names: tuple[str, ...] = ()
+    series: bool = False
 
 
 def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, rows: pa.Table) -> list[Entity]:
@@ -76,6 +80,8 @@ def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, ro
 
     said = {n: said_by(n) for n in names}
     found: list[Entity] = []
+    if (whose := _series(table, about, codes)) is not None and whose not in linked:
+        return [Entity((whose,), tuple(said_by(whose)), series=True)]
     for n in sorted(names, key=lambda n: _rank(table, about, n)):
         worded = about.columns[n].sdtype == "id" and table.column(n).type.kind in ("text", "uuid")
         told = [c for c in said[n] if not _written_in(rows, n, c)]
@@ -86,6 +92,19 @@ def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, ro
         if pair is not None:
             found = [*(e for e in found if e.key != (n,)), pair]
     return sorted(found, key=lambda e: (not _happened(table, about, e), -codes.of(e.key).size))
+
+
+def _series(table: Table, about: TableMetadata, codes: _Codes) -> str | None:
+    """A column by which there is one row at a time, and several at the same times: the code of a stock, the name of a country."""
+    rows = len(codes.of((table.stored_columns[0].name,)).code)
+    times = [c.name for c in table.stored_columns if c.type.is_temporal or about.columns[c.name].sdtype == "datetime"]
+    kinds = [c.name for c in table.stored_columns if c.type.kind in ("text", "integer", "uuid") and c.name not in times]
+    for time in (t for t in times if 2 <= codes.of((t,)).size <= rows / 2 and codes.of((t,)).known == rows):
+        for name in (n for n in kinds if about.columns[n].sdtype in ("categorical", "id", "text", "unknown")):
+            whose = codes.of((name,))
+            if 2 <= whose.size <= rows / _HISTORY and whose.known == rows and codes.of((name, time)).size == rows:
+                return name
+    return None
 
 
 def _happened(table: Table, about: TableMetadata, entity: Entity) -> bool:

@@ -81,7 +81,8 @@ class _Work:
         scale = self.rows.get(table.id, held.num_rows) / int(seen.sum())
         for number, part in enumerate(parts):
             self.about[part.table.id] = part.about
-            shared = common(part, parts[0].index, seen, self.least) if number else None
+            rows = np.arange(held.num_rows) if entities[number].series else parts[0].index
+            shared = common(part, rows, seen, self.least) if number or entities[number].series else None
             if shared is not None:
                 part = replace(part, seen=np.where(shared, part.seen, 0))
                 self.preserve.add(part.table.id)
