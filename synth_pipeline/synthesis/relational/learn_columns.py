@@ -32,6 +32,7 @@ from synth_pipeline.synthesis.relational.scatter import evenness, exchangeable, 
 from synth_pipeline.synthesis.relational.structure import TablePlan
 from synth_pipeline.synthesis.relational.suppress import without_ends, without_rare
 from synth_pipeline.synthesis.relational.trees import Feature
+from synth_pipeline.synthesis.relational.walks import steps_of
 from synth_pipeline.synthesis.relational.within import Within
 
 _CHECKED = 50
@@ -142,6 +143,9 @@ class ColumnLearner(Learner):
         few = self.privacy.min_category
         if few > 1 and levels is None and column not in self.roles[frame.table.id].places:
             x = without_rare(x, codes, frame.entities, few) if codes else without_ends(x, train, frame.entities, few) if base is None else x
+        if column in model.rules.walks:
+            self._walk(model, frame, context, column, train)
+            return
         if base is None:
             rows = train
             if column in model.rules.chains and frame.group is not None:
@@ -209,6 +213,19 @@ class ColumnLearner(Learner):
         feature, values = [Feature(name)], {name: digitize(distance, edges)}
         context.add(feature, values)
         self.own[frame.table.id].add(feature, values)
+
+    def _walk(self, model: TableModel, frame: Frame, context: Context, column: str, train: np.ndarray) -> None:
+        """A number that goes on from the sibling before: where the first one is, and the steps."""
+        codec, x, group = frame.codecs[column], frame.x[column], frame.group
+        assert isinstance(codec, NumberCodec) and group is not None
+        before = group.previous(x)
+        name = f"p.c.{column}"
+        known = Context([*context.features, Feature(name)], {**context.columns, name: digitize(before, codec.edges)})
+        steps, opening = steps_of(model.rules.walks[column], x, before), train[group.position[train] == 0]
+        later = train[(group.position[train] > 0) & np.isfinite(steps[train])]
+        step = self._variable(frame, known, steps, ("column", column), rows=later, smooth=True)
+        first = self._variable(frame, context, x, ("first", column), rows=opening, smooth=True)
+        model.drawn[column] = DrawnColumn(codec, step, first, avoid=self._avoid(frame, column))
 
     def _learnable(self, model: TableModel, frame: Frame, column: str) -> np.ndarray:
         """The rows on which a drawn column is not known from others."""

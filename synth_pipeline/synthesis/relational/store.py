@@ -59,6 +59,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Together,
     Told,
     Total,
+    Walk,
     Written,
 )
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
@@ -76,7 +77,7 @@ _CLASSES = {
         PersonalModel, Ceiling, Fixed,
         Product, Quotient, Raised, Added, Linear, Elapsed, After, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Running, Pace, Part, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within,
-        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Apart, Hours, Bridge, Single, Rank, Told, Pivot,
+        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Apart, Hours, Bridge, Single, Rank, Told, Pivot, Walk,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

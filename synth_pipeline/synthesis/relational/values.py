@@ -24,6 +24,7 @@ from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged,
 from synth_pipeline.synthesis.relational.together import begun, ended, last_start
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Variable
+from synth_pipeline.synthesis.relational.walks import draw_walk
 
 
 def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> None:
@@ -114,6 +115,8 @@ def _draw(draft: Draft, model: TableModel, state: State, column: str, rng: np.ra
         if column in model.rules.chains.values() and isinstance(drawn.codec, NumberCodec):
             apart = spaced(state.group, apart, least, drawn.codec.high)  # periods without a gap are as long as their steps
         return apart
+    if column in model.rules.walks and isinstance(drawn.codec, NumberCodec) and drawn.first is not None:
+        return draw_walk(model.rules.walks[column], drawn.variable, drawn.first, drawn.codec, state, f"p.c.{column}", rng)
     empty = decided_rows(draft, model, state, column)[0] if column in model.rules.presence else None
     if levels is not None:
         level = draw_lagged(drawn.variable, state, f"p.c.{column}", rng, empty=empty)

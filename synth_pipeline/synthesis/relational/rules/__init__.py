@@ -37,6 +37,7 @@ from synth_pipeline.synthesis.relational.rules.kinds import (
     Together,
     Told,
     Total,
+    Walk,
     Written,
 )
 from synth_pipeline.synthesis.relational.rules.model import Rules
@@ -76,6 +77,7 @@ __all__ = [
     "Together",
     "Told",
     "Total",
+    "Walk",
     "Written",
     "at_hours",
     "date_of",

@@ -42,6 +42,8 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
     for c, source in rules.chains.items():
         apart = f"{table}.{source} of the next row of the same parent continues {rules.apart[c].shown} after {c}" if c in rules.apart else ""
         yield apart or f"{table}.{c} = {source} of the next row of the same parent"
+    for c in rules.walks:
+        yield f"{table}.{c} goes on from that of the row before"
     for c, b in rules.bases.items():
         if b.calendar is not None:
             yield from _calendar(table, c, b, b.calendar, parents)

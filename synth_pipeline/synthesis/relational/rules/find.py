@@ -26,6 +26,7 @@ from synth_pipeline.synthesis.relational.rules.passed import find_passed
 from synth_pipeline.synthesis.relational.rules.presence import find_presence
 from synth_pipeline.synthesis.relational.rules.siblings import find_running, find_single
 from synth_pipeline.synthesis.relational.rules.together import find_together
+from synth_pipeline.synthesis.relational.rules.walks import find_walks
 
 
 def find_rules(
@@ -103,6 +104,8 @@ def find_rules(
         del rules.totals[column]
     frame.late = rules.late()
     find_levels(frame, [c for c in frame.codecs if c in candidates], rules)
+    tied = {*rules.exact(), *rules.bases, *rules.levels, *rules.steps, *rules.sticky, *rules.single, *rules.chains, *rules.nested}
+    find_walks(frame, [c for c in numbers if c not in tied], rules)
     _without_circles(rules)
     find_order(frame, rules)
     return rules

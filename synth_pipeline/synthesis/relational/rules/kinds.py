@@ -389,3 +389,10 @@ class Written:
     key: str
     first: int
     restarts: bool
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A number that goes on from the sibling before; `ratio`: by a factor."""
+
+    ratio: bool
