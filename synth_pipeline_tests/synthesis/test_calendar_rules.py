@@ -95,7 +95,7 @@ def test_keys_count_in_the_order_of_dates(synthetic: tuple[TableBundle, list[str
 
 def test_numbers_are_written_from_the_date_and_the_count(synthetic: tuple[TableBundle, list[str]]) -> None:
     bundle, rules = synthetic
-    assert "bill.number = R<%Y of issued>/99999-A, counted in the order of id, from the start for each date" in rules
+    assert "bill.number = 'R' + %Y(issued) + '/' + 99999 + '-A', counted in the order of id, from the start for each %Y(issued)" in rules
     count: dict[int, int] = {}
     for row in sorted(bundle.read("bill").to_pylist(), key=lambda r: r["id"]):
         year = row["issued"].year

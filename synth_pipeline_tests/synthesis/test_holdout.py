@@ -24,7 +24,7 @@ from synth_pipeline.synthesis.relational import store
 from synth_pipeline.synthesis.relational.fit import fit_database
 from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel
 from synth_pipeline.synthesis.relational.personal import PersonalModel, value_hash
-from synth_pipeline.synthesis.relational.rules import Rank
+from synth_pipeline.synthesis.relational.rules import Piece, Rank
 from synth_pipeline.synthesis.relational.training import Training
 from synth_pipeline.synthesis.relational.variable import PRIVACY
 from synth_pipeline_tests.comparison.clients import build
@@ -158,7 +158,7 @@ def test_rows_that_refer_to_held_out_ones_stay_among_their_siblings(tmp_path: Pa
     assert all(whole[order] == count for order, count in zip(*(a.tolist() for a in mine), strict=True))
     fitted = fit_database(data, PRIVACY["standard"], 0, Silent(), Workers())
     orders, lines_model = fitted.tables["orders"], fitted.tables["line"]
-    assert orders.rules.totals["total"].factors and orders.rules.written["number"].restarts is False
+    assert orders.rules.totals["total"].factors and orders.rules.composed["number"].pieces == (Piece("literal", "R-"), Piece("07", "id"))
     assert lines_model.rules.ranks == {"position": Rank(1.0)} and lines_model.rules.copied["price"].column == "price"
 
 

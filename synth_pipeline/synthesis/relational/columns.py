@@ -55,6 +55,7 @@ class Roles:
         unique: columns that are a key by themselves.
         places: drawn columns that hold parts of a place, and how large a part.
         masked: drawn columns whose values are replaced one by one: the same name stays the same name.
+        composed: columns that are none of these, as they are composed of others: those of their row that are in them, directly or not.
     """
 
     foreign: set[str] = field(default_factory=set)
@@ -65,6 +66,14 @@ class Roles:
     unique: set[str] = field(default_factory=set)
     places: dict[str, int] = field(default_factory=dict)
     masked: set[str] = field(default_factory=set)
+    composed: dict[str, set[str]] = field(default_factory=dict)
+
+    def leave(self, columns: Mapping[str, Collection[str]]) -> None:
+        """Takes columns out of their parts, as they are composed of others of their row, which come before."""
+        for column, pieces in columns.items():
+            self.composed[column] = {*pieces, *(c for piece in pieces for c in self.composed.get(piece, ()))}
+        self.drawn, self.made, self.copyable = ([c for c in part if c not in columns] for part in (self.drawn, self.made, self.copyable))
+        self.masked -= set(columns)
 
 
 def assign_roles(frame: Frame, schema: DatabaseSchema, meta: TableMetadata) -> Roles:
@@ -245,14 +254,15 @@ def _relatives(frame: Frame, column: str, meta: TableMetadata, roles: Roles) -> 
     found: dict[str, str] = {}
     if sdtype in wanted:
         return found, ""
-    for name in roles.made:
+    personal = [c for c in (*roles.made, *roles.composed) if roles.kinds.get(c) == "personal" and column not in roles.composed.get(c, ())]
+    for name in personal:
         other = meta.columns[name].sdtype
-        if name != column and other in wanted and roles.kinds[name] == "personal":
+        if name != column and other in wanted:
             found.setdefault(other, name)
     if sdtype not in accounts.USERS | accounts.MAILS:
         return found, ""
     made: dict[str, list[str]] = {}
-    for name in (*(c for c in roles.made if roles.kinds[c] == "personal"), *sorted(roles.masked)):
+    for name in (*personal, *sorted(roles.masked)):
         other = "user_name" if meta.columns[name].sdtype in accounts.USERS else meta.columns[name].sdtype
         made.setdefault(other, []).append(name)
     choices = [{"user_name": c} for c in made.get("user_name", ()) if sdtype in accounts.MAILS] + [{"name": c} for c in made.get("name", ())]

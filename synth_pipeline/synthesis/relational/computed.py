@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.types import arrow_type
+from synth_pipeline.synthesis.relational.composing import compose_all
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Group
 from synth_pipeline.synthesis.relational.limits import base_values, kept_within, led_to, numbers_above, plain
@@ -105,6 +106,8 @@ def recompute(draft: Draft, model: TableModel, state: State) -> None:
     for column in model.rules.copied:
         if column not in model.order:
             copy_above(draft, model, state, column)
+    if all(c in state.arrays for c in model.rules.composed):
+        compose_all(draft, model, state)
 
 
 def decided_rows(draft: Draft, model: TableModel, state: State, column: str) -> tuple[np.ndarray, np.ndarray]:

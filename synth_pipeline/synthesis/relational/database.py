@@ -23,7 +23,8 @@ from synth_pipeline.progress import Progress
 from synth_pipeline.synthesis.base import SampleRequest
 from synth_pipeline.synthesis.parallel import in_order
 from synth_pipeline.synthesis.relational.model import DatabaseModel
-from synth_pipeline.synthesis.relational.renumber import Renumbering
+from synth_pipeline.synthesis.relational.renewed import carrying
+from synth_pipeline.synthesis.relational.renumber import Renumbering, renewed_by
 from synth_pipeline.synthesis.relational.sample import Sampler
 from synth_pipeline.synthesis.relational.shards import Layout, Shard, divide, lay_out
 from synth_pipeline.synthesis.relational.sizes import planned_rows
@@ -133,4 +134,6 @@ def draw_shard(given: Given, shard: Shard) -> Drawn:
     sampler = Sampler(given.model, given.seed, given.planned, shard, given.shared)
     sampler.draw(tables)
     totals = {key: sampler.total(*key) for key in sampler.open_totals(tables)}
-    return Drawn({t: sampler.finished(t) for t in tables}, totals, sampler.lost, sampler.warnings)
+    what = renewed_by(given.model, shard)
+    finished = {t: carrying(sampler, t, sampler.finished(t), what.carries(t)) for t in tables}
+    return Drawn(finished, totals, sampler.lost, sampler.warnings)

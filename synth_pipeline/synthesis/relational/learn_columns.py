@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from synth_pipeline.synthesis.relational.columns import make_column, named_colum
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec, bin_edges, codes_of, digitize, follow, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Frame, Group
 from synth_pipeline.synthesis.relational.heaps import Heaps
-from synth_pipeline.synthesis.relational.learner import Learner
+from synth_pipeline.synthesis.relational.learn_texts import TextLearner
 from synth_pipeline.synthesis.relational.model import Context, DrawnColumn, TableModel
 from synth_pipeline.synthesis.relational.nearness import find_nearness
 from synth_pipeline.synthesis.relational.random import stream
@@ -20,6 +20,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Base,
     Presence,
     Rules,
+    Texts,
     day_of,
     equal_rows,
     find_hours,
@@ -41,7 +42,7 @@ _TIGHTER = 0.5
 """Siblings are told from the last one back where these lie so much closer together than the first ones do."""
 
 
-class ColumnLearner(Learner):
+class ColumnLearner(TextLearner):
     """Learns columns."""
 
     def _columns(self, plan: TablePlan, model: TableModel, frame: Frame, context: Context, parents: list[ForeignKey]) -> None:
@@ -51,9 +52,8 @@ class ColumnLearner(Learner):
         children = [fk for p in self.plans for fk in p.keys if fk.parent == plan.table and p.table not in self.training.reference]
         owners = {p.owner.id for p in self.plans if p.owner is not None}
         children.sort(key=lambda fk: fk.id not in owners)
-        rules = model.rules = find_rules(
-            frame, self.frames, parents, children, roles.drawn, [*roles.drawn, *roles.copyable], roles.places, plan.owner, cousins
-        )
+        rules, texts = self._rules(plan, frame, parents, children, cousins)
+        model.rules = rules
         find_hours(frame, [c for c in frame.codecs if c in roles.drawn], rules)
         exact = rules.exact()
         for column in (c for c in frame.codecs if c in exact):
@@ -90,7 +90,7 @@ class ColumnLearner(Learner):
                 rules.numbered[column] = numbering
         for column in alone:
             public = roles.kinds[column] in ("shape", "personal") and not self.data.metadata.column(plan.table, column).pii
-            written = find_written(frame, column, rules.numbered) if public else None
+            written = find_written(texts, column, rules.numbered) if public else None
             if written is not None:
                 rules.written[column] = written
         for check in frame.table.checks:
@@ -100,6 +100,7 @@ class ColumnLearner(Learner):
         if self.privacy.min_category > 1:
             told = [c for c in model.order if c not in frame.late]
             model.nearness = find_nearness(frame, told, [c for c in told if c in movable and c != model.ranking])
+        self._blank(model, frame, context, texts)
         for column in roles.made:
             if column in rules.copied:
                 continue
@@ -112,6 +113,27 @@ class ColumnLearner(Learner):
                 absent = self._variable(frame, context, x, ("absent", column), codes=1, rows=self._learnable(model, frame, column))
             meta = self.data.metadata.tables[plan.table]
             model.made[column] = make_column(frame, column, roles, meta, absent, stream(self.seed, plan.table, "make", column))
+
+    def _rules(
+        self, plan: TablePlan, frame: Frame, parents: list[ForeignKey], children: list[ForeignKey], cousins: Sequence[ForeignKey]
+    ) -> tuple[Rules, Texts]:
+        """The rules of a table, and what its texts are composed of; what is composed has no other part, and tells nothing of others."""
+        roles, waiting = self.roles[plan.table], set[str]()
+        while True:
+            texts = self._composed(frame, parents, waiting)
+            composed = texts.found
+            drawn, copyable = ([c for c in columns if c not in composed] for columns in (roles.drawn, roles.copyable))
+            late, codecs = frame.late, frame.codecs
+            frame.codecs = {c: codec for c, codec in codecs.items() if c not in composed}
+            rules = find_rules(frame, self.frames, parents, children, drawn, [*drawn, *copyable], roles.places, plan.owner, cousins)
+            more = rules.late() & {c for rule in composed.values() for c in rule.own()}
+            if not more:
+                break
+            waiting |= more
+            frame.late, frame.codecs = late, codecs
+        rules.composed = composed
+        roles.leave({c: rule.own() for c, rule in composed.items()})
+        return rules, texts
 
     def _source(self, frame: Frame, rules: Rules, column: str) -> np.ndarray:
         """The values that another column is looked up by; of the row, or of a parent, NaN where there is none."""

@@ -127,6 +127,7 @@ class TableModel:
         hierarchies: self references, by foreign key id.
         order: the drawn and computed columns in the order in which they come.
         drawn, made, exact: columns by name; `exact` ones have a codec but no variable.
+        blank: for a composed text that may be missing although its pieces are not, when it is (NaN).
         sticky: for a column that mostly repeats its parent's, whether it does (1) or not (0).
         carried: for a lookup or column that repeats the sibling before beyond chance, whether it does (1) or not (0).
         within: for a column that is drawn within a larger one (a postal code in its region), what there is of it.
@@ -149,6 +150,7 @@ class TableModel:
     drawn: dict[str, DrawnColumn] = field(default_factory=dict)
     exact: dict[str, Codec] = field(default_factory=dict)
     made: dict[str, MadeColumn] = field(default_factory=dict)
+    blank: dict[str, Variable] = field(default_factory=dict)
     sticky: dict[str, Variable] = field(default_factory=dict)
     carried: dict[str, Variable] = field(default_factory=dict)
     within: dict[str, Within] = field(default_factory=dict)

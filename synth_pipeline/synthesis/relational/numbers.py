@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_pipeline.keys import combined_codes
+from synth_pipeline.synthesis.relational.composing import seen
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Numbering, Written, ranks
+from synth_pipeline.synthesis.relational.rules import Numbering, Piece, Written, formed, joined, number_texts, ranks
+from synth_pipeline.synthesis.relational.rules.pieces import COUNT
 from synth_pipeline.synthesis.relational.state import Draft, State
 
 
@@ -82,10 +84,9 @@ def _last_level(state: State, rng: np.random.Generator, *, ordered: bool) -> np.
 
 def _write(draft: Draft, model: TableModel, state: State, written: Written) -> pa.Array:
     """The text of every row's number."""
-    fixed = fixed_parts(model, written, lambda c: draft.value(model.plan.table, c, state))
-    dates = [pa.chunked_array([f]) for f in fixed if isinstance(f, pa.Array)]
-    within = combined_codes(dates) if written.restarts and dates else np.zeros(state.rows, dtype=np.int64)
-    return written_texts(written, fixed, count_within(within, ranks(state.arrays[written.key]), written.first))
+    values = {p: seen(draft, model, state, p) for p in written.parts if p.holds}
+    within = combined_codes(within_columns(written, values)) if written.within else np.zeros(state.rows, dtype=np.int64)
+    return written_texts(written, values, count_within(within, ranks(state.arrays[written.key]), written.first))
 
 
 def count_within(group: np.ndarray, place: np.ndarray, first: int) -> np.ndarray:
@@ -97,29 +98,18 @@ def count_within(group: np.ndarray, place: np.ndarray, first: int) -> np.ndarray
     return count
 
 
-def fixed_parts(model: TableModel, written: Written, value: Callable[[str], pa.Array]) -> list[pa.Array | pa.Scalar | None]:
-    """The parts of a text beside its count, for which there is None: literals, and dates by row; `value` gives a column."""
-    fixed: list[pa.Array | pa.Scalar | None] = []
-    for kind, text in written.parts:
-        if kind == "text":
-            fixed.append(pa.scalar(text))
-        elif kind == "count":
-            fixed.append(None)
-        else:
-            assert isinstance(model.codec(text), NumberCodec)
-            fixed.append(pc.strftime(value(text).cast(pa.timestamp("s")), format=kind))
-    return fixed
+def within_columns(written: Written, values: Mapping[Piece, pa.Array]) -> list[pa.ChunkedArray]:
+    """The texts with each of which the count starts again, by the columns of the pieces."""
+    return [pa.chunked_array([formed(written.parts[i], values[written.parts[i]])]) for i in written.within]
 
 
-def written_texts(written: Written, fixed: list[pa.Array | pa.Scalar | None], number: np.ndarray) -> pa.Array:
-    """The texts with these counts, int64 (rows,)."""
-    width = next(int(v) for k, v in written.parts if k == "count")
-    count = pc.utf8_lpad(pa.array(number).cast(pa.string()), width=width, padding="0")
-    return pc.binary_join_element_wise(*(count if f is None else f for f in fixed), "")
+def written_texts(written: Written, values: Mapping[Piece, pa.Array], number: np.ndarray) -> pa.Array:
+    """The texts with these counts, int64 (rows,), by the columns of the pieces."""
+    width = next(int(p.column) for p in written.parts if p.form == COUNT)
+    return joined(written.parts, values.__getitem__, len(number), number_texts(number, width))
 
 
 def fits(written: Written, total: int, limit: int | None) -> bool:
     """Whether the texts of so many rows find room in the column."""
-    digits = {"%Y": 4, "%Y%m": 6, "%Y%m%d": 8, "%y": 2, "%y%m": 4, "%y%m%d": 6, "%m": 2, "%d": 2}
-    sizes = (len(v) if k == "text" else max(int(v), len(str(written.first + total))) if k == "count" else digits[k] for k, v in written.parts)
-    return limit is None or sum(sizes) <= limit
+    width = next(int(p.column) for p in written.parts if p.form == COUNT)
+    return limit is None or written.widest + max(width, len(str(written.first + total))) <= limit

@@ -7,7 +7,7 @@ wait on disk, so that memory holds one number per row of the table that counts, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synth_pipeline.synthesis.relational.composing import composed_texts, lane_of
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.model import DatabaseModel, Surrogate, TableModel
-from synth_pipeline.synthesis.relational.numbers import count_within, fits, fixed_parts, written_texts
-from synth_pipeline.synthesis.relational.rules import Written
+from synth_pipeline.synthesis.relational.numbers import count_within, within_columns, written_texts
+from synth_pipeline.synthesis.relational.renewed import Place, Renewed, carried, stripped
+from synth_pipeline.synthesis.relational.rules import Piece
 from synth_pipeline.synthesis.relational.shards import Shard
-
-Place = tuple[str, str]
-"""A column: its table and its name."""
 
 
 @dataclass(frozen=True)
@@ -50,34 +49,8 @@ class Renumbering:
 
     def __init__(self, model: DatabaseModel, shards: list[Shard], folder: Path) -> None:
         self._model, self._shards, self._folder = model, shards, folder
-        inside = {t: m for t, m in model.tables.items() if t in shards[0].rows and len(shards) > 1}
-        # A key in no order at all is numbered only where something is written in its order.
-        self._numbers = [(t, c) for t, m in inside.items() for c, n in m.rules.numbered.items() if n.by or _writes(m, c)]
-        self._texts = [(t, c) for t, m in inside.items() for c in self._written(m)]
-        self._holders = {root: self._holding(root) for root in (*self._numbers, *self._texts)}
-        self.tables = {t for places in self._holders.values() for t, _ in places}
-
-    def _written(self, model: TableModel) -> dict[str, Written]:
-        """The columns in which the numbers of all shards together find room."""
-        table, total = self._model.schema.table(model.plan.table), self._shards[0].total.get(model.plan.table, 0)
-        return {c: w for c, w in model.rules.written.items() if fits(w, total, table.column(c).type.length)}
-
-    def _holding(self, root: Place) -> set[Place]:
-        """The columns that repeat a key: of foreign keys, and copies."""
-        found, waiting = {root}, [root]
-        while waiting:
-            above, name = waiting.pop()
-            more: set[Place] = set()
-            ways = {fk.id for fk in self._model.schema.foreign_keys if fk.parent == above}
-            for table, model in self._model.tables.items():
-                keys = {fk.id: fk for fk in self._model.schema.table(table).foreign_keys if fk.parent == above}
-                more |= {(table, c) for fk in keys.values() for c, p in zip(fk.columns, fk.parent_columns, strict=True) if p == name}
-                copies = {**model.rules.copied, **model.rules.sticky}
-                more |= {(table, c) for c, copy in copies.items() if (copy.then or copy.key) in ways and copy.column == name}
-                more |= {(table, c) for c, fk in self._model.moved(table).items() if fk.parent == above and c == name}
-            waiting += more - found
-            found |= more
-        return found
+        self._what = renewed_by(model, shards[0])
+        self.tables = self._what.tables
 
     def keep(self, shard: int, table: str, rows: pa.Table) -> None:
         """Takes the rows of a table in a shard."""
@@ -89,30 +62,44 @@ class Renumbering:
         """All rows, shard by shard, with their numbers."""
         numbered: dict[Place, _Numbered] = {}
         for table in self._model.tables:
-            for root in self._numbers:
+            for root in self._what.numbers:
                 if root[0] == table:
                     numbered[root] = self._numbered(root, numbered)
-        counts = {root: self._counts(root, numbered) for root in self._texts}
-        for s in range(len(self._shards)):
+        counts = {root: self._counts(root, numbered) for root in self._what.texts}
+        for s, shard in enumerate(self._shards):
             parts = {t: self._read(s, t) for t in self._model.tables if t in self.tables}
-            renewed = {t: dict[str, pa.Array]() for t in parts}
-            for root in self._texts:
-                old = parts[root[0]].column(root[1]).combine_chunks()
-                model = self._model.tables[root[0]]
-                written = model.rules.written[root[1]]
-                dates = fixed_parts(model, written, lambda c, rows=parts[root[0]]: rows.column(c).combine_chunks())  # type: ignore[misc]
-                new = written_texts(written, dates, counts[root][s])
-                for table, column in self._holders[root]:
-                    at = pc.index_in(parts[table].column(column).combine_chunks(), value_set=old)
-                    renewed[table][column] = pc.coalesce(new.take(at).cast(old.type), parts[table].column(column).combine_chunks())
             for root, numbers in numbered.items():
-                for table, column in self._holders[root]:
-                    renewed[table][column] = numbers.renewed(parts[table].column(column))
+                for table, column in self._what.holders[root]:
+                    parts[table] = _with(parts[table], column, numbers.renewed(parts[table].column(column)))
+            for root in sorted((*self._what.texts, *self._what.composed), key=self._turn):
+                table, column = root
+                values = {p: parts[table].column(carried(p)).combine_chunks() for p in self._what.pieces(root) if p.holds}
+                old = parts[table].column(column).combine_chunks()
+                new = self._text(root, values, counts[root][s] if root in counts else None, shard)
+                new = pc.if_else(old.is_null(), pa.scalar(None, old.type), new.cast(old.type))
+                for place in self._what.holders[root] - {root}:
+                    held = parts[place[0]].column(place[1]).combine_chunks()
+                    at = pc.index_in(held, value_set=old, skip_nulls=True)
+                    parts[place[0]] = _with(parts[place[0]], place[1], pc.coalesce(new.take(at).cast(held.type), held))
+                parts[table] = _with(parts[table], column, new)
             for table, rows in parts.items():
-                for column, values in renewed[table].items():
-                    rows = rows.set_column(rows.schema.get_field_index(column), column, values)
-                yield table, rows
+                yield table, stripped(rows)
                 self._path(s, table).unlink()
+
+    def _turn(self, root: Place) -> tuple[int, bool, int]:
+        """When a text is written: those of parents before, and what is counted before what is made of it."""
+        table, column = root
+        rules = self._model.tables[table].rules
+        return list(self._model.tables).index(table), root in self._what.composed, [*rules.written, *rules.composed].index(column)
+
+    def _text(self, root: Place, values: Mapping[Piece, pa.Array], count: np.ndarray | None, shard: Shard) -> pa.Array:
+        """A text of the rows of a shard by the columns of its pieces."""
+        table, column = root
+        rules, definition = self._model.tables[table].rules, self._model.schema.table(table)
+        if count is not None:
+            return written_texts(rules.written[column], values, count)
+        rule, unique = rules.composed[column], (column,) in definition.keys
+        return composed_texts(rule, values, definition.column(column), lane_of(self._model.schema, shard, rule, table), unique=unique)
 
     def _numbered(self, root: Place, before: dict[Place, _Numbered]) -> _Numbered:
         """The order of the keys of all shards; those that their order leaves equal stay in the order of shards."""
@@ -146,11 +133,11 @@ class Renumbering:
             codec = model.codec(name)
             return codec.encode(values) if isinstance(codec, NumberCodec) else otherwise
         for root, numbers in before.items():
-            if (model.plan.table, name) in self._holders[root]:
+            if (model.plan.table, name) in self._what.holders[root]:
                 return np.asarray(numbers.final[numbers.index(values)], dtype=float)
-        for (above, text), held in self._holders.items():
-            key = self._model.tables[above].rules.written[text].key if (above, text) in self._texts else ""
-            if (model.plan.table, name) in held and (above, key) in before:
+        for (above, text), held in self._what.holders.items():
+            key = next((k for k in self._what.behind((above, text)) if (above, k) in before), "")
+            if (model.plan.table, name) in held and key:
                 # The text is that of a parent, which is written in the order of its own number.
                 parents = self._read(shard, above, [text, key])
                 place = pc.index_in(values.combine_chunks(), value_set=parents.column(text).combine_chunks())
@@ -167,14 +154,14 @@ class Renumbering:
         known: dict[str, int] = {}
         groups: list[np.ndarray] = []
         places: list[np.ndarray] = []
+        pieces = [written.parts[i] for i in written.within]
         for s in range(len(self._shards)):
-            rows = self._read(s, table, [written.key, *(c for kind, c in written.parts if kind.startswith("%"))])
+            rows = self._read(s, table, [written.key, *(carried(p) for p in pieces)])
             numbers = numbered[table, written.key]
             places.append(numbers.final[numbers.index(rows.column(written.key))])
-            dates = fixed_parts(model, written, lambda c, rows=rows: rows.column(c).combine_chunks())  # type: ignore[misc]
-            spans = [d for d in dates if isinstance(d, pa.Array)]
-            if written.restarts and spans:
-                coded = pc.binary_join_element_wise(*spans, "\0").dictionary_encode()
+            if pieces:
+                texts = within_columns(written, {p: rows.column(carried(p)).combine_chunks() for p in pieces})
+                coded = pc.binary_join_element_wise(*(pc.fill_null(t.combine_chunks(), "") for t in texts), "\0").dictionary_encode()
                 names = np.array([known.setdefault(v, len(known)) for v in coded.dictionary.to_pylist()], dtype=np.int64)
                 groups.append(names[np.asarray(coded.indices)] if len(names) else np.empty(0, dtype=np.int64))
             else:
@@ -196,5 +183,10 @@ class Renumbering:
             return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=wanted)).read_all()
 
 
-def _writes(model: TableModel, key: str) -> bool:
-    return any(w.key == key for w in model.rules.written.values())
+def _with(rows: pa.Table, column: str, values: pa.Array) -> pa.Table:
+    return rows.set_column(rows.schema.get_field_index(column), column, values)
+
+
+def renewed_by(model: DatabaseModel, shard: Shard) -> Renewed:
+    """What changes when the shards of which this is one are put together."""
+    return Renewed(model, {t: shard.total.get(t, 0) for t in shard.rows} if shard.count > 1 else {})

@@ -16,6 +16,7 @@ from synth_pipeline.keys import parent_rows
 from synth_pipeline.progress import Step
 from synth_pipeline.synthesis.relational.balance import balance
 from synth_pipeline.synthesis.relational.checks import drop_broken, keep_checks, keep_late
+from synth_pipeline.synthesis.relational.composing import compose_all
 from synth_pipeline.synthesis.relational.computed import computed, decided_rows, recompute
 from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, impose_total
 from synth_pipeline.synthesis.relational.encode import NumberCodec, digitize
@@ -40,7 +41,7 @@ from synth_pipeline.synthesis.relational.shards import Shard
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
 from synth_pipeline.synthesis.relational.structure import anchored
 from synth_pipeline.synthesis.relational.trees import Feature
-from synth_pipeline.synthesis.relational.unique import keep_unique
+from synth_pipeline.synthesis.relational.unique import keep_composed, keep_unique
 from synth_pipeline.synthesis.relational.values import draw_column, make_columns
 
 _ROUNDS = 3
@@ -230,6 +231,8 @@ class Sampler(Draft):
         if count_again(self, model, state):
             recompute(self, model, state)
             self._tell(model, state, state.arrays, before, model.order)
+        compose_all(self, model, state)
+        keep_composed(self, model, state, table)
         self._children(model, state)
         return state
 

@@ -178,6 +178,8 @@ def _identifies(model: DatabaseModel, fk: ForeignKey) -> bool:
 
 def _laned(item: TableModel, table: Table, column: str) -> bool:
     """Whether a column's values are unique by themselves, and can be kept apart between shards."""
+    if (rule := item.rules.composed.get(column)) is not None:
+        return rule.keyed or rule.taken is not None and (table.column(column).type.length or _SHORTEST) >= _SHORTEST
     made = item.made.get(column)
     return made is not None and made.unique and _roomy(made, table.column(column).type.length, table.column(column).type.bits)
 

@@ -32,6 +32,7 @@ class State:
         context: what is known of the rows; `own` is what children see, `above` what the owner's side gave.
         x: encoded values; `arrays` the finished columns.
         ends: for a column that continues with the next sibling, what the last one has.
+        blank: for a composed text which rows have none although there is what it would be made of.
         counts: children per row and foreign key id.
         most, least: the most and the fewest children per row, for foreign keys with such limits.
         part: whether the rows are those of some parents only, so that values need not be as frequent as in the whole table.
@@ -46,6 +47,7 @@ class State:
     x: dict[str, np.ndarray] = field(default_factory=dict)
     arrays: dict[str, pa.Array] = field(default_factory=dict)
     ends: dict[str, np.ndarray] = field(default_factory=dict)
+    blank: dict[str, np.ndarray] = field(default_factory=dict)
     counts: dict[str, np.ndarray] = field(default_factory=dict)
     most: dict[str, np.ndarray] = field(default_factory=dict)
     least: dict[str, np.ndarray] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class State:
         self.parents = {k: v[rows] for k, v in self.parents.items()}
         self.x = {k: v[rows] for k, v in self.x.items()}
         self.ends = {k: v[rows] for k, v in self.ends.items()}
+        self.blank = {k: v[rows] for k, v in self.blank.items()}
         self.arrays = {k: v.take(pa.array(rows)) for k, v in self.arrays.items()}
         for part in (self.context, self.own, self.above):
             part.columns = {k: v[rows] for k, v in part.columns.items()}

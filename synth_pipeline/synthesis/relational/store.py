@@ -37,6 +37,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Base,
     Bound,
     Calendar,
+    Composed,
     Copied,
     Elapsed,
     Hours,
@@ -45,6 +46,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Numbering,
     Pace,
     Part,
+    Piece,
     Presence,
     Product,
     Quotient,
@@ -56,6 +58,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Scale,
     Single,
     Steps,
+    Taken,
     Together,
     Told,
     Total,
@@ -69,7 +72,7 @@ from synth_pipeline.synthesis.relational.trees import Tree
 from synth_pipeline.synthesis.relational.variable import Variable
 from synth_pipeline.synthesis.relational.within import Within
 
-FORMAT = 6
+FORMAT = 7
 _CLASSES = {
     c.__name__: c
     for c in (
@@ -77,7 +80,7 @@ _CLASSES = {
         PersonalModel, Ceiling, Fixed,
         Product, Quotient, Raised, Added, Linear, Elapsed, After, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Running, Pace, Part, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within,
-        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Apart, Hours, Bridge, Single, Rank, Told, Pivot, Walk,
+        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Apart, Hours, Bridge, Single, Rank, Told, Pivot, Walk, Composed, Piece, Taken,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

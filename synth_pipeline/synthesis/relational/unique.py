@@ -45,11 +45,38 @@ def keep_unique(draft: Draft, model: TableModel, state: State, table: Table, wai
         if any(rank.within and {c, *rank.within} <= set(key) for c, rank in model.rules.ranks.items()):
             continue  # numbers that are counted are unique
         keys.append(key)
-    for key in keys:
-        _separate(draft, model, state, table, key, keys)
+    told = [] if keys_only else [pieces for c in model.rules.composed if (pieces := _telling(draft, model, table, c))]
+    keys = [k for k in keys if len(k) > 1 or k[0] not in model.rules.composed]
+    for key in (*keys, *told):
+        _separate(draft, model, state, table, key, (*keys, *told))
     for key in keys:
         _give_up(draft, state, table, key)
     count_again(draft, model, state)
+
+
+def keep_composed(draft: Draft, model: TableModel, state: State, table: Table) -> None:
+    """Gives up rows with a composed key that no number could tell from another."""
+    for column in model.rules.composed:
+        if (column,) in table.keys:
+            _give_up(draft, state, table, (column,))
+
+
+def _telling(draft: Draft, model: TableModel, table: Table, column: str) -> tuple[str, ...]:
+    """The columns of the row that must tell it from all others, as a key is composed of them; none where something else does."""
+    rule = model.rules.composed[column]
+    if (column,) not in table.keys or rule.keyed or rule.taken is not None:
+        return ()
+    found: dict[str, None] = {}
+    waiting = list(rule.pieces)
+    while waiting:
+        piece = waiting.pop(0)
+        if piece.holds and piece.key:
+            found |= dict.fromkeys(draft.foreign_key(model, piece.key).columns)
+        elif piece.holds and piece.column in model.rules.composed:
+            waiting += model.rules.composed[piece.column].pieces
+        elif piece.holds:
+            found[piece.column] = None
+    return () if any((c,) in table.keys for c in found) else tuple(found)
 
 
 class _Rows:

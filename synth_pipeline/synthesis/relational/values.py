@@ -10,6 +10,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import Table
 from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.synthesis.relational.columns import make_values
+from synth_pipeline.synthesis.relational.composing import compose
 from synth_pipeline.synthesis.relational.computed import any_value, computed, continued, copied_from, copy_above, decided_rows, decoded, with_presence
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Group
@@ -250,14 +251,24 @@ def _stick(draft: Draft, model: TableModel, state: State, column: str, repeats: 
 
 
 def make_columns(draft: Draft, model: TableModel, state: State, table: Table) -> None:
-    """Made columns, people's names before what is composed of them; copies of a parent's column last."""
+    """Made columns; copies of a parent's column first, people's names before what is composed of them."""
 
     def after(column: str) -> int:
+        if column in model.rules.composed:
+            return 1 + max(map(after, model.rules.composed[column].own()), default=0)
         maker = model.made[column].maker if column in model.made else None
         return 1 + max(map(after, maker.relatives.values()), default=0) if isinstance(maker, PersonalModel) else 0
 
-    for column in sorted(model.made, key=after):
-        item, rng = model.made[column], stream(draft.seed, table.id, "make", column)
+    for column in model.rules.copied:
+        if column not in state.arrays:
+            copy_above(draft, model, state, column)
+    for column in sorted([*model.made, *model.rules.composed], key=after):
+        rng = stream(draft.seed, table.id, "make", column)
+        if column in model.rules.composed:
+            state.blank[column] = _blank(draft, model, state, column, rng)
+            compose(draft, model, state, column)
+            continue
+        item = model.made[column]
         present = np.ones(state.rows, dtype=bool)
         repeats = _repeats(draft, model, state, column, rng) if column in model.rules.sticky else None
         if item.absent is not None:
@@ -272,6 +283,14 @@ def make_columns(draft: Draft, model: TableModel, state: State, table: Table) ->
         state.arrays[column] = make_values(item, arrow_type(kind), state.rows, row, present, rng, kind.bits, draft.lane(table.id))
         if repeats is not None:
             _stick(draft, model, state, column, repeats)
-    for column in model.rules.copied:
-        if column not in state.arrays:
-            copy_above(draft, model, state, column)
+
+
+def _blank(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:
+    """The rows without a composed text whatever its pieces are; bool (rows,)."""
+    blank = np.zeros(state.rows, dtype=bool)
+    if column in model.blank:
+        blank = np.isnan(model.blank[column].draw(state.context.columns, state.rows, rng))
+    if column in model.rules.presence:
+        empty, filled = decided_rows(draft, model, state, column)
+        blank = (blank | empty) & ~filled
+    return blank

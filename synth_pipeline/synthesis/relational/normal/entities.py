@@ -8,7 +8,7 @@ the line is of a receipt, the receipt of a customer (synthesis of the third norm
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +56,11 @@ class Entity:
     series: bool = False
 
 
-def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, rows: pa.Table) -> list[Entity]:
+Composition = Callable[[Sequence[str]], Collection[str]]
+"""Those of some columns that are composed of others."""
+
+
+def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, rows: pa.Table, composed: Composition) -> list[Entity]:
     """The entities of a table, events before things, and the smallest (those that say others) first; empty for most tables.
 
     Args:
@@ -64,6 +68,7 @@ def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, ro
         table: whose rows are looked at.
         about: what its columns mean.
         rows: those that may be learnt from, with the stored columns.
+        composed: tells which texts are composed of other columns, and so say nothing.
     """
     foreign = [fk.columns for fk in table.foreign_keys if fk.parent in schema]
     linked = {c for columns in foreign for c in columns}
@@ -85,7 +90,10 @@ def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, ro
     for n in sorted(names, key=lambda n: _rank(table, about, n)):
         worded = about.columns[n].sdtype == "id" and table.column(n).type.kind in ("text", "uuid")
         told = [c for c in said[n] if not _written_in(rows, n, c)]
-        if not any(n in e.names for e in found) and (worded or len(told) >= (1 if _is_code(about.columns[n]) else _TOLD)):
+        least = 0 if worded else 1 if _is_code(about.columns[n]) else _TOLD
+        if least == _TOLD <= len(told):
+            told = [c for c in told if c not in composed(told)]
+        if not any(n in e.names for e in found) and len(told) >= least:
             found.append(Entity((n,), tuple(said[n]), tuple(m for m in said[n] if m in names and n in said[m])))
     for n in (n for n in free if not said.get(n) and not any(n in e.columns for e in found)):
         pair = _with_another(table, about, codes, n, said_by, foreign)

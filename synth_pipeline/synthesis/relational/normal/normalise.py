@@ -1,9 +1,10 @@
 """The steps to normal form, in order: tables of attributes turned, entities given tables, keys and borrowed columns added."""
 
-
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from synth_pipeline.synthesis.relational.normal.entities import find_entities
 from synth_pipeline.synthesis.relational.normal.keys import find_keys
 from synth_pipeline.synthesis.relational.normal.pivot import Pivot
 from synth_pipeline.synthesis.relational.normal.shared import common
+from synth_pipeline.synthesis.relational.normal.texts import composed_columns
 
 
 def normalised(data: TrainingData, least: int = 1) -> tuple[TrainingData, dict[str, Pivot]]:
@@ -74,7 +76,7 @@ class _Work:
     def divide(self, table: Table) -> None:
         """Gives the entities of a table tables of their own."""
         held, seen = self.bundle.read(table.id), self.bundle.seen(table.id)
-        entities = find_entities(self.schema, table, self.about[table.id], _taken(held, seen))
+        entities = find_entities(self.schema, table, self.about[table.id], _taken(held, seen), partial(self._composed, table))
         if not entities:
             return
         left, self.about[table.id], parts = decompose(self.schema, table, self.about[table.id], held, seen, entities)
@@ -91,6 +93,13 @@ class _Work:
             self.fanouts |= {fk.id: part.fanout(scale) for fk in left.foreign_keys if fk.parent == part.table.id}
         self.schema = _with(self.schema, left, *(p.table for p in parts))
         self.bundle.tables[table.id] = held.select([c.name for c in left.stored_columns])
+
+    def _composed(self, table: Table, columns: Sequence[str]) -> set[str]:
+        """Those of some columns that are composed of others of their row, or of its parents."""
+        near = {table.id, *(fk.parent for fk in table.foreign_keys if fk.parent in self.schema)}
+        near |= {fk.parent for t in near for fk in self.schema.table(t).foreign_keys if fk.parent in self.schema}
+        rows = {t: _taken(self.bundle.read(t), self.bundle.seen(t)) for t in near}
+        return composed_columns(self.schema, table, self.about, rows, columns)
 
     def refer(self) -> None:
         """Adds keys to entities that other tables name by the same columns: the number of a customer whose versions lie elsewhere."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from synth_pipeline.synthesis.relational.rules.calendar import date_of, day_of, find_run, is_calendar, months_of
 from synth_pipeline.synthesis.relational.rules.children import extremes, mean_of, sums
+from synth_pipeline.synthesis.relational.rules.composed import find_composed
 from synth_pipeline.synthesis.relational.rules.copies import equal_rows
 from synth_pipeline.synthesis.relational.rules.counted import find_counted
 from synth_pipeline.synthesis.relational.rules.describe import describe
@@ -38,15 +39,17 @@ from synth_pipeline.synthesis.relational.rules.kinds import (
     Told,
     Total,
     Walk,
-    Written,
 )
 from synth_pipeline.synthesis.relational.rules.model import Rules
-from synth_pipeline.synthesis.relational.rules.numbering import find_numbering, find_written, ranks
+from synth_pipeline.synthesis.relational.rules.numbering import find_numbering, ranks
 from synth_pipeline.synthesis.relational.rules.pace import find_pace, time_for
 from synth_pipeline.synthesis.relational.rules.parts import part_values
+from synth_pipeline.synthesis.relational.rules.pieces import Composed, Piece, Taken, Written, formed, joined, number_texts
 from synth_pipeline.synthesis.relational.rules.presence import find_childless
 from synth_pipeline.synthesis.relational.rules.siblings import singled
+from synth_pipeline.synthesis.relational.rules.texts import Texts
 from synth_pipeline.synthesis.relational.rules.together import earliest, latest
+from synth_pipeline.synthesis.relational.rules.written import find_written
 
 __all__ = [
     "Added",
@@ -55,6 +58,7 @@ __all__ = [
     "Base",
     "Bound",
     "Calendar",
+    "Composed",
     "Copied",
     "Elapsed",
     "Hours",
@@ -63,6 +67,7 @@ __all__ = [
     "Numbering",
     "Pace",
     "Part",
+    "Piece",
     "Presence",
     "Product",
     "Quotient",
@@ -74,6 +79,8 @@ __all__ = [
     "Scale",
     "Single",
     "Steps",
+    "Taken",
+    "Texts",
     "Together",
     "Told",
     "Total",
@@ -87,6 +94,7 @@ __all__ = [
     "equal_rows",
     "extremes",
     "find_childless",
+    "find_composed",
     "find_counted",
     "find_hours",
     "find_numbering",
@@ -94,10 +102,13 @@ __all__ = [
     "find_rules",
     "find_run",
     "find_written",
+    "formed",
     "is_calendar",
+    "joined",
     "latest",
     "mean_of",
     "months_of",
+    "number_texts",
     "part_values",
     "ranks",
     "rounded",

@@ -9,6 +9,7 @@ import numpy as np
 from synth_pipeline.synthesis.relational.rules.formulas import After
 from synth_pipeline.synthesis.relational.rules.kinds import Base, Bound, Calendar, Copied
 from synth_pipeline.synthesis.relational.rules.model import Rules
+from synth_pipeline.synthesis.relational.rules.pieces import CHECK, COUNT, LITERAL, SAME, TOLD, Piece
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -89,8 +90,31 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
             yield f"{table}.{c} counts {'roughly ' if n.noise else ''}in the order of {order}"
         yield from (f"{table}.{r} never falls along {c}" for r in n.rising)
     for c, w in rules.written.items():
-        text = "".join(v if k == "text" else "9" * max(1, int(v)) if k == "count" else f"<{k} of {v}>" for k, v in w.parts)
-        yield f"{table}.{c} = {text}, counted in the order of {w.key}{', from the start for each date' if w.restarts else ''}"
+        again = f", from the start for each {' and '.join(_piece(w.parts[i], parents) for i in w.within)}" if w.within else ""
+        yield f"{table}.{c} = {_composition(w.parts, parents)}, counted in the order of {w.key}{again}"
+
+
+    for c, rule in rules.composed.items():
+        added = f", and a number from {rule.taken.first} on where that is taken" if rule.taken is not None else ""
+        yield f"{table}.{c} = {_composition(rule.pieces, parents)}{added}"
+
+
+def _composition(pieces: Sequence[Piece], parents: Mapping[str, str]) -> str:
+    """Pieces as people write them."""
+    said = {p: f"'{p.column}'" if p.form == LITERAL else "9" * int(p.column) for p in pieces if p.form in (LITERAL, COUNT)}
+    return " + ".join(said.get(p) or ("a check digit" if p.form == CHECK else _piece(p, parents)) for p in pieces)
+
+
+def _piece(piece: Piece, parents: Mapping[str, str]) -> str:
+    whose = f" of its {parents[piece.key]}" if piece.key else ""
+    whose = f" of the {parents[piece.then]}{whose}" if piece.then else whose
+    if piece.form == SAME:
+        return f"{piece.column}{whose}"
+    if piece.form == TOLD:
+        return f"{'/'.join(dict.fromkeys(text for _, text in piece.told))} by {piece.column}{whose}"
+    if piece.form.startswith("+"):
+        return f"({piece.column}{whose} {piece.form[0]} {piece.form[1:]})"
+    return f"{piece.form.removeprefix('same ').removesuffix(' whole')}({piece.column}{whose})"
 
 
 def _whose(bound: Bound, parents: Mapping[str, str]) -> str:

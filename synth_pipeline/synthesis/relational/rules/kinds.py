@@ -354,10 +354,6 @@ class Base:
         return np.asarray(start * np.exp(distance) if self.ratio else start + distance)
 
 
-DATE_FORMS = ("%Y", "%Y%m", "%Y%m%d", "%y", "%y%m", "%y%m%d", "%m", "%d")
-"""How parts of a date are written within a number."""
-
-
 @dataclass(frozen=True)
 class Numbering:
     """The order in which the numbers of a key are given to the rows.
@@ -372,23 +368,6 @@ class Numbering:
     by: tuple[tuple[str, str], ...]
     noise: float = 0.0
     rising: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Written:
-    """A text key made of literals, parts of a date and a count.
-
-    Attributes:
-        parts: ("text", literal), (a form of a date, its column) or ("count", fewest digits), in order.
-        key: the column whose order the count follows.
-        first: the first count.
-        restarts: whether the count starts again with every other text before and after it.
-    """
-
-    parts: tuple[tuple[str, str], ...]
-    key: str
-    first: int
-    restarts: bool
 
 
 @dataclass(frozen=True)

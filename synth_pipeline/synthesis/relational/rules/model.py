@@ -27,8 +27,8 @@ from synth_pipeline.synthesis.relational.rules.kinds import (
     Told,
     Total,
     Walk,
-    Written,
 )
+from synth_pipeline.synthesis.relational.rules.pieces import Composed, Written
 
 
 @dataclass
@@ -61,6 +61,8 @@ class Rules:
     walks: dict[str, Walk] = field(default_factory=dict)
     numbered: dict[str, Numbering] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)
+    composed: dict[str, Composed] = field(default_factory=dict)
+    """In an order in which they can be written."""
 
     def exact(self) -> set[str]:
         """Columns that are computed and never drawn."""
@@ -126,7 +128,8 @@ class Rules:
         bounds = {b.column for bounds in self.bounds.values() for b in bounds if (b.then or b.key) == key}
         scales = {s.scale.against for s in self.steps.values() if s.scale.key == key}
         after = {a.number for a in self.arithmetic.values() if isinstance(a, After) and a.key == key}
-        return told | copies | bases | bounds | scales | after | {p.source for p in self.presence.values() if p.key == key}
+        pieces = {p.column for rule in self.composed.values() for p in rule.pieces if (p.then or p.key) == key}
+        return told | copies | bases | bounds | scales | after | pieces | {p.source for p in self.presence.values() if p.key == key}
 
     def needs(self, column: str, other: str) -> bool:
         """Whether the column must come after the other one, or is it."""

@@ -1,11 +1,10 @@
-"""In what order keys count the rows, and numbers written out of a date and a running count (`INV-2024-000017`).
+"""In what order keys count the rows.
 
 Nothing here is drawn: keys are made up, and then dealt to the rows in the order that the real ones show.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
@@ -13,10 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.keys import combined_codes
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
-from synth_pipeline.synthesis.relational.rules.kinds import DATE_FORMS, Numbering, Written
+from synth_pipeline.synthesis.relational.rules.kinds import Numbering
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
 
 _LEVELS = 3
@@ -98,79 +96,3 @@ def _share(x: np.ndarray) -> np.ndarray:
     """Ranks as shares of the rows, the middle one for equal values."""
     count = np.bincount(x)
     return np.asarray(((np.cumsum(count) - count / 2) / len(x))[x])
-
-
-def find_written(frame: Frame, column: str, numbers: Mapping[str, Numbering]) -> Written | None:
-    """How the values of a text key are written; None where they are not all literals, parts of a date and one count.
-
-    Args:
-        frame: the table.
-        column: a text column, no two values equal.
-        numbers: the keys that are numbered in the order of something; the count must follow one of them.
-    """
-    values = frame.data.column(column)
-    if values.null_count or frame.rows < 2 * SUPPORT or not pa.types.is_string(values.type):
-        return None
-    shape = [p for p in re.split(r"(\d+)", values[0].as_py()) if p]
-    if not 1 <= sum(p.isdigit() for p in shape) <= 4:
-        return None
-    pattern = "".join(rf"(?P<p{i}>\d+)" if p.isdigit() else re.escape(p) for i, p in enumerate(shape))
-    found = pc.extract_regex(values.combine_chunks(), pattern=rf"\A{pattern}\z")
-    if found.null_count:
-        return None
-    runs = found.flatten()
-    parts: list[tuple[str, str]] = []
-    counted: list[int] = []
-    for piece in shape:
-        if not piece.isdigit():
-            parts.append(("text", piece))
-            continue
-        run = runs[sum(k != "text" for k, _ in parts)]
-        if len(run.unique()) == 1:
-            parts.append(("same", piece))
-        elif (dated := _dated(frame, run)) is not None:
-            parts.append(dated)
-        else:
-            counted.append(len(parts))
-            parts.append(("count", str(pc.min(pc.utf8_length(run)).as_py())))
-    if len(counted) != 1:
-        return None
-    at = sum(k != "text" for k, _ in parts[: counted[0]])
-    groups = [pa.chunked_array([r]) for i, r in enumerate(runs) if i != at]
-    number = np.asarray(runs[at].cast(pa.float64()).to_numpy())
-    if not _widths(runs[at], int(parts[counted[0]][1])):
-        return None
-    for within in (combined_codes(groups), np.zeros(frame.rows, dtype=np.int64)) if groups else (np.zeros(frame.rows, dtype=np.int64),):
-        for key in numbers:
-            place = np.lexsort((np.asarray(frame.data.column(key).cast(pa.float64()).to_numpy()), within))
-            starts = np.flatnonzero(np.r_[True, np.diff(within[place]) != 0])
-            sizes = np.diff(np.r_[starts, frame.rows])
-            first = float(number[place][starts].min())
-            skipped = number[place] - (first + np.arange(frame.rows) - np.repeat(starts, sizes))
-            rises = (np.diff(skipped, prepend=0.0) >= 0) | np.isin(np.arange(frame.rows), starts)
-            # Rows that are left out have numbers, too; there are no other gaps.
-            if rises.all() and (skipped >= 0).all() and skipped[starts + sizes - 1].sum() <= frame.missing:
-                merged = tuple(("text", v) if k == "same" else (k, v) for k, v in parts)
-                return Written(merged, key, int(first), restarts=len(starts) > 1)
-    return None
-
-
-def _dated(frame: Frame, run: pa.Array) -> tuple[str, str] | None:
-    """The date of the row that a run of digits is part of: ("%Y", column)."""
-    for name, codec in frame.codecs.items():
-        dated = isinstance(codec, NumberCodec) and (pa.types.is_date(codec.type) or pa.types.is_timestamp(codec.type))
-        if not dated or np.isnan(frame.x[name]).any():
-            continue
-        assert isinstance(codec, NumberCodec)
-        dates = codec.exact(frame.x[name], np.zeros(frame.rows, dtype=bool))
-        for form in DATE_FORMS if codec.text is None else ():
-            # A few rows refute most of them.
-            if all(pc.strftime(dates.cast(pa.timestamp("s"))[:rows], format=form).equals(run[:rows]) for rows in (SUPPORT, frame.rows)):
-                return form, name
-    return None
-
-
-def _widths(run: pa.Array, least: int) -> bool:
-    """Whether counts are written without zeros in front, or all with as many digits as it takes to fill `least`."""
-    length, zeros = np.asarray(pc.utf8_length(run)), np.asarray(pc.starts_with(run, "0"))
-    return not zeros[length > least].any() and (least == 1 or zeros[length == least].any() or len(np.unique(length)) == 1)
