@@ -21,7 +21,7 @@ from synth_pipeline.synthesis.relational import accounts, documents
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.letters import CLASSES
 from synth_pipeline.synthesis.relational.model import MadeColumn, Opaque, Surrogate
-from synth_pipeline.synthesis.relational.personal import PersonalModel
+from synth_pipeline.synthesis.relational.personal import PersonalModel, shaped
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
 from synth_pipeline.synthesis.relational.structure import decided_columns
@@ -206,6 +206,11 @@ def make_column(frame: Frame, column: str, roles: Roles, meta: TableMetadata, ab
     relatives, form = _relatives(frame, column, meta, roles)
     maker = PersonalModel.fit(texts, sdtype, about.locale, limit, relatives, rng, also, entities, form)
     return MadeColumn(maker, absent, unique)
+
+
+def is_code(sdtype: str) -> bool:
+    """Whether personal values of an sdtype are made by their shape."""
+    return sdtype in _PLAIN or shaped(sdtype)
 
 
 def pseudonyms(dictionary: pa.Array, also: Collection[str], about: ColumnMetadata, column: Column, rng: np.random.Generator) -> pa.Array:

@@ -13,6 +13,7 @@ from synth_pipeline.synthesis.relational.limits import led_to
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
 from synth_pipeline.synthesis.relational.rules import Composed, Piece, Taken, joined
+from synth_pipeline.synthesis.relational.rules.pieces import REST
 from synth_pipeline.synthesis.relational.runs import in_runs
 from synth_pipeline.synthesis.relational.shapes import in_lane
 from synth_pipeline.synthesis.relational.shards import Shard
@@ -47,6 +48,8 @@ def lane_of(schema: DatabaseSchema, shard: Shard, rule: Composed, table: str) ->
 
 def seen(draft: Draft, model: TableModel, state: State, piece: Piece) -> pa.Array:
     """The column of a piece as the rows see it."""
+    if piece.form == REST:
+        return state.rest[piece.column]
     if not piece.key:
         return draft.value(model.plan.table, piece.column, state)
     table, index = led_to(draft, model, state, piece.key, piece.then)

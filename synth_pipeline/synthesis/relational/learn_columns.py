@@ -100,6 +100,7 @@ class ColumnLearner(TextLearner):
         if self.privacy.min_category > 1:
             told = [c for c in model.order if c not in frame.late]
             model.nearness = find_nearness(frame, told, [c for c in told if c in movable and c != model.ranking])
+        left = self._begin(frame, rules, texts)
         self._blank(model, frame, context, texts)
         for column in roles.made:
             if column in rules.copied:
@@ -112,7 +113,7 @@ class ColumnLearner(TextLearner):
                 x = np.where(np.asarray(frame.data.column(column).is_null()), np.nan, 0.0)
                 absent = self._variable(frame, context, x, ("absent", column), codes=1, rows=self._learnable(model, frame, column))
             meta = self.data.metadata.tables[plan.table]
-            model.made[column] = make_column(frame, column, roles, meta, absent, stream(self.seed, plan.table, "make", column))
+            model.made[column] = make_column(left.get(column, frame), column, roles, meta, absent, stream(self.seed, plan.table, "make", column))
 
     def _rules(
         self, plan: TablePlan, frame: Frame, parents: list[ForeignKey], children: list[ForeignKey], cousins: Sequence[ForeignKey]

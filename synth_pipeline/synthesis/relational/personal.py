@@ -183,6 +183,11 @@ def value_hash(value: str) -> int:
 Maker = Callable[[PersonalModel, int, Mapping[str, Sequence[str | None]], np.random.Generator], list[str]]
 
 
+def shaped(sdtype: str) -> bool:
+    """Whether values of an sdtype are codes, of which only the shape is kept."""
+    return sdtype in _SHAPED
+
+
 def _made(sdtype: str) -> Maker | None:
     """How values of an sdtype are composed; None where only a shape or an invented word can stand in."""
     if sdtype in _SHAPED:

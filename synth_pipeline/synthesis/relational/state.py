@@ -33,6 +33,7 @@ class State:
         x: encoded values; `arrays` the finished columns.
         ends: for a column that continues with the next sibling, what the last one has.
         blank: for a composed text which rows have none although there is what it would be made of.
+        rest: what is made up of a text that begins with other columns.
         counts: children per row and foreign key id.
         most, least: the most and the fewest children per row, for foreign keys with such limits.
         part: whether the rows are those of some parents only, so that values need not be as frequent as in the whole table.
@@ -48,6 +49,7 @@ class State:
     arrays: dict[str, pa.Array] = field(default_factory=dict)
     ends: dict[str, np.ndarray] = field(default_factory=dict)
     blank: dict[str, np.ndarray] = field(default_factory=dict)
+    rest: dict[str, pa.Array] = field(default_factory=dict)
     counts: dict[str, np.ndarray] = field(default_factory=dict)
     most: dict[str, np.ndarray] = field(default_factory=dict)
     least: dict[str, np.ndarray] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class State:
         self.x = {k: v[rows] for k, v in self.x.items()}
         self.ends = {k: v[rows] for k, v in self.ends.items()}
         self.blank = {k: v[rows] for k, v in self.blank.items()}
+        self.rest = {k: v.take(pa.array(rows)) for k, v in self.rest.items()}
         self.arrays = {k: v.take(pa.array(rows)) for k, v in self.arrays.items()}
         for part in (self.context, self.own, self.above):
             part.columns = {k: v[rows] for k, v in part.columns.items()}

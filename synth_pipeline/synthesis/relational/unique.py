@@ -131,7 +131,7 @@ def _components(
         asked = sum(column in k for k in keys)
         if column in model.order and column not in model.rules.copied and not (column in model.rules.ranks and model.rules.ranks[column].within):
             found.append((asked, 1 if isinstance(model.codec(column), NumberCodec) else 2, f"column:{column}", column))
-        elif column in model.made:
+        elif column in model.made and column not in model.rules.composed:
             found.append((asked, 1, f"made:{column}", column))
     return [(name, part) for _, _, name, part in sorted(found, key=lambda f: (f[1] == 3, *f[:2]))]
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from synth_pipeline.catalog.schema import Table
 from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.synthesis.relational.columns import make_values
-from synth_pipeline.synthesis.relational.composing import compose
+from synth_pipeline.synthesis.relational.composing import compose, seen
 from synth_pipeline.synthesis.relational.computed import any_value, computed, continued, copied_from, copy_above, decided_rows, decoded, with_presence
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, digitize, hashed_units, held_above
 from synth_pipeline.synthesis.relational.frame import Group
@@ -19,13 +20,16 @@ from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.parents import keep_time
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Base, Rules, at_hours, date_of, day_of, is_calendar, months_of, singled
+from synth_pipeline.synthesis.relational.rules import Base, Rules, at_hours, date_of, day_of, is_calendar, joined, months_of, singled
 from synth_pipeline.synthesis.relational.scatter import kept_apart, scattered_strata, spaced
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged, draw_repeating
 from synth_pipeline.synthesis.relational.together import begun, ended, last_start
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.variable import Variable
 from synth_pipeline.synthesis.relational.walks import draw_walk
+
+_GROUPS = 200
+"""Most beginnings of codes within each of which what follows is unique."""
 
 
 def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> None:
@@ -262,9 +266,9 @@ def make_columns(draft: Draft, model: TableModel, state: State, table: Table) ->
     for column in model.rules.copied:
         if column not in state.arrays:
             copy_above(draft, model, state, column)
-    for column in sorted([*model.made, *model.rules.composed], key=after):
+    for column in sorted(dict.fromkeys([*model.made, *model.rules.composed]), key=after):
         rng = stream(draft.seed, table.id, "make", column)
-        if column in model.rules.composed:
+        if column not in model.made:
             state.blank[column] = _blank(draft, model, state, column, rng)
             compose(draft, model, state, column)
             continue
@@ -280,9 +284,24 @@ def make_columns(draft: Draft, model: TableModel, state: State, table: Table) ->
         if isinstance(item.maker, PersonalModel):
             row = {c: state.arrays[c].to_pylist() for c in item.maker.relatives.values() if c in state.arrays}
         kind = table.column(column).type
+        if column in model.rules.composed:
+            state.rest[column] = _rest(draft, model, state, column, present, rng)
+            compose(draft, model, state, column)
+            continue
         state.arrays[column] = make_values(item, arrow_type(kind), state.rows, row, present, rng, kind.bits, draft.lane(table.id))
         if repeats is not None:
             _stick(draft, model, state, column, repeats)
+
+
+def _rest(draft: Draft, model: TableModel, state: State, column: str, present: np.ndarray, rng: np.random.Generator) -> pa.Array:
+    """What is made up of a text after its beginning; unique among the rows that begin alike, where these are few groups."""
+    item, lane = model.made[column], draft.lane(model.plan.table)
+    begun = joined(model.rules.composed[column].pieces[:-1], lambda p: seen(draft, model, state, p), state.rows)
+    group = np.asarray(pc.fill_null(begun.dictionary_encode().indices, -1)) if item.unique else np.zeros(state.rows, dtype=np.int64)
+    each = [np.flatnonzero(group == g) for g in np.unique(group)]
+    each = each if len(each) <= _GROUPS else [np.arange(state.rows)]
+    made = [make_values(item, pa.string(), len(rows), {}, present[rows], rng, lane=lane) for rows in each]
+    return pa.concat_arrays(made).take(pa.array(np.argsort(np.concatenate(each)))) if made else pa.nulls(0, pa.string())
 
 
 def _blank(draft: Draft, model: TableModel, state: State, column: str, rng: np.random.Generator) -> np.ndarray:

@@ -46,16 +46,19 @@ def find_composed(texts: Texts, columns: Sequence[str]) -> dict[str, Composed]:
     for column in sorted(columns, key=lambda c: -length[c]):
         if texts.glance(column) and (rule := _composed(texts, column)) is not None:
             texts.found[column] = rule
-    return _in_order(texts)
+    return in_order(texts)
 
 
-def _in_order(texts: Texts) -> dict[str, Composed]:
+def in_order(texts: Texts) -> dict[str, Composed]:
     """The rules, each after those that it needs; what tells a row is known when these are."""
     order: dict[str, Composed] = {}
     waiting = dict(texts.found)
     while waiting:
         column = next(c for c, rule in waiting.items() if not waiting.keys() & set(rule.own()))
         rule = waiting.pop(column)
+        if rule.open:
+            order[column] = replace(rule, keyed=column in texts.unique)
+            continue
         telling = {c for c in texts.unique if c not in texts.found or c in order and (order[c].keyed or order[c].taken is not None)}
         own = {("", "", c) for c in telling}
         above = {fk.id: {(fk.id, "", k[0]) for k in texts.frames[fk.parent].table.keys if len(k) == 1} for fk in texts.parents}
@@ -95,10 +98,10 @@ def _by_example(texts: Texts, column: str, known: np.ndarray, candidates: np.nda
         real = values.take(pa.array(known)).combine_chunks()
         wrong = np.flatnonzero(~np.asarray(pc.fill_null(pc.equal(made, real), False)))
         if not len(wrong):
-            return Composed(pieces) if _says(texts, pieces, known) else None
+            return Composed(pieces) if says(texts, pieces, known) else None
         taken = _taken(texts, column, pieces, known, made, real, wrong)
         if taken is not None:
-            return Composed(pieces, taken) if _says(texts, pieces, known) else None
+            return Composed(pieces, taken) if says(texts, pieces, known) else None
         candidates_wrong = known[wrong]
         if candidates is not known:
             candidates_wrong = np.intersect1d(candidates_wrong, candidates)
@@ -120,7 +123,7 @@ def _is_rule(texts: Texts, column: str, pieces: tuple[Piece, ...]) -> bool:
     return any(p.column in texts.personal.get(texts.source(p).table, ()) and not p.form.endswith(" first 1") for p in held)
 
 
-def _says(texts: Texts, pieces: tuple[Piece, ...], known: np.ndarray) -> bool:
+def says(texts: Texts, pieces: tuple[Piece, ...], known: np.ndarray) -> bool:
     """Whether so much of the texts comes from columns, and varies, that it is no accident."""
     length = 0.0
     for piece in (p for p in pieces if p.holds):

@@ -9,7 +9,7 @@ import numpy as np
 from synth_pipeline.synthesis.relational.rules.formulas import After
 from synth_pipeline.synthesis.relational.rules.kinds import Base, Bound, Calendar, Copied
 from synth_pipeline.synthesis.relational.rules.model import Rules
-from synth_pipeline.synthesis.relational.rules.pieces import CHECK, COUNT, LITERAL, SAME, TOLD, Piece
+from synth_pipeline.synthesis.relational.rules.pieces import CHECK, COUNT, LITERAL, REST, SAME, TOLD, Piece
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -108,6 +108,8 @@ def _composition(pieces: Sequence[Piece], parents: Mapping[str, str]) -> str:
 def _piece(piece: Piece, parents: Mapping[str, str]) -> str:
     whose = f" of its {parents[piece.key]}" if piece.key else ""
     whose = f" of the {parents[piece.then]}{whose}" if piece.then else whose
+    if piece.form == REST:
+        return "what is its own"
     if piece.form == SAME:
         return f"{piece.column}{whose}"
     if piece.form == TOLD:

@@ -58,6 +58,7 @@ class Search:
         self._lengths = sorted({len(t) for t in self._by_first})
         self._failed: set[tuple[Place, bool]] = set()
         self._asked = 0
+        self._furthest: tuple[int, tuple[Piece, ...]] = (0, ())
         self._end = tuple(map(len, self.texts))
 
     def solve(self) -> tuple[Piece, ...] | None:
@@ -65,9 +66,16 @@ class Search:
         found = self._onward((0,) * len(self.texts), ())
         return None if found is None else _merged(found)
 
+    def begin(self) -> tuple[Piece, ...]:
+        """The way on which most of the texts is put together, where none leads to their end; empty for none that holds a column."""
+        self.solve()
+        return _merged(self._furthest[1])
+
     def _onward(self, place: Place, path: tuple[Piece, ...]) -> tuple[Piece, ...] | None:
         if place == self._end:
             return path
+        if sum(place) > self._furthest[0] and any(p.holds for p in path):
+            self._furthest = sum(place), path
         counted = any(p.form == COUNT for p in path)
         if (place, counted) in self._failed or len(self._failed) > _STATES:
             return None

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from synth_pipeline.synthesis.relational import checkdigits
 
-LITERAL, COUNT, CHECK, TOLD, SAME = "literal", "count", "check", "told", "same"
+LITERAL, COUNT, CHECK, REST, TOLD, SAME = "literal", "count", "check", "rest", "told", "same"
 DATE_FORMS = (
     "%Y", "%Y%m", "%Y%m%d", "%y", "%y%m", "%y%m%d", "%m", "%d", "%Y-%m", "%Y-%m-%d", "%Y/%m", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y",
     "%d%m%Y", "%d%m%y", "%m%Y", "%m%y", "%m/%Y", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y%m%d%H%M%S", "%H:%M", "%H%M",
@@ -32,9 +32,9 @@ class Piece:
     """A piece of a text.
 
     Attributes:
-        form: `literal`, `count` (of the rows, see `Written`), `check` (the last digit, see `checkdigits`), or what is made of a column
-            (see `formed`).
-        column: the column; of a literal the text, of a count the fewest digits, of a check digit the sum.
+        form: `literal`, `count` (of the rows, see `Written`), `check` (the last digit, see `checkdigits`), `rest` (what is made up after
+            all other pieces of a text), or what is made of a column (see `formed`).
+        column: the column; of a literal the text, of a count the fewest digits, of a check digit the sum, of a rest the text's own column.
         key, then: the foreign key to the parent that holds the column, and that one's key to its own parent; "": the row itself.
         told: for the form `told` the text of each value of the column.
     """
@@ -94,7 +94,12 @@ class Composed:
 
     def own(self) -> list[str]:
         """The columns of the row itself that it is made of."""
-        return list(dict.fromkeys(p.column for p in self.pieces if p.holds and not p.key))
+        return list(dict.fromkeys(p.column for p in self.pieces if p.holds and not p.key and p.form != REST))
+
+    @property
+    def open(self) -> bool:
+        """Whether a part of the text is made up."""
+        return self.pieces[-1].form == REST
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ def formed(piece: Piece, values: pa.Array) -> pa.Array:
     text in a case: `lower first word`.
     """
     form = piece.form
-    if form == SAME:
+    if form in (SAME, REST):
         return values.cast(pa.string())
     if form == TOLD:
         names, texts = zip(*piece.told, strict=True)
@@ -179,8 +184,8 @@ def forms_of(values: pa.Array, *, accents: bool) -> Iterator[tuple[str, pa.Array
 
 
 def takes_apart(form: str) -> bool:
-    """Whether a form gives what others may have been put together from: the user of an address, the first word of a name."""
-    return form.endswith((" word", " @", " .")) and "slug" not in form and "blanks" not in form
+    """Whether a form gives what others may have been put together from: the user of an address, the first word of a name, digits in it."""
+    return form.endswith((" word", " @", " .", " digits")) and not form.endswith(("slug .", "as .", "and digits"))
 
 
 def rank(form: str) -> int:

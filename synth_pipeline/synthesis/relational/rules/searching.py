@@ -42,10 +42,9 @@ def search(texts: Texts, column: str, rows: np.ndarray, *, count: bool = False, 
         every = pa.concat_arrays([held for _, held in strings])
         options += _options([p for p, _ in strings], [(form, made.to_pylist()) for form, made in forms_of(every, accents=accents)])
     # Of what is the same the nearest column is taken, and the plainest form.
-    mine = texts.personal.get(texts.frame.table.id, ())
-    if column in mine:
-        # A person's address is made of the name, and not the other way round.
-        options = [o for o in options if o.piece.key or o.piece.column not in mine or not takes_apart(o.piece.form)]
+    # A person's address is made of the name, and the name of a product of its brand, and not the other way round.
+    invented = {c for made in texts.invented for c in texts.after(made)}
+    options = [o for o in options if o.piece.key or o.piece.column not in invented or not takes_apart(o.piece.form)]
     options.sort(key=lambda o: (bool(o.piece.key) + bool(o.piece.then), rank(o.piece.form), not o.piece.key and o.piece.column in texts.found))
     options = list({o.texts: o for o in reversed(options)}.values())[::-1]
     return Search(real, options, numbers, lambda path, place: _told(texts, column, rows, path, place), count, check)

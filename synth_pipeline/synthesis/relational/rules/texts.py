@@ -37,6 +37,7 @@ class Texts:
         renamed: by table the columns whose values come out under other names.
         unique: the columns of the table that are a key by themselves.
         waiting: columns of the table that wait for other rows.
+        invented: columns of the table with free texts and names, which come out as others.
     """
 
     frame: Frame
@@ -46,6 +47,7 @@ class Texts:
     renamed: Mapping[str, Collection[str]]
     unique: Collection[str]
     waiting: Collection[str] = ()
+    invented: Collection[str] = ()
     found: dict[str, Composed] = field(default_factory=dict)
 
     @cached_property
@@ -111,7 +113,8 @@ class Texts:
         known = np.array([i for i, t in enumerate(real) if t is not None])
         if len(known) < GLANCE:
             return bool(self.frame.rows - self.frame.data.column(column).null_count >= 2 * SUPPORT)
-        rows = spread(known, GLANCE).tolist()
+        # In their order, so that they differ as much as they may.
+        rows = spread(known[np.argsort([real[i] for i in known], kind="stable")], GLANCE).tolist()
         texts = [plain(real[i]) for i in rows]
         if len(set(texts)) < 2 or not all(texts) or sum(map(len, texts)) > _LONGEST * len(texts):
             return False
