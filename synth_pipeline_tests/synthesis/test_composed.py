@@ -48,6 +48,7 @@ STATEMENTS = {
     "path": "SELECT count(*) FROM document WHERE path <> '/' || strftime('%Y/%m', day) || '/' || file_name",
     "drafts": "SELECT count(*) FROM document WHERE (url IS NULL) <> (kind = 'OFF') OR url <> 's3://archive' || path",
     "author": "SELECT count(*) FROM document WHERE author NOT IN (SELECT email FROM person)",
+    "receipt": "SELECT count(*) FROM note n JOIN document d ON d.id = n.document_id WHERE n.receipt NOT LIKE d.doc_no || '/______'",
     "repeated": "SELECT count(*) FROM note n JOIN document d ON d.id = n.document_id WHERE n.about <> 'on ' || d.doc_no",
 }  # fmt: skip
 
@@ -65,7 +66,7 @@ def build(path: Path) -> None:
                 REFERENCES person (email), kind TEXT NOT NULL, day DATE NOT NULL, doc_no TEXT NOT NULL UNIQUE, title TEXT NOT NULL,
                 file_name TEXT NOT NULL UNIQUE, path TEXT NOT NULL UNIQUE, url TEXT);
             CREATE TABLE note (id INTEGER PRIMARY KEY, document_id INTEGER NOT NULL REFERENCES document (id), about TEXT NOT NULL,
-                length INTEGER NOT NULL);
+                receipt TEXT NOT NULL UNIQUE, length INTEGER NOT NULL);
         """)
         companies, mails, count = [], set[str](), {}
         for i in range(1, 241):
@@ -111,7 +112,8 @@ def build(path: Path) -> None:
             )
             db.execute("INSERT INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             if i % 2:
-                db.execute("INSERT INTO note VALUES (?, ?, ?, ?)", (i, i, f"on {number}", int(rng.integers(5, 500))))
+                receipt = f"{number}/{rng.integers(10**5, 10**6)}"
+                db.execute("INSERT INTO note VALUES (?, ?, ?, ?, ?)", (i, i, f"on {number}", receipt, int(rng.integers(5, 500))))
     db.close()
 
 
@@ -138,6 +140,7 @@ def test_what_is_composed_is_found(fitted: Fitted) -> None:
         "document.path = '/' + %Y/%m(day) + '/' + file_name",
         "document.url = 's3://archive' + path",
         "note.about = 'on ' + doc_no of its document",
+        "note.receipt = doc_no of its document + '/' + what is its own",
     ):  # fmt: skip
         assert rule in rules, (rule, rules)
     assert any(r.startswith("document.file_name = doc_no + '_' + ") for r in rules)
@@ -203,7 +206,7 @@ def build_stock(path: Path) -> None:
         """)
         countries = (("DE", "Germany", "+49"), ("AT", "Austria", "+43"), ("FR", "France", "+33"))
         db.executemany("INSERT INTO country VALUES (?, ?, ?)", countries)
-        for i, digits in enumerate(rng.choice(np.arange(10**8, 10**9), 300, replace=False).tolist(), 1):
+        for i, digits in enumerate((10**8 + rng.permutation(10**5)[:300] * 7919).tolist(), 1):
             country = countries[int(rng.choice(3, p=[0.6, 0.3, 0.1]))]
             phone = f"{country[2]} {rng.integers(10, 99)} {rng.integers(10**5, 10**7)}" if rng.random() < 0.7 else None
             db.execute("INSERT INTO dealer VALUES (?, ?, ?, ?)", (i, country[0], f"{country[0]}{digits}", phone))

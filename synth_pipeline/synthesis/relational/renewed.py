@@ -86,9 +86,7 @@ class Renewed:
 
     def _place(self, table: str, piece: Piece) -> Place:
         """Where the column of a piece is."""
-        if not piece.key:
-            return table, piece.column
-        return self._parents[piece.then or piece.key], piece.column
+        return self._parents[piece.then or piece.key] if piece.key else table, piece.source[2]
 
 
 def _writes(model: TableModel, key: str) -> bool:

@@ -57,8 +57,8 @@ class Piece:
 
     @property
     def source(self) -> tuple[str, str, str]:
-        """Where its column is: the two keys, and the column."""
-        return self.key, self.then, self.column
+        """Where its column is: the two keys, and the column; a rest is none of the table's columns."""
+        return self.key, self.then, f"{self.column}\0" if self.form == REST else self.column
 
 
 @dataclass(frozen=True)
