@@ -29,6 +29,7 @@ from synth_pipeline.synthesis.relational.training import Training
 from synth_pipeline.synthesis.relational.variable import PRIVACY
 from synth_pipeline_tests.comparison.clients import build
 from synth_pipeline_tests.conftest import SHARED
+from synth_pipeline_tests.synthesis.test_composed import build as build_composed
 from synth_pipeline_tests.synthesis.test_shards import build_shop
 
 
@@ -98,11 +99,12 @@ def test_no_value_of_held_out_rows_is_ever_drawn(tmp_path: Path, name: str) -> N
 
 SOURCES: dict[str, Callable[[Path], object]] = {
     "clients": lambda path: build(path, 1, same_case=True),
+    "composed": build_composed,  # texts hold what their parents, and the parents of these, hold
     "shop": build_shop,  # lines of kept orders name held-out products; totals, places and running numbers span the gaps
 }
 
 
-@pytest.fixture(params=["clients", "shop", "sakila"])
+@pytest.fixture(params=["clients", "composed", "shop", "sakila"])
 def training_data(request: pytest.FixtureRequest, tmp_path: Path) -> TrainingData:
     """The subset of a source with a fifth of its entities held out; in sakila rentals of kept customers are of held-out films."""
     name, path = request.param, tmp_path / f"{request.param}.db"
