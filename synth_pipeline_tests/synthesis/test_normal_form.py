@@ -444,3 +444,26 @@ def test_an_entity_may_be_named_by_two_columns(tmp_path: Path) -> None:
         assert db.execute(same.format("till_id, receipt_id, sold, paid")).fetchone()[0] <= 3
         assert db.execute(same.format("article_no, price")).fetchone()[0] <= 30
     db.close()
+
+
+def test_numbers_of_a_series_go_on_from_the_one_before(tmp_path: Path) -> None:
+    """Prices of stocks that have no table: as many days for each, levels of their own, and steps as short as real ones."""
+    rng = np.random.default_rng(10)
+    with sqlite3.connect(tmp_path / "real.db") as db:
+        db.execute("CREATE TABLE price (ticker TEXT NOT NULL, sector TEXT NOT NULL, day DATE NOT NULL, close REAL NOT NULL, PRIMARY KEY (ticker, day))")
+        for k in range(14):
+            level = float(rng.uniform(10, 300))
+            for d in range(300):
+                level *= float(np.exp(rng.normal(0, 0.012)))
+                row = (f"TK{k:02d}", ["food", "steel"][k % 2], str(dt.date(2023, 1, 1) + dt.timedelta(d)), round(level, 2))
+                db.execute("INSERT INTO price VALUES (?, ?, ?, ?)", row)
+    db.close()
+    fitted = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=0.0).fit(seed=1)
+    assert {"price: rows with the same ticker have the same sector", "price.close goes on from that of the row before"} <= set(fitted.info["rules"])
+    steps = "SELECT avg(abs(close / before - 1)) FROM (SELECT close, lag(close) OVER (PARTITION BY ticker ORDER BY day) AS before FROM price)"
+    with sqlite3.connect(tmp_path / "real.db") as one, sqlite3.connect(copied(fitted, tmp_path / "copy", 250_000)) as other:
+        assert other.execute(steps).fetchone()[0] == pytest.approx(one.execute(steps).fetchone()[0], rel=0.3)
+        assert other.execute("SELECT min(n), max(n), count(*) FROM (SELECT count(*) n FROM price GROUP BY ticker)").fetchone() == (300, 300, 14)
+        assert other.execute("SELECT count(*) FROM price WHERE close <= 0").fetchone() == (0,)
+    one.close()
+    other.close()

@@ -34,6 +34,8 @@ _FEW_ROWS = 30
 _SHARED_BY = 4
 _SERIES = 20
 """Fewest rows of a history on average."""
+_DENSE = 0.2
+"""The share of all times of histories at which each has a row, at least."""
 _MISSING = 0.05
 """A date may be missing in this share of the rows to put them in order."""
 _CONTACT = r"^\S+@\S+\.\w+$|^[+0][\d ()/.-]{7,}$"
@@ -211,9 +213,9 @@ class Training:
             times = {c.name for c in child.stored_columns if c.type.is_temporal or about.columns[c.name].sdtype == "datetime"}
             count = rows[fk.table].num_rows
             for time in (c for key in child.keys if set(key) - times == set(fk.columns) for c in set(key) & times):
-                # Several rows at the same times: the others just happen to have different ones.
-                panel = len(rows[fk.table].column(time).unique()) <= count / 2
-                if panel and fk.table not in self.reference and count >= _SERIES * rows[table].num_rows:
+                # Most have rows at the same times: others just happen to have different ones.
+                dense = count >= _DENSE * len(rows[fk.table].column(time).unique()) * rows[table].num_rows
+                if dense and fk.table not in self.reference and count >= _SERIES * rows[table].num_rows:
                     return True
         return False
 

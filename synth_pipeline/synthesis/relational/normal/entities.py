@@ -31,6 +31,8 @@ _EXCEPTIONS = 0.2
 """How many more values than rows a parent's attribute may have, as a share: what a few rows have otherwise is one all the same."""
 _HISTORY = 20
 """Fewest rows of a history on average."""
+_DENSE = 0.2
+"""The share of all times at which a thing has a row, at least: those of receipts, on which a product is once, are others each time."""
 _TOLD = 2
 """Fewest columns that words must say to name something, beside those that are written in them."""
 _WRITTEN = 200
@@ -110,7 +112,8 @@ def _series(table: Table, about: TableMetadata, codes: _Codes) -> str | None:
     for time in (t for t in times if 2 <= codes.of((t,)).size <= rows / 2 and codes.of((t,)).known == rows):
         for name in (n for n in kinds if about.columns[n].sdtype in ("categorical", "id", "text", "unknown")):
             whose = codes.of((name,))
-            if 2 <= whose.size <= rows / _HISTORY and whose.known == rows and codes.of((name, time)).size == rows:
+            dense = rows >= _DENSE * whose.size * codes.of((time,)).size
+            if dense and 2 <= whose.size <= rows / _HISTORY and whose.known == rows and codes.of((name, time)).size == rows:
                 return name
     return None
 

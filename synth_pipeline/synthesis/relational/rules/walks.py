@@ -39,7 +39,7 @@ def find_walks(frame: Frame, columns: Collection[str], rules: Rules) -> None:
         # A value that is missing now and then breaks the way.
         if len(rows) < _ROWS or (np.isfinite(x) != np.isfinite(before))[group.position > 0].any():
             continue
-        steps, known = (x - before)[rows], np.isfinite(x)
+        steps, known = (x - before)[rows], np.isfinite(x) & (group.index >= 0)
         count = np.bincount(group.index[known])
         middle = np.bincount(group.index[known], x[known]) / np.maximum(count, 1)
         around = x[known] - middle[group.index[known]]
