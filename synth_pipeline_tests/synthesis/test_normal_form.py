@@ -450,7 +450,8 @@ def test_numbers_of_a_series_go_on_from_the_one_before(tmp_path: Path) -> None:
     """Prices of stocks that have no table: as many days for each, levels of their own, and steps as short as real ones."""
     rng = np.random.default_rng(10)
     with sqlite3.connect(tmp_path / "real.db") as db:
-        db.execute("CREATE TABLE price (ticker TEXT NOT NULL, sector TEXT NOT NULL, day DATE NOT NULL, close REAL NOT NULL, PRIMARY KEY (ticker, day))")
+        columns = "ticker TEXT NOT NULL, sector TEXT NOT NULL, day DATE NOT NULL, close REAL NOT NULL"
+        db.execute(f"CREATE TABLE price ({columns}, PRIMARY KEY (ticker, day))")
         for k in range(14):
             level = float(rng.uniform(10, 300))
             for d in range(300):
