@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synth_pipeline.synthesis.relational.spelling import dated, numbered, parsed, spelled
 from synth_pipeline.synthesis.relational.trees import MAX_BINS, Feature
 
 _EXACT = 2.0**53
@@ -61,8 +62,8 @@ class NumberCodec:
     @classmethod
     def fit_text(cls, values: pa.ChunkedArray, text: str) -> NumberCodec | None:
         """The codec of dates or numbers in text; None where some value would not come back as it is written."""
-        parsed = _parsed(values, text)
-        codec = cls.fit(parsed) if parsed.null_count == values.null_count else None
+        plain = parsed(values, text)
+        codec = cls.fit(plain) if plain.null_count == values.null_count else None
         if codec is None or codec.digits is None:
             return None
         codec.text = text
@@ -72,8 +73,8 @@ class NumberCodec:
     @classmethod
     def fit_whole(cls, values: pa.ChunkedArray, form: str) -> NumberCodec | None:
         """The codec of dates in whole numbers (20240131, seconds since 1970); None where some value would not come back as it is."""
-        parsed = _dated(values, form)
-        codec = cls.fit(parsed) if parsed.null_count == values.null_count else None
+        plain = dated(values, form)
+        codec = cls.fit(plain) if plain.null_count == values.null_count else None
         if codec is None:
             return None
         codec.form, codec.held = form, values.type
@@ -131,9 +132,9 @@ class NumberCodec:
         """The values in units, float64 (n,), NaN for NULL."""
         kind = self.type
         if self.text is not None:
-            values = _parsed(values, self.text)
+            values = parsed(values, self.text)
         elif self.form is not None:
-            values = _dated(values, self.form)
+            values = dated(values, self.form)
         if pa.types.is_date(kind):
             values = values.cast(pa.int32())
         elif pa.types.is_temporal(kind):
@@ -159,9 +160,9 @@ class NumberCodec:
         if self.never is not None:
             x, null = np.where(null, self.never, x), np.zeros(len(x), dtype=bool)
         if self.text is not None:
-            return _written(np.where(null, 0, x), null, self.text, self.digits or 0)
+            return spelled(np.where(null, 0, x), null, self.text, self.digits or 0)
         if self.form is not None:
-            return _numbered(np.where(null, 0, x), null, self.form, self.unit).cast(self.held)
+            return numbered(np.where(null, 0, x), null, self.form, self.unit).cast(self.held)
         kind = self.type
         if pa.types.is_floating(kind):
             return pa.array(x / 10.0 ** (self.digits or 0), type=pa.float64(), mask=null)
@@ -312,43 +313,6 @@ def outputs_of(x: np.ndarray, codes: int, rng: np.random.Generator, most: int = 
     if null.any():
         parts.append(null * 2.0)
     return np.stack(parts, axis=1) if parts else np.zeros((n, 1))
-
-
-def _parsed(values: pa.Array | pa.ChunkedArray, text: str) -> pa.Array:
-    """Text as date-times or numbers; NULL where it is neither."""
-    import pandas as pd
-
-    strings = values.to_pandas()
-    if text == "number":
-        return pa.array(pd.to_numeric(strings, errors="coerce").astype(float), from_pandas=True)
-    return pa.array(pd.to_datetime(strings, format=text, errors="coerce"), type=pa.timestamp("us"), from_pandas=True)
-
-
-def _written(x: np.ndarray, null: np.ndarray, text: str, digits: int) -> pa.Array:
-    if text == "number":
-        return pa.array([f"{v:.{digits}f}" for v in x / 10.0**digits], type=pa.string(), mask=null)
-    import pandas as pd
-
-    return pa.array(pd.to_datetime(x.astype(np.int64), unit="us").strftime(text).to_numpy(dtype=object), type=pa.string(), mask=null)
-
-
-_EPOCHS = {"epoch_s": SECOND, "epoch_ms": 1_000, "epoch_us": 1}
-"""Microseconds in a unit of what is counted since 1970."""
-
-
-def _dated(values: pa.Array | pa.ChunkedArray, form: str) -> pa.Array:
-    """Whole numbers as date-times, or as dates where they say no more; NULL where they are neither."""
-    if form in _EPOCHS:
-        return pc.multiply(values.cast(pa.int64()), _EPOCHS[form]).cast(pa.timestamp("us"))
-    parsed = _parsed(values.cast(pa.string()), form)
-    return parsed if set("HMSIpf") & set(form.replace("%%", "")) else parsed.cast(pa.date32())
-
-
-def _numbered(x: np.ndarray, null: np.ndarray, form: str, unit: float) -> pa.Array:
-    """Dates in units of so many microseconds as whole numbers."""
-    if form in _EPOCHS:
-        return pa.array((x * unit).astype(np.int64) // _EPOCHS[form], mask=null)
-    return _written(x * unit, null, form, 0).cast(pa.int64())
 
 
 def _family(kind: pa.DataType) -> str:
