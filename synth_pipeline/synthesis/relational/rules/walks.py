@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from synth_pipeline.synthesis.relational.distinct import several
 from synth_pipeline.synthesis.relational.encode import NumberCodec
-from synth_pipeline.synthesis.relational.frame import Frame
+from synth_pipeline.synthesis.relational.frame import Frame, Group
 from synth_pipeline.synthesis.relational.rules.kinds import Walk
 from synth_pipeline.synthesis.relational.rules.model import Rules
 
@@ -21,6 +21,7 @@ _ROWS, _DIFFERENT = 400, 50
 """Fewest rows that follow another one, and fewest different values."""
 _SHORT, _NEAR = 0.25, 0.5
 """How far steps may spread, as a share of how far all values do, and of how far siblings do from their mean."""
+_MOSTLY = 0.5
 _GROWS = 0.2
 """Least rank correlation of the length of a step with where it starts for steps to be in proportion to that."""
 
@@ -28,7 +29,7 @@ _GROWS = 0.2
 def find_walks(frame: Frame, columns: Collection[str], rules: Rules) -> None:
     """Adds to the rules of a table which of its numbers without a rule go on from the sibling before."""
     group = frame.group
-    if group is None or (group.position > 0).sum() < _ROWS:
+    if group is None or (group.position > 0).sum() < _ROWS or not _in_time(frame, group):
         return
     for column in columns:
         codec, x = frame.codecs[column], frame.x[column]
@@ -45,6 +46,14 @@ def find_walks(frame: Frame, columns: Collection[str], rules: Rules) -> None:
         around = x[known] - middle[group.index[known]]
         if _spread(steps) <= min(_SHORT * _spread(x[known]), _NEAR * _spread(around)):
             rules.walks[column] = Walk(bool((x[known] > 0).all()) and _correlation(np.abs(steps), before[rows]) >= _GROWS)
+
+
+def _in_time(frame: Frame, group: Group) -> bool:
+    """Whether siblings are in the order of a date, which differs among most of them."""
+    later = group.position > 0
+    dates = (frame.x[c] for c, k in frame.codecs.items() if isinstance(k, NumberCodec) and pa.types.is_temporal(k.type))
+    steps = ((x - group.previous(x))[later] for x in dates)
+    return any(np.isfinite(s).all() and (s >= 0).all() and (s > 0).mean() > _MOSTLY for s in steps)
 
 
 def _spread(x: np.ndarray) -> float:
