@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from synth_pipeline.errors import ConfigError, closest
+from synth_pipeline.relationships import FORMS, AnyRelationship, PolymorphicConfig, RelationshipConfig
 
 if TYPE_CHECKING:
     import yaml
@@ -46,15 +47,6 @@ class TablesConfig(_Model):
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     preserve: tuple[str, ...] = ()
-
-
-class RelationshipConfig(_Model):
-    """A foreign key that the database does not declare."""
-
-    child: str
-    columns: tuple[str, ...]
-    parent: str
-    parent_columns: tuple[str, ...]
 
 
 class ColumnConfig(_Model):
@@ -156,7 +148,7 @@ class SourceConfig(_Model):
     description: str = ""
     source: Connection
     tables: TablesConfig = TablesConfig()
-    relationships: tuple[RelationshipConfig, ...] = ()
+    relationships: tuple[AnyRelationship, ...] = ()
     columns: dict[str, ColumnConfig] = {}
     subset: SubsetConfig = SubsetConfig()
     synthesizer: SynthesizerConfig = SynthesizerConfig()
@@ -165,6 +157,16 @@ class SourceConfig(_Model):
     checks: ChecksConfig = ChecksConfig()
     export: ExportConfig | None = None
     refresh: RefreshConfig = RefreshConfig()
+
+    @property
+    def foreign_keys(self) -> tuple[RelationshipConfig, ...]:
+        """The relationships that are foreign keys."""
+        return tuple(r for r in self.relationships if isinstance(r, RelationshipConfig))
+
+    @property
+    def polymorphic_keys(self) -> tuple[PolymorphicConfig, ...]:
+        """The relationships that are polymorphic."""
+        return tuple(r for r in self.relationships if isinstance(r, PolymorphicConfig))
 
 
 # --- reading files -----------------------------------------------------------------------------------------------------
@@ -273,7 +275,7 @@ def _read(path_or_name: Path | str, configs_dir: Path | str) -> tuple[SourceConf
     except ValidationError as e:
         for error in e.errors(include_url=False, include_input=True):
             where = tuple(str(part) for part in error["loc"])
-            problems.append(Problem(file, _line(where, lines), *_explain(error, where)))
+            problems.append(Problem(file, _line([part for part in where if part not in FORMS], lines), *_explain(error, where)))
         return None, sorted(set(problems), key=lambda p: (p.line or 0, p.text))
     except (TypeError, ValueError, RecursionError):
         return None, [*problems, Problem(file, None, "the values cannot be read.", "Use plain text, numbers, lists and mappings.")]
@@ -322,7 +324,7 @@ _GIVEN = {
 
 def _explain(error: ErrorDetails, where: tuple[str, ...]) -> tuple[str, str]:
     """What a validation error means, in the words of the file; values are not repeated, they may be secret."""
-    place, kind, context = ".".join(where), error["type"], error.get("ctx", {})
+    place, kind, context = ".".join(part for part in where if part not in FORMS), error["type"], error.get("ctx", {})
     given = error["input"]
     if kind == "extra_forbidden":
         fields = _fields_at(where[:-1])
@@ -348,6 +350,9 @@ def _fields_at(where: Sequence[str]) -> list[str]:
     """The keys that are known at a place of the file."""
     model: type[BaseModel] = SourceConfig
     for part in where:
+        if part in FORMS:
+            model = FORMS[part]
+            continue
         field = model.model_fields.get(part)
         if field is None:
             continue  # a key of a mapping or the number of an item: the model inside was found with its field
@@ -382,7 +387,11 @@ def _contradictions(config: SourceConfig) -> Iterator[tuple[tuple[str, ...], str
     if config.synthesizer.address is not None and config.synthesizer.backend == "loky":
         yield ("synthesizer", "address"), "`synthesizer.address` is that of a dask or ray cluster.", "Say which: backend: dask."
     for number, r in enumerate(config.relationships):
-        if not r.columns or len(r.columns) != len(r.parent_columns):
+        if isinstance(r, PolymorphicConfig):
+            if r.type_column == r.column:
+                text = f"the relationship of {r.child} has one column as `type_column` and `column`."
+                yield ("relationships", str(number)), text, "Name the column that says the table, and the one with the keys."
+        elif not r.columns or len(r.columns) != len(r.parent_columns):
             text = f"the relationship {r.child} → {r.parent} names {len(r.columns)} and {len(r.parent_columns)} columns."
             yield ("relationships", str(number)), text, "Name as many `columns` as `parent_columns`."
     if config.refresh.cron is not None and len(config.refresh.cron.split()) != 5:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from synth_pipeline.catalog.branches import branches
 from synth_pipeline.constraints import NotEvaluableError, predicate_mask
-from synth_pipeline.keys import combined_codes, complete_rows, folded, reference_columns, stacked
+from synth_pipeline.keys import combined_codes, complete_rows, folded, reference_columns, rows_of_branch, stacked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +35,8 @@ _AT_ONCE = 250_000
 class Rule:
     """One rule: its kind, the table and columns that it concerns, and a readable text.
 
-    `parent` and `parent_columns` are set for references; `detail` holds the expression of a CHECK, the predicate of a
-    partial unique index, the length of a text, the bounds of an integer or the members of an ENUM.
+    `parent` and `parent_columns` are set for references; `detail` holds the branch of a polymorphic one, the expression of a
+    CHECK, the predicate of a partial unique index, the length of a text, the bounds of an integer or the members of an ENUM.
     """
 
     kind: RuleKind
@@ -75,7 +76,7 @@ class IntegrityReport:
 
 
 def derive_rules(schema: DatabaseSchema, metadata: SynthesisMetadata | None = None) -> tuple[Rule, ...]:
-    """All rules of the schema: types, NOT NULL, keys, foreign keys, lengths and enums, CHECK constraints.
+    """All rules of the schema: types, NOT NULL, keys, foreign and polymorphic keys, lengths and enums, CHECK constraints.
 
     Of the metadata only keys that the user stated are taken: what was merely inferred is no rule.
     """
@@ -89,6 +90,9 @@ def derive_rules(schema: DatabaseSchema, metadata: SynthesisMetadata | None = No
             if fk.parent in schema:
                 text = f"{table.id} {_listed(fk.columns)} refers to {fk.parent} {_listed(fk.parent_columns)}"
                 rules.append(Rule("referential_integrity", table.id, fk.columns, text, fk.parent, fk.parent_columns))
+        for b in branches(schema, table.id):
+            text = f"{table.id} {_listed((b.type_column, *b.columns))} refers to {b.parent} {_listed(b.parent_columns)} where {b.condition}"
+            rules.append(Rule("referential_integrity", table.id, b.columns, text, b.parent, b.parent_columns, detail=b))
         for column in table.stored_columns:
             rules += _domain_rules(table, column, sizes=schema.dialect not in _UNENFORCED_SIZES)
         rules += [Rule("check_constraints", table.id, (), f"{table.id}: CHECK ({_one_line(c.sql)})", detail=c.sql) for c in table.checks]
@@ -215,6 +219,8 @@ class _Scope:
         mine = {name: self._column(name) for name in rule.columns}
         left, right = reference_columns(self._schema, rule.table, rule.columns, pa.table(mine), rule.parent, rule.parent_columns, keys)
         asked, there = complete_rows(left), complete_rows(right)
+        if rule.detail is not None:
+            asked &= rows_of_branch(self._schema, rule.detail, self._column(rule.detail.type_column))
         both = [stacked(a, b) for a, b in zip(left, right, strict=True)]
         codes = combined_codes(both)
         child, above = codes[: len(asked)][asked], codes[len(asked) :][there]

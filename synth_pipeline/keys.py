@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from synth_pipeline.catalog.branches import Branch
     from synth_pipeline.catalog.schema import DatabaseSchema
 
 
@@ -138,3 +139,14 @@ def reference_columns(
         left.append(folded(schema, table, mine, child.column(mine), force=force))
         right.append(folded(schema, parent, theirs, keys.column(theirs), force=force))
     return left, right
+
+
+def rows_of_branch(schema: DatabaseSchema, branch: Branch, types: pa.ChunkedArray[Any]) -> np.ndarray[Any, Any]:
+    """Which rows a branch of a polymorphic key is about, by the values of its type column: bool, shape (rows,)."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = folded(schema, branch.table, branch.type_column, pa.chunked_array([pa.array(branch.values, pa.string())]))
+    found = pc.is_in(folded(schema, branch.table, branch.type_column, types.cast(pa.string())), value_set=wanted.combine_chunks())
+    return np.asarray(found.to_numpy(), dtype=bool)

@@ -19,7 +19,6 @@ from synth_pipeline.config import (
     Connection,
     ExportConfig,
     PrivacyConfig,
-    RelationshipConfig,
     SampleConfig,
     SourceConfig,
     SubsetConfig,
@@ -28,6 +27,7 @@ from synth_pipeline.config import (
 )
 from synth_pipeline.errors import UsageError, closest
 from synth_pipeline.progress import Bars, Progress, Silent
+from synth_pipeline.relationships import AnyRelationship
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ def compare(
         directory: where the report goes.
         holdout: URL of a database with real rows that the synthesizer never saw; ceilings and privacy are measured by them.
         columns: what you know better than the inference, as in `Source.metadata`.
-        relationships: foreign keys that the real one does not declare, as there.
+        relationships: keys that the real one does not declare, as there.
         name: what the report calls them.
         progress: show bars.
 
@@ -83,10 +83,16 @@ def compare(
 
     config = SourceConfig(
         name=name, source=Connection(url=real), columns={key: ColumnConfig(**value) for key, value in (columns or {}).items()},
-        relationships=tuple(RelationshipConfig(**r) for r in relationships),
+        relationships=_relationships(relationships),
     )  # fmt: skip
     held = None if holdout is None else Connection(url=holdout)
     return compared(config, Connection(url=synthetic), directory, holdout=held, progress=Bars() if progress else Silent())
+
+
+def _relationships(given: Sequence[Mapping[str, Any]]) -> tuple[AnyRelationship, ...]:
+    from pydantic import TypeAdapter
+
+    return tuple(TypeAdapter(tuple[AnyRelationship, ...]).validate_python(tuple(dict(r) for r in given)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,13 +125,14 @@ class Source(_Step):
             exclude: tables that do not.
             preserve: tables whose real rows are copied, such as lists of countries.
             columns: what you know better, as {"table.column": {"sdtype": …, "pii": …}}.
-            relationships: foreign keys that are not declared, as {"child", "columns", "parent", "parent_columns"}.
+            relationships: keys that are not declared: {"child", "columns", "parent", "parent_columns"}, or, where a column says the
+                table, {"child", "type_column", "column", "parents": {type: table}}.
         """
         config = self.config.model_copy(
             update={
                 "tables": TablesConfig(include=None if tables is None else tuple(tables), exclude=tuple(exclude), preserve=tuple(preserve)),
                 "columns": {key: ColumnConfig(**value) for key, value in (columns or {}).items()},
-                "relationships": tuple(RelationshipConfig(**r) for r in relationships),
+                "relationships": _relationships(relationships),
             }
         )
         found = pipeline.infer(config, self.reflected, self.progress)

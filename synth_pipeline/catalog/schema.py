@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from synth_pipeline.catalog.graph import on_loops, strong_components
+from synth_pipeline.catalog.polymorphic import PolymorphicKey
 from synth_pipeline.catalog.types import LogicalType
 from synth_pipeline.errors import ConfigError, closest
 
@@ -119,6 +120,7 @@ class Table:
     comment: str | None = None
     ddl: str | None = None
     row_estimate: int | None = None
+    polymorphic_keys: tuple[PolymorphicKey, ...] = ()
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -234,8 +236,8 @@ class DatabaseSchema:
         """SHA-256 (hex) of what the catalogue alone declares, whatever rows the tables hold.
 
         Leaves out what a connector reads from values where declarations do not say it: types and storage of columns of a
-        dynamically typed database, whether its keys hold NULLs, foreign keys to columns that no key covers. Native types and
-        DDL stay in.
+        dynamically typed database, whether its keys hold NULLs, foreign keys to columns that no key covers; and polymorphic
+        keys, which nobody declares. Native types and DDL stay in.
         """
         payload = self.to_dict()
         for key in ("server_version", "warnings", "settings", "object_order", "cut"):
@@ -244,6 +246,7 @@ class DatabaseSchema:
         keys = {t.id: {frozenset(k) for k in t.keys} for t in self.tables}
         for table in payload["tables"]:
             table.pop("row_estimate")
+            table.pop("polymorphic_keys")
             table["foreign_keys"] = [f for f in table["foreign_keys"] if frozenset(f["parent_columns"]) in keys.get(f["parent"], ())]
             for column in table["columns"]:
                 column.pop("type")
@@ -254,7 +257,7 @@ class DatabaseSchema:
         return hashlib.sha256(json.dumps(payload, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def select(self, include: Sequence[str] | None = None, exclude: Iterable[str] = ()) -> DatabaseSchema:
-        """The schema of some tables; foreign keys to tables that are left out move to `cut`.
+        """The schema of some tables; foreign keys to tables that are left out move to `cut`, polymorphic keys lose those parents.
 
         Raises:
             ConfigError: a name is not a table of this schema.
@@ -265,7 +268,13 @@ class DatabaseSchema:
                 raise ConfigError(f"There is no table {name!r} in the source.", closest(name, self.table_ids))
         kept = [t for t in self.tables if (include is None or t.id in include) and t.id not in dropped]
         ids = {t.id for t in kept}
-        tables = tuple(dataclasses.replace(t, foreign_keys=tuple(f for f in t.foreign_keys if f.parent in ids)) for t in kept)
+        tables = tuple(
+            dataclasses.replace(
+                t, foreign_keys=tuple(f for f in t.foreign_keys if f.parent in ids),
+                polymorphic_keys=tuple(k.within(ids) for k in t.polymorphic_keys),
+            )
+            for t in kept
+        )  # fmt: skip
         cut = tuple(f for t in kept for f in t.foreign_keys if f.parent not in ids)
         return dataclasses.replace(self, tables=tables, cut=cut)
 
@@ -277,13 +286,8 @@ class DatabaseSchema:
         """
         added: dict[str, list[ForeignKey]] = {}
         for fk in extra:
-            for table_id, columns in ((fk.table, fk.columns), (fk.parent, fk.parent_columns)):
-                if table_id not in self._by_id:
-                    raise ConfigError(f"There is no table {table_id!r} in the source.", closest(table_id, self.table_ids))
-                names = self.table(table_id).column_names
-                for column in columns:
-                    if column not in names:
-                        raise ConfigError(f"Table {table_id!r} has no column {column!r}.", closest(column, names))
+            self._require(fk.table, fk.columns)
+            self._require(fk.parent, fk.parent_columns)
             if len(fk.columns) != len(fk.parent_columns):
                 raise ConfigError(
                     f"The relationship {fk.table} → {fk.parent} names {len(fk.columns)} columns on one side and "
@@ -295,6 +299,35 @@ class DatabaseSchema:
                 added.setdefault(fk.table, []).append(fk)
         tables = tuple(dataclasses.replace(t, foreign_keys=(*t.foreign_keys, *added[t.id])) if t.id in added else t for t in self.tables)
         return dataclasses.replace(self, tables=tables)
+
+    def with_polymorphic_keys(self, extra: Iterable[PolymorphicKey]) -> DatabaseSchema:
+        """The same schema with further polymorphic keys; of two over the same pair of columns the one that is there stays.
+
+        Raises:
+            ConfigError: a table or a column does not exist, or the column of the keys refers to a table already.
+        """
+        added: dict[str, list[PolymorphicKey]] = {}
+        for key in extra:
+            self._require(key.table, (key.type_column, key.column))
+            for _, parent, column in key.parents:
+                self._require(parent, (column,))
+            table, new = self.table(key.table), added.setdefault(key.table, [])
+            if any((k.type_column, k.column) == (key.type_column, key.column) for k in (*table.polymorphic_keys, *new)):
+                continue
+            if any(key.column in f.columns for f in table.foreign_keys) or any(k.column == key.column for k in (*table.polymorphic_keys, *new)):
+                raise ConfigError(f"The column {key.column!r} of {key.table!r} refers to a table already.", "Name each reference once.")
+            new.append(key)
+        tables = tuple(dataclasses.replace(t, polymorphic_keys=(*t.polymorphic_keys, *added.get(t.id, ()))) for t in self.tables)
+        return dataclasses.replace(self, tables=tables)
+
+    def _require(self, table_id: str, columns: Iterable[str]) -> None:
+        """Raises ConfigError where the table, or one of the columns, does not exist."""
+        if table_id not in self._by_id:
+            raise ConfigError(f"There is no table {table_id!r} in the source.", closest(table_id, self.table_ids))
+        names = self.table(table_id).column_names
+        for column in columns:
+            if column not in names:
+                raise ConfigError(f"Table {table_id!r} has no column {column!r}.", closest(column, names))
 
     def levels(self, order: Sequence[str] | None = None, after: Mapping[str, Collection[str]] | None = None) -> list[list[str]]:
         """Strongly connected groups of tables, parents before children; a group of several is a cycle (Tarjan 1972).
@@ -344,6 +377,7 @@ class DatabaseSchema:
                     "foreign_keys": tuple(_foreign_key_from(f) for f in t["foreign_keys"]),
                     "checks": tuple(Check(**c) for c in t["checks"]),
                     "indexes": tuple(Index(**{**i, "columns": tuple(i["columns"])}) for i in t["indexes"]),
+                    "polymorphic_keys": tuple(PolymorphicKey.from_dict(k) for k in t["polymorphic_keys"]),
                 }
             )
             for t in payload["tables"]
@@ -376,7 +410,10 @@ def _table_diff(old: Table, new: Table) -> list[str]:
                 lines.append(f"column {old.id}.{column.name}: {part} {a!r} became {b!r}")
     if old.primary_key != new.primary_key:
         lines.append(f"primary key of {old.id}: {list(old.primary_key)} became {list(new.primary_key)}")
-    for part, title in (("foreign_keys", "foreign key"), ("unique_keys", "unique key"), ("checks", "check"), ("indexes", "index")):
+    for part, title in (
+        ("foreign_keys", "foreign key"), ("unique_keys", "unique key"), ("checks", "check"), ("indexes", "index"),
+        ("polymorphic_keys", "polymorphic key"),
+    ):  # fmt: skip
         before, after = set(getattr(old, part)), set(getattr(new, part))
         lines += [f"{title} of {old.id} removed: {_brief(x)}" for x in getattr(old, part) if x in before - after]
         lines += [f"{title} of {old.id} added: {_brief(x)}" for x in getattr(new, part) if x in after - before]
@@ -387,7 +424,9 @@ def _table_diff(old: Table, new: Table) -> list[str]:
     return lines
 
 
-def _brief(part: ForeignKey | UniqueKey | Check | Index) -> str:
+def _brief(part: ForeignKey | UniqueKey | Check | Index | PolymorphicKey) -> str:
     if isinstance(part, ForeignKey):
         return f"({', '.join(part.columns)}) → {part.parent} ({', '.join(part.parent_columns)})"
+    if isinstance(part, PolymorphicKey):
+        return f"({part.type_column}, {part.column}) → {', '.join(dict.fromkeys(parent for _, parent, _ in part.parents)) or 'nothing'}"
     return part.sql if isinstance(part, Check) else f"({', '.join(part.columns)})"

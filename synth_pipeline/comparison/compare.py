@@ -22,6 +22,7 @@ from synth_pipeline.errors import ConfigError
 from synth_pipeline.gate import check
 from synth_pipeline.integrity import IntegrityReport
 from synth_pipeline.progress import Progress, Silent
+from synth_pipeline.relationships import AnyRelationship, PolymorphicConfig
 from synth_pipeline.selection import working_schema
 
 if TYPE_CHECKING:
@@ -51,10 +52,17 @@ def adhoc(
         parts["checks"] = ChecksConfig.model_validate({**config.checks.model_dump(), **checks})
     if metadata is not None:
         columns, relationships = from_json(_json(metadata), f"The file {metadata}")
-        known = {(r.child, r.columns, r.parent) for r in config.relationships}
+        known = {_between(r) for r in config.relationships}
         parts["columns"] = {**columns, **config.columns}
-        parts["relationships"] = (*config.relationships, *(r for r in relationships if (r.child, r.columns, r.parent) not in known))
+        parts["relationships"] = (*config.relationships, *(r for r in relationships if _between(r) not in known))
     return config.model_copy(update=parts)
+
+
+def _between(relationship: AnyRelationship) -> tuple[object, ...]:
+    """What makes two relationships the same."""
+    if isinstance(relationship, PolymorphicConfig):
+        return relationship.child, relationship.type_column, relationship.column
+    return relationship.child, relationship.columns, relationship.parent
 
 
 def _name(source: Connection) -> str:

@@ -45,6 +45,16 @@ class Inclusion:
     found: int
 
 
+When = tuple[str, str]
+"""Only the rows of a table in which a column has a value, given as text."""
+
+
+def bound(table: Table, when: When) -> int | str:
+    """The value of `when` as it is bound to a statement."""
+    column, value = when
+    return int(value) if table.column(column).type.kind == "integer" else value
+
+
 class Snapshot(Protocol):
     """A consistent, read-only view of the source; everything that it runs is a SELECT."""
 
@@ -89,8 +99,14 @@ class Connector(Protocol):
         """A bounded sample of one table, spread over it, by SELECT with a limit and never a full read."""
         ...
 
-    def inclusion(self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000) -> Inclusion:
-        """Tests up to `limit` distinct non-NULL values of the child's columns for membership in the parent's."""
+    def inclusion(
+        self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000, when: When | None = None
+    ) -> Inclusion:  # fmt: skip
+        """Tests up to `limit` distinct non-NULL values of the child's columns for membership in the parent's, of all rows or those of `when`."""
+        ...
+
+    def members(self, table: Table, column: str, limit: int) -> list[str] | None:
+        """The distinct non-NULL values of a column as text, in no order; None where there are more than `limit`."""
         ...
 
     def is_unique(self, table: Table, columns: Sequence[str]) -> bool:

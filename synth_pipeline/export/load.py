@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from synth_pipeline.connectors import open_target
-from synth_pipeline.export.keys import Shifts, key_shifts, refuse_taken, shifted
+from synth_pipeline.export.keys import Shifts, branch_shifts, key_shifts, refuse_taken, shifted
 from synth_pipeline.export.plan import ExportPlan, plan_export
 from synth_pipeline.export.verify import ExportResult, fingerprint, verify
 from synth_pipeline.progress import Progress, Silent
@@ -73,14 +73,16 @@ def export_database(
 def _insert(load: Load, plan: ExportPlan, working: DatabaseSchema, bundle: TableBundle, step: Step) -> dict[str, int]:
     """Loads every table, with its keys moved where rows are appended; returns the rows by the target's table id."""
     shifts: Shifts = {} if plan.make else key_shifts(working, bundle, load, plan.names)
+    by_type = {} if plan.make else {t: branch_shifts(working, shifts, t) for t in plan.names}
     if not plan.make:
         for source_id, target_id in plan.names.items():
-            refuse_taken(working.table(source_id), plan.schema.table(target_id), bundle, shifts[source_id], load)
+            moved = {*shifts[source_id], *(b.columns[0] for b, _ in by_type[source_id])}
+            refuse_taken(working.table(source_id), plan.schema.table(target_id), bundle, moved, load)
     rows: dict[str, int] = {}
     for source_id, target_id in plan.names.items():
         batches: Iterable[pa.RecordBatch] = bundle.batches(source_id)
-        if shifts.get(source_id):
-            batches = shifted(batches, shifts[source_id])
+        if shifts.get(source_id) or by_type.get(source_id):
+            batches = shifted(batches, shifts[source_id], working, by_type[source_id])
         rows[target_id] = load.insert(plan.schema.table(target_id), _counted(batches, step, target_id))
     return rows
 

@@ -23,8 +23,9 @@ _WORDS = frozenset({"text", "unknown", "name", "company"})
 
 
 def naming_columns(table: Table, about: TableMetadata) -> list[str]:
-    """The columns of a table that may name entities: exact, no attribute by their meaning, no key alone and no part of a foreign key."""
+    """The columns of a table that may name entities: exact, no attribute by their meaning, no key alone and no part of a key to others."""
     linked = {c for fk in table.foreign_keys for c in fk.columns}
+    linked |= {c for key in table.polymorphic_keys if key.parents for c in (key.type_column, key.column)}
     unique = {key[0] for key in table.keys if len(key) == 1}
     found = []
     for column in table.stored_columns:

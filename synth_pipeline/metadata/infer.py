@@ -12,14 +12,24 @@ from typing import TYPE_CHECKING
 
 from synth_pipeline.config import ColumnConfig
 from synth_pipeline.errors import ConfigError, closest
-from synth_pipeline.metadata import checks, evidence, formats, groups, privacy, references, values
+from synth_pipeline.metadata import checks, evidence, formats, groups, polymorphic, privacy, references, values
 from synth_pipeline.metadata import keys as k
 from synth_pipeline.metadata.keys import Probes
-from synth_pipeline.metadata.model import REVIEW_BELOW, ColumnMetadata, Relationship, ReviewItem, SynthesisMetadata, TableMetadata
+from synth_pipeline.metadata.model import (
+    REVIEW_BELOW,
+    ColumnMetadata,
+    PolymorphicParent,
+    PolymorphicRelationship,
+    Relationship,
+    ReviewItem,
+    SynthesisMetadata,
+    TableMetadata,
+)
 from synth_pipeline.metadata.names import Names
 from synth_pipeline.metadata.sdtypes import is_sdtype, locale_of
 
 if TYPE_CHECKING:
+    from synth_pipeline.catalog.polymorphic import PolymorphicKey
     from synth_pipeline.catalog.schema import Column, DatabaseSchema, ForeignKey, Table
     from synth_pipeline.connectors.base import TableProfile
     from synth_pipeline.progress import Progress
@@ -95,14 +105,14 @@ def infer(
     )
     review: list[ReviewItem] = []
     key_reasons = _infer_keys(work, asked, review)
-    inferred, doubtful = references.guess_references(schema, work.primary, work.names, facts, asked)
-    review += doubtful
-    relationships = (*(_declared(f) for f in schema.foreign_keys), *inferred)
-    columns = _decide_columns(work, relationships, key_reasons, overrides)
+    relationships, pairs = _relate(work, asked, review)
+    columns = _decide_columns(work, relationships, pairs, key_reasons, overrides)
     tables = {t.id: _table(work, t, columns, key_reasons) for t in schema.tables}
     review += _review(tables, work)
     review.sort(key=lambda r: r.confidence)
-    return SynthesisMetadata(schema_fingerprint=schema.fingerprint(), tables=tables, relationships=relationships, review=tuple(review))
+    return SynthesisMetadata(
+        schema_fingerprint=schema.fingerprint(), tables=tables, relationships=relationships, polymorphic=pairs, review=tuple(review)
+    )
 
 
 def _facts(table: Table, profile: TableProfile) -> dict[str, values.Facts]:
@@ -129,6 +139,28 @@ def _declared(fk: ForeignKey) -> Relationship:
     )  # fmt: skip
 
 
+def _given(key: PolymorphicKey) -> PolymorphicRelationship:
+    parents = tuple(PolymorphicParent(value=value, table=table, column=column) for value, table, column in key.parents)
+    return PolymorphicRelationship(
+        id=key.id, child_table_name=key.table, type_column=key.type_column, key_column=key.column, parents=parents, source="user",
+        reason="given in the configuration" if parents else "refused in the configuration",
+    )  # fmt: skip
+
+
+def _relate(work: _Work, probes: Probes, review: list[ReviewItem]) -> tuple[tuple[Relationship, ...], tuple[PolymorphicRelationship, ...]]:
+    """What refers to what. A column of keys that is clearly polymorphic is not taken for a foreign key, one that could be a foreign key is one."""
+    schema = work.schema
+    pairs, doubtful = polymorphic.guess_polymorphic(schema, work.primary, work.names, work.facts, probes)
+    given = [_given(key) for table in schema.tables for key in table.polymorphic_keys]
+    taken = {(p.child_table_name, p.key_column) for p in (*given, *(p for p in pairs if polymorphic.clear(work.names, p)))}
+    inferred, more = references.guess_references(schema, work.primary, work.names, work.facts, probes, taken)
+    keys = {(r.child_table_name, c) for r in inferred for c in r.child_foreign_key}
+    pairs = [p for p in pairs if (p.child_table_name, p.key_column) not in keys]
+    settled = keys | {(p.child_table_name, p.key_column) for p in pairs}
+    review += [item for item in (*doubtful, *more) if (item.table, item.column) not in settled]
+    return (*(_declared(f) for f in schema.foreign_keys), *inferred), (*given, *pairs)
+
+
 def _infer_keys(work: _Work, probes: Probes, review: list[ReviewItem]) -> dict[str, k.KeyGuess]:
     """Primary keys for the tables that declare none; fills `work.primary`."""
     trust_nulls = any(not c.nullable for t in work.schema.tables for c in t.columns)
@@ -152,8 +184,9 @@ def _infer_keys(work: _Work, probes: Probes, review: list[ReviewItem]) -> dict[s
 
 
 def _decide_columns(
-    work: _Work, relationships: Iterable[Relationship], guesses: Mapping[str, k.KeyGuess], overrides: Mapping[str, ColumnConfig]
-) -> dict[Where, ColumnMetadata]:
+    work: _Work, relationships: Iterable[Relationship], pairs: Iterable[PolymorphicRelationship], guesses: Mapping[str, k.KeyGuess],
+    overrides: Mapping[str, ColumnConfig],
+) -> dict[Where, ColumnMetadata]:  # fmt: skip
     columns: dict[Where, ColumnMetadata] = {}
     for table in work.schema.tables:
         for column in table.columns:
@@ -179,6 +212,8 @@ def _decide_columns(
             for member in members:
                 regex = _regex(work, fullest, literals=False) if columns[member].sdtype == "id" else None
                 columns[member] = columns[member].model_copy(update={"pii": True, "regex_format": regex})
+    for pair in pairs:
+        _settle_pair(pair, columns)
     _apply_overrides(work, classes, overrides, columns)
     return columns
 
@@ -253,6 +288,20 @@ def _settle_class(
                 "evidence": (reason, *extra, *(e for e in old.evidence if "personal" in e)), "source": "declared" if declared else "inferred",
             }
         )  # fmt: skip
+
+
+def _settle_pair(pair: PolymorphicRelationship, columns: dict[Where, ColumnMetadata]) -> None:
+    """The two columns of a polymorphic reference: a category that is nobody's, and keys, personal where those of a parent are."""
+    if not pair.parents:
+        return
+    plain = {"datetime_format": None, "decimals": None, "regex_format": None, "confidence": pair.confidence, "source": "inferred"}
+    where = (pair.child_table_name, pair.type_column)
+    reason = f"says what {pair.key_column} refers to"
+    columns[where] = columns[where].model_copy(update={**plain, "sdtype": "categorical", "pii": False, "reason": reason, "evidence": (reason,)})
+    where = (pair.child_table_name, pair.key_column)
+    reason = f"refers to {', '.join(pair.by_table)}, as {pair.type_column} says: {pair.reason}"
+    personal = any(columns[p.table, p.column].pii for p in pair.parents)
+    columns[where] = columns[where].model_copy(update={**plain, "sdtype": "id", "pii": personal, "reason": reason, "evidence": (reason,)})
 
 
 def _natural_kind(work: _Work, where: Where) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from synth_pipeline.connectors.base import Inclusion
+from synth_pipeline.connectors.base import Inclusion, When
 from synth_pipeline.metadata import lexicon as lex
 
 if TYPE_CHECKING:
@@ -32,8 +32,14 @@ _LONGEST_KEY_TEXT = 128
 class Probes(Protocol):
     """Questions that only the source can answer in full; connectors do."""
 
-    def inclusion(self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000) -> Inclusion:
-        """Tests up to `limit` distinct non-NULL values of the child's columns for membership in the parent's."""
+    def inclusion(
+        self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000, when: When | None = None
+    ) -> Inclusion:  # fmt: skip
+        """Tests up to `limit` distinct non-NULL values of the child's columns for membership in the parent's, of all rows or those of `when`."""
+        ...
+
+    def members(self, table: Table, column: str, limit: int) -> list[str] | None:
+        """The distinct non-NULL values of a column as text, in no order; None where there are more than `limit`."""
         ...
 
     def is_unique(self, table: Table, columns: Sequence[str]) -> bool:
@@ -47,13 +53,28 @@ class SampleProbes:
     def __init__(self, profiles: Mapping[str, TableProfile]) -> None:
         self._profiles = profiles
 
-    def inclusion(self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000) -> Inclusion:
+    def inclusion(
+        self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000, when: When | None = None
+    ) -> Inclusion:  # fmt: skip
         above = self._profiles.get(parent.id)
         if above is None or above.rows is None or above.rows > above.sample.num_rows:
             return Inclusion(0, 0)
-        values = {row for row in self._rows(child, columns) if None not in row}
-        known = set(self._rows(parent, parent_columns))
+        rows = self._rows(child, columns)
+        if when is not None:
+            rows = [row for row, (kind,) in zip(rows, self._rows(child, when[:1]), strict=False) if str(kind) == when[1]]
+        kinds = [(child.column(a).type.kind, parent.column(b).type.kind) for a, b in zip(columns, parent_columns, strict=True)]
+        as_text = [(a == "text") != (b == "text") for a, b in kinds]
+
+        def plain(row: tuple[object, ...]) -> tuple[object, ...]:
+            return tuple(str(value) if text else value for value, text in zip(row, as_text, strict=True))
+
+        values = {plain(row) for row in rows if None not in row}
+        known = {plain(row) for row in self._rows(parent, parent_columns)}
         return Inclusion(len(values), len(values & known))
+
+    def members(self, table: Table, column: str, limit: int) -> list[str] | None:
+        found = {str(value) for (value,) in self._rows(table, [column]) if value is not None}
+        return list(found) if len(found) <= limit else None
 
     def is_unique(self, table: Table, columns: Sequence[str]) -> bool:
         rows = self._rows(table, columns)

@@ -86,6 +86,38 @@ class Relationship(_Model):
     reason: str = ""
 
 
+class PolymorphicParent(_Model):
+    """What one value of a type column leads to."""
+
+    value: str
+    table: str
+    column: str
+
+
+class PolymorphicRelationship(_Model):
+    """A pair of columns of which `type_column` says in which table's column `key_column` is to be looked up.
+
+    Types that are not among `parents` go with an ordinary number; without parents (the user's word), all do.
+    """
+
+    id: str
+    child_table_name: str
+    type_column: str
+    key_column: str
+    parents: tuple[PolymorphicParent, ...]
+    source: Literal["inferred", "user"] = "inferred"
+    confidence: float = 1.0
+    reason: str = ""
+
+    @property
+    def by_table(self) -> dict[str, list[str]]:
+        """The types that lead to each table."""
+        found: dict[str, list[str]] = {}
+        for parent in self.parents:
+            found.setdefault(parent.table, []).append(parent.value)
+        return found
+
+
 class ReviewItem(_Model):
     """A decision that a person should look at."""
 
@@ -101,6 +133,7 @@ class SynthesisMetadata(_Model):
     schema_fingerprint: str
     tables: Mapping[str, TableMetadata]
     relationships: tuple[Relationship, ...] = ()
+    polymorphic: tuple[PolymorphicRelationship, ...] = ()
     review: tuple[ReviewItem, ...] = ()
     format: int = Field(default=METADATA_FORMAT)
 

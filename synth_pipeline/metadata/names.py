@@ -152,6 +152,10 @@ class Names:
     def _table_pieces(self) -> dict[str, tuple[str, ...]]:
         return {t.id: tuple(singular(s) for p in pieces(t.name) for s in _segments(p)) for t in self.schema.tables}
 
+    def words(self, text: str) -> tuple[str, ...]:
+        """The words of any name: singular, abbreviations expanded."""
+        return tuple(self._expand(pieces(text), ()))
+
     def column(self, table_id: str, column: str) -> Name:
         """What the name of a column says, given its table."""
         key = (table_id, column)

@@ -7,7 +7,7 @@ chance. One parent per column: the table that owns the key, not one that merely 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,8 +34,9 @@ class _Candidate:
 
 
 def guess_references(
-    schema: DatabaseSchema, primary: Mapping[str, tuple[str, ...]], names: Names, facts: Mapping[str, Mapping[str, Facts]], probes: k.Probes
-) -> tuple[list[Relationship], list[ReviewItem]]:
+    schema: DatabaseSchema, primary: Mapping[str, tuple[str, ...]], names: Names, facts: Mapping[str, Mapping[str, Facts]], probes: k.Probes,
+    others: Collection[tuple[str, str]] = (),
+) -> tuple[list[Relationship], list[ReviewItem]]:  # fmt: skip
     """The undeclared foreign keys of all tables, and those that a person should judge.
 
     Args:
@@ -44,6 +45,7 @@ def guess_references(
         names: the names as understood.
         facts: per table and column.
         probes: asked for inclusion.
+        others: columns, as (table, column), of which it is known already what they refer to.
     """
     declared = bool(schema.foreign_keys)
     found: list[Relationship] = []
@@ -51,7 +53,7 @@ def guess_references(
     for table in schema.tables:
         taken = {c for f in table.foreign_keys for c in f.columns} | {c for f in schema.cut if f.table == table.id for c in f.columns}
         for column in table.columns:
-            if column.name in taken or column.generated is not None or not k.can_be_key(column):
+            if column.name in taken or (table.id, column.name) in others or column.generated is not None or not k.can_be_key(column):
                 continue
             ranked = sorted(_candidates(schema, table, column, primary, names), key=lambda c: (-c.score, c.parent.id))[:3]
             best = _judge(table, ranked, facts, probes, declared)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from synth_pipeline.config import ColumnConfig, RelationshipConfig
+from synth_pipeline.config import ColumnConfig
 from synth_pipeline.errors import ConfigError
 from synth_pipeline.metadata.evidence import GENERIC
 from synth_pipeline.metadata.model import ColumnMetadata, Relationship, SynthesisMetadata, TableMetadata
+from synth_pipeline.relationships import AnyRelationship, PolymorphicConfig, RelationshipConfig
 
 _ADDRESS_PARTS = frozenset("country_code administrative_unit city postcode street_address secondary_address state state_abbr".split())
 
@@ -47,7 +48,7 @@ def to_sdv(metadata: SynthesisMetadata) -> tuple[dict[str, Any], list[str]]:
 _READ = {"pii": bool, "sensitive": bool, "sdtype": str, "datetime_format": str, "regex_format": str, "locale": str}
 
 
-def from_json(payload: Any, what: str) -> tuple[dict[str, ColumnConfig], tuple[RelationshipConfig, ...]]:
+def from_json(payload: Any, what: str) -> tuple[dict[str, ColumnConfig], tuple[AnyRelationship, ...]]:
     """The user's word in metadata of SDV (several tables) or in our own: what overrides the inference, and the relationships.
 
     Raises:
@@ -59,16 +60,23 @@ def from_json(payload: Any, what: str) -> tuple[dict[str, ColumnConfig], tuple[R
             for table, described in payload["tables"].items() for column, about in described["columns"].items()
             if about.get("sdtype") != "unknown"
         }  # fmt: skip
-        relationships = tuple(
+        relationships = [
             RelationshipConfig(
                 child=r["child_table_name"], columns=tuple(_as_list(r["child_foreign_key"])), parent=r["parent_table_name"],
                 parent_columns=tuple(_as_list(r["parent_primary_key"])),
             )
             for r in payload.get("relationships", ())
-        )  # fmt: skip
+        ]  # fmt: skip
+        polymorphic = [
+            PolymorphicConfig(
+                child=r["child_table_name"], type_column=r["type_column"], column=r["key_column"],
+                parents={p["value"]: f"{p['table']}.{p['column']}" for p in r["parents"]},
+            )
+            for r in payload.get("polymorphic", ())
+        ]  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as e:
         raise ConfigError(f"{what} is no metadata of several tables.", "Give SDV's metadata, or the metadata.json that `infer` makes.") from e
-    return columns, relationships
+    return columns, (*relationships, *polymorphic)
 
 
 def _one_or_list(key: tuple[str, ...]) -> str | list[str]:
@@ -148,6 +156,9 @@ def _relationships(
                 "child_foreign_key": _one_or_list(r.child_foreign_key),
             }
         )  # fmt: skip
+    for p in metadata.polymorphic:
+        leads = ", ".join(p.by_table) or "no table"
+        lost.append(f"relationship {p.child_table_name} ({p.type_column}, {p.key_column}) → {leads}: SDV knows none that a column decides")
     return kept
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from synth_pipeline.metadata.model import ColumnMetadata, SynthesisMetadata
+from synth_pipeline.metadata.model import ColumnMetadata, PolymorphicRelationship, SynthesisMetadata
 
 _WIDEST = 110
 _MARKS = {"declared": "declared", "user": "you"}
@@ -23,7 +23,7 @@ def render(metadata: SynthesisMetadata) -> str:
         lines = [f"{table_id}   primary key: {key}{marks}", *_grid(("column", "sdtype", "", "form", "sure", "because"), rows)]
         lines += [f"  {g.kind}: {', '.join(g.columns)}" for g in table.groups]
         blocks.append("\n".join(lines))
-    if metadata.relationships:
+    if metadata.relationships or metadata.polymorphic:
         links = [
             (
                 f"{r.child_table_name} ({', '.join(r.child_foreign_key)})", f"→ {r.parent_table_name} ({', '.join(r.parent_primary_key)})",
@@ -31,11 +31,20 @@ def render(metadata: SynthesisMetadata) -> str:
             )
             for r in metadata.relationships
         ]  # fmt: skip
+        links += [
+            (f"{p.child_table_name} ({p.type_column}, {p.key_column})", f"→ {_leads(p)}", _MARKS.get(p.source, f"{p.confidence:.0%}"), p.reason)
+            for p in metadata.polymorphic
+        ]
         blocks.append("\n".join(["Relationships", *_grid(("child", "parent", "sure", "because"), links)]))
     if metadata.review:
         asked = [(f"{i.table}.{i.column}" if i.column else i.table, f"{i.confidence:.0%}", i.question) for i in metadata.review]
         blocks.append("\n".join([f"Please look at these {len(asked)}", *_grid(("where", "sure", "question"), asked)]))
     return "\n\n".join(blocks) + "\n"
+
+
+def _leads(pair: PolymorphicRelationship) -> str:
+    """What the types of a polymorphic reference lead to."""
+    return "; ".join(f"{table} where {', '.join(types)}" for table, types in pair.by_table.items()) or "no table"
 
 
 def _surely(column: ColumnMetadata) -> str:

@@ -75,11 +75,30 @@ def of_metadata(metadata: SynthesisMetadata) -> Metadata:
         {"table": r.table, "column": r.column or "–", "question": r.question, "confidence": round(r.confidence, 2)}
         for r in sorted(metadata.review, key=lambda r: r.confidence)
     ]
-    inferred = [r for r in metadata.relationships if r.source == "inferred"]
+    inferred = [
+        {
+            "child": f"{r.child_table_name} ({', '.join(r.child_foreign_key)})",
+            "parent": f"{r.parent_table_name} ({', '.join(r.parent_primary_key)})",
+            "confidence": round(r.confidence, 2),
+            "why": r.reason,
+        }
+        for r in metadata.relationships
+        if r.source == "inferred"
+    ]
+    inferred += [
+        {
+            "child": f"{p.child_table_name} ({p.type_column}, {p.key_column})",
+            "parent": ", ".join(p.by_table),
+            "confidence": round(p.confidence, 2),
+            "why": p.reason,
+        }
+        for p in metadata.polymorphic
+        if p.source == "inferred"
+    ]
     facts: Metadata = {
         "columns": len(columns),
         "personal_columns": len(personal),
-        "relationships": len(metadata.relationships),
+        "relationships": len(metadata.relationships) + len(metadata.polymorphic),
         "relationships_inferred": len(inferred),
         "confidence_mean": round(sum(c.confidence for _, _, c in columns) / max(1, len(columns)), 3),
         "to_review": len(review),
@@ -88,15 +107,7 @@ def of_metadata(metadata: SynthesisMetadata) -> Metadata:
     if personal:
         facts["personal"] = table(personal)
     if inferred:
-        facts["inferred_relationships"] = table(
-            {
-                "child": f"{r.child_table_name} ({', '.join(r.child_foreign_key)})",
-                "parent": f"{r.parent_table_name} ({', '.join(r.parent_primary_key)})",
-                "confidence": round(r.confidence, 2),
-                "why": r.reason,
-            }
-            for r in inferred
-        )
+        facts["inferred_relationships"] = table(inferred)
     if review:
         facts["review"] = table(review)
     return facts

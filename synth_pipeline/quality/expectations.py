@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from synth_pipeline.constraints import NotEvaluableError, predicate_mask
-from synth_pipeline.keys import complete_rows, parent_rows, reference_columns
+from synth_pipeline.keys import complete_rows, parent_rows, reference_columns, rows_of_branch
 
 if TYPE_CHECKING:
     from synth_pipeline.artifacts import TableBundle
@@ -155,7 +155,10 @@ def _flagged(bundle: TableBundle, rules: Sequence[Rule], schema: DatabaseSchema,
         if rule.kind == "referential_integrity" and rule.parent in bundle.tables:
             keys = bundle.read(rule.parent, rule.parent_columns)
             child, parent = reference_columns(schema, table, rule.columns, rows, rule.parent, rule.parent_columns, keys)
-            frame[_flag(rule, number)] = complete_rows(child) & (parent_rows(child, parent) < 0)
+            broken = complete_rows(child) & (parent_rows(child, parent) < 0)
+            if rule.detail is not None:
+                broken &= rows_of_branch(schema, rule.detail, rows.column(rule.detail.type_column))
+            frame[_flag(rule, number)] = broken
         elif rule.kind == "check_constraints":
             try:
                 frame[_flag(rule, number)] = ~predicate_mask(rows, rule.detail, schema.dialect, schema.table(table), null=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pipeline.subset.keys import stored_keys
-from synth_pipeline.subset.rows import Found, Shape, Value, key_parameter, looked_up, ordered, transport
+from synth_pipeline.subset.rows import Found, Shape, Value, key_parameter, looked_up, ordered, transport, type_condition
 
 if TYPE_CHECKING:
     from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey
@@ -68,7 +68,8 @@ class Closure:
 
     def _of_whole(self, fk: ForeignKey) -> set[Value]:
         """What a table that is taken whole refers to."""
-        return {row[0] if len(row) == 1 else row for row in self.reader.select(distinct_references(self.reader, self.schema, fk))}
+        sql, types = distinct_references(self.reader, self.schema, fk)
+        return {row[0] if len(row) == 1 else row for row in self.reader.select(sql, types)}
 
     def _collect(self, fk: ForeignKey, start: int, end: int, wanted: set[Value]) -> None:
         """Adds the references of new rows that were not looked up yet."""
@@ -105,12 +106,13 @@ class Closure:
                 parents.add(row, PULLED)
 
 
-def distinct_references(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> str:
-    """The statement for all that a table refers to by a key."""
+def distinct_references(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> tuple[str, list[Any]]:
+    """The statement for all that a table refers to by a key, with its parameters."""
     table = schema.table(fk.table)
     columns = [transport(reader, table.column(c), "t") for c in fk.columns]
-    where = " AND ".join(f"{reader.column('t', c)} IS NOT NULL" for c in fk.columns)
-    return f"SELECT DISTINCT {', '.join(columns)} FROM {reader.aliased(table)} WHERE {where}"
+    conditions, types = type_condition(reader, schema, fk)
+    where = " AND ".join([*(f"{reader.column('t', c)} IS NOT NULL" for c in fk.columns), *conditions])
+    return f"SELECT DISTINCT {', '.join(columns)} FROM {reader.aliased(table)} WHERE {where}", types
 
 
 def link_arrays(closure: Closure, order: Mapping[str, Any]) -> dict[str, Any]:

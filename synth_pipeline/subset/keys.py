@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synth_pipeline.keys import complete_rows, parent_rows
+from synth_pipeline.catalog.branches import Branch, branches, used_columns
+from synth_pipeline.keys import complete_rows, parent_rows, rows_of_branch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,14 +32,30 @@ def folds(schema: DatabaseSchema, fk: ForeignKey) -> list[bool]:
     return [not parent.column(c).case_sensitive for c in fk.parent_columns]
 
 
-def stored_keys(schema: DatabaseSchema, table_id: str) -> list[ForeignKey]:
+def stored_foreign_keys(schema: DatabaseSchema, table_id: str) -> list[ForeignKey]:
     """The table's foreign keys within the schema, over columns that a bundle holds (none of them generated)."""
+    return [f for f in schema.table(table_id).foreign_keys if f.parent in schema and _stored(schema, f)]
 
-    def stored(owner: str, columns: tuple[str, ...]) -> bool:
-        return all(schema.table(owner).column(c).generated is None for c in columns)
 
-    keys = (f for f in schema.table(table_id).foreign_keys if f.parent in schema)
-    return [f for f in keys if stored(f.table, f.columns) and stored(f.parent, f.parent_columns)]
+def stored_keys(schema: DatabaseSchema, table_id: str) -> list[ForeignKey]:
+    """The same, and the branches of its polymorphic keys: all that decides where a row leads."""
+    return [*stored_foreign_keys(schema, table_id), *(b for b in branches(schema, table_id) if _stored(schema, b))]
+
+
+def _stored(schema: DatabaseSchema, fk: ForeignKey) -> bool:
+    sides = ((fk.table, used_columns(fk)), (fk.parent, fk.parent_columns))
+    return all(schema.table(owner).column(c).generated is None for owner, columns in sides for c in columns)
+
+
+def levels(schema: DatabaseSchema) -> list[list[str]]:
+    """Groups of tables, parents before children, parents by polymorphic keys included; see `DatabaseSchema.levels`."""
+    return schema.levels(after={t: {b.parent for b in branches(schema, t)} for t in schema.table_ids})
+
+
+def parents_of(schema: DatabaseSchema, fk: ForeignKey, child: pa.Table, parent: pa.Table) -> NDArray[np.int64]:
+    """The parent row of every child row by a key: see `positions`. Rows of other types than a branch's are `NULL`."""
+    at = positions([child[c] for c in fk.columns], [parent[c] for c in fk.parent_columns], folds(schema, fk))
+    return np.where(rows_of_branch(schema, fk, child[fk.type_column]), at, NULL) if isinstance(fk, Branch) else at
 
 
 def positions(child: Sequence[pa.ChunkedArray], parent: Sequence[pa.ChunkedArray], fold: Sequence[bool] = ()) -> NDArray[np.int64]:

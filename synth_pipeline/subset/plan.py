@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from synth_pipeline.errors import ConfigError, closest
-from synth_pipeline.subset.keys import stored_keys
+from synth_pipeline.subset.keys import stored_foreign_keys
 from synth_pipeline.subset.model import Role, SubsetPlan, TablePlan
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def choose_tree_keys(
             many = rows[fk.parent] >= _MANY
             return (not part, not part and schema.nullable(fk), not many, -rows[table.id] / max(rows[fk.parent], 1), fk.columns)
 
-        for fk in sorted(stored_keys(schema, table_id), key=rank):
+        for fk in sorted(stored_foreign_keys(schema, table_id), key=rank):
             chosen_by_user = fk.parent in options.where or fk.parent == options.main_table
             lookup = not chosen_by_user and _looks_like_lookup(schema.table(fk.parent), rows[fk.parent])
             unfit = fk.is_self_reference or fk.parent in whole or lookup
@@ -133,7 +133,7 @@ def _override(schema: DatabaseSchema, table_id: str, wanted: str) -> ForeignKey 
     """The foreign key that the configuration means: by its id, its columns, or its parent; None for `none`."""
     if wanted == "none":
         return None
-    keys = stored_keys(schema, table_id)
+    keys = stored_foreign_keys(schema, table_id)
     columns = tuple(c.strip() for c in wanted.split(","))
     found = [f for f in keys if f.id == wanted] or [f for f in keys if f.columns == columns] or [f for f in keys if f.parent == wanted]
     if len(found) != 1:

@@ -13,6 +13,7 @@ import numpy as np
 
 from synth_pipeline.catalog.population import Fanout, PopulationStats
 from synth_pipeline.subset.keys import stored_keys
+from synth_pipeline.subset.rows import compared, type_condition
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,8 +60,8 @@ def measure(reader: Reader, schema: DatabaseSchema, rows: dict[str, int], *, exa
     fanouts: dict[str, Fanout] = {}
     keys = [fk for t in schema.tables for fk in stored_keys(schema, t.id)]
     with progress.step("Measuring the population", total=len(schema.tables) + len(keys)) as step:
-        statements = [nulls_statement(reader, t) for t in schema.tables] + [fanout_statement(reader, schema, fk) for fk in keys]
-        answers = reader.each((sql, ()) for sql in statements)
+        statements = [(nulls_statement(reader, t), []) for t in schema.tables] + [fanout_statement(reader, schema, fk) for fk in keys]
+        answers = reader.each(statements)
         for table, ((total, *filled),) in zip(schema.tables, answers, strict=False):
             rows[table.id] = int(total)
             counted = dict(zip(_nullable(table), filled, strict=True))
@@ -82,21 +83,23 @@ def _nullable(table: Table) -> list[str]:
     return [c.name for c in table.stored_columns if c.nullable]
 
 
-def fanout_statement(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> str:
-    """Rows (where the parent is, children, how many keys have so many); the parent is joined once per distinct key."""
+def fanout_statement(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> tuple[str, list[Any]]:
+    """Rows (where the parent is, children, how many keys have so many), with the parameters; the parent is joined once per distinct key."""
     child, parent = schema.table(fk.table), schema.table(fk.parent)
+    conditions, types = type_condition(reader, schema, fk)
     keys = [reader.column("t", c) for c in fk.columns]
     names = [reader.quote(f"k{i}") for i in range(len(keys))]
     listed = ", ".join(f"{k} AS {n}" for k, n in zip(keys, names, strict=True))
-    where = reader.filter(child, *(f"{k} IS NOT NULL" for k in keys))
-    inner = f"SELECT {listed}, COUNT(*) AS n FROM {reader.aliased(child)}{where} GROUP BY {', '.join(keys)}"
-    on = " AND ".join(f"{reader.column('t', p)} = g.{n}" for p, n in zip(fk.parent_columns, names, strict=True))
-    inside = " AND ".join(reader.conditions(parent))
+    where = " AND ".join([*(f"{k} IS NOT NULL" for k in keys), *conditions, *reader.conditions(child, bound=bool(types))])
+    inner = f"SELECT {listed}, COUNT(*) AS n FROM {reader.aliased(child)} WHERE {where} GROUP BY {', '.join(keys)}"
+    sides = [(child.column(c), parent.column(p), n) for c, p, n in zip(fk.columns, fk.parent_columns, names, strict=True)]
+    on = " AND ".join("{} = {}".format(*compared(reader, p, reader.column("t", p.name), c, f"g.{n}")) for c, p, n in sides)
+    inside = " AND ".join(reader.conditions(parent, bound=bool(types)))
     place = f"CASE WHEN {reader.column('t', fk.parent_columns[0])} IS NULL THEN {_NOWHERE}"
     place += f" WHEN {inside} THEN {_INSIDE} ELSE {_OUTSIDE} END" if inside else f" ELSE {_INSIDE} END"
     groups = reader.dialect.aliased(f"({inner})", "g")
     found = f"SELECT {place} AS place, g.n AS n FROM {groups} LEFT JOIN {reader.aliased(parent)} ON {on}"
-    return f"SELECT f.place, f.n, COUNT(*) FROM {reader.dialect.aliased(f'({found})', 'f')} GROUP BY f.place, f.n"
+    return f"SELECT f.place, f.n, COUNT(*) FROM {reader.dialect.aliased(f'({found})', 'f')} GROUP BY f.place, f.n", types
 
 
 _NOWHERE, _INSIDE, _OUTSIDE = range(3)

@@ -26,7 +26,7 @@ def preview(reader: Reader, schema: DatabaseSchema, plan: SubsetPlan, *, exact: 
     if not plan.whole:
         if exact:
             listed += [nulls_statement(reader, t) for t in schema.tables]
-            listed += [fanout_statement(reader, schema, fk) for fk in keys]
+            listed += [fanout_statement(reader, schema, fk)[0] for fk in keys]
         shapes = {t.id: Shape(reader, schema, t, plan.seed, plan.of(t.id).together) for t in schema.tables}
         whole = {t.table for t in plan.tables if t.whole}
         for planned in plan.tables:
@@ -38,7 +38,7 @@ def preview(reader: Reader, schema: DatabaseSchema, plan: SubsetPlan, *, exact: 
                 listed += [shape.counts_by(columns), shape.by_columns(columns, conditions=reader.conditions(shape.table, bound=True))]
         for fk in keys:
             if fk.parent not in whole:
-                listed += [distinct_references(reader, schema, fk)] if fk.table in whole else []
+                listed += [distinct_references(reader, schema, fk)[0]] if fk.table in whole else []
                 listed.append(shapes[fk.parent].by_columns(fk.parent_columns))
                 listed += [shapes[fk.parent].climb(fk)] if shapes[fk.parent].can_climb(fk) else []
     for planned in plan.tables:

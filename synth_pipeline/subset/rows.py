@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from synth_pipeline.catalog.branches import Branch, used_columns
 from synth_pipeline.subset.hashing import hash_expression, hash_rows
 from synth_pipeline.subset.keys import stored_keys
 
@@ -54,13 +55,32 @@ class Shape:
         self.hash_columns = self.own_hash or ", ".join(transport(reader, c, "t") for c in self._hashed)
         self._identity = self._addresses(row)
         referred = dict.fromkeys(f.parent_columns for t in schema.tables for f in stored_keys(schema, t.id) if f.parent == table.id)
-        names = dict.fromkeys([c for f in self.keys for c in f.columns] + [c for columns in referred for c in columns])
+        names = dict.fromkeys([c for f in self.keys for c in used_columns(f)] + [c for columns in referred for c in columns])
         self.listed = ", ".join([out for out, _, _ in self._identity] + [transport(reader, table.column(c), "t") for c in names])
         self.width = len(self._identity) + len(names)
         self._place = place = {c: len(self._identity) + i for i, c in enumerate(names)}
         self.id_of: Callable[[tuple[Any, ...]], Value] = itemgetter(*range(len(self._identity)))
-        self.reference: dict[str, Callable[[tuple[Any, ...]], Value]] = {f.id: _getter([place[c] for c in f.columns]) for f in self.keys}
+        self.reference: dict[str, Callable[[tuple[Any, ...]], Value]] = {f.id: self._reference(schema, f) for f in self.keys}
         self.referred: dict[tuple[str, ...], Callable[[tuple[Any, ...]], Value]] = {r: _getter([place[c] for c in r]) for r in referred}
+
+    def _reference(self, schema: DatabaseSchema, fk: ForeignKey) -> Callable[[tuple[Any, ...]], Value]:
+        """Reads what a row refers to by a key; None for nothing, and for rows of other types than a branch's."""
+        if not isinstance(fk, Branch):
+            return _getter([self._place[c] for c in fk.columns])
+        (column,), (key,) = fk.columns, fk.parent_columns
+        at, kind, fold = self._place[column], self._place[fk.type_column], not self.table.column(fk.type_column).case_sensitive
+        whole = self.table.column(column).type.kind == "text" and schema.table(fk.parent).column(key).type.kind == "integer"
+        types = {v.lower() if fold else v for v in fk.values}
+
+        def get(row: tuple[Any, ...]) -> Value:
+            found = str(row[kind]).lower() if fold else str(row[kind])
+            if row[kind] is None or found not in types:
+                return None
+            if whole:  # ids of several kinds in one text column: what is no number refers to no numbered row
+                return int(row[at]) if row[at] is not None and re.fullmatch(r"-?\d{1,18}", row[at]) else None
+            return row[at]
+
+        return get
 
     def _hash(self, columns: Sequence[Column]) -> str:
         """The expression of the hash of some columns; empty where the server has none."""
@@ -140,7 +160,7 @@ class Shape:
 
     def can_climb(self, fk: ForeignKey) -> bool:
         """Whether `climb` is a statement of the dialect: columns of different types are compared by the key relation only."""
-        if not fk.is_self_reference or not self.reader.dialect.recursive:
+        if not fk.is_self_reference or isinstance(fk, Branch) or not self.reader.dialect.recursive:
             return False
         column = self.table.column
         return all(column(p).native_type == column(c).native_type for p, c in zip(fk.parent_columns, fk.columns, strict=True))
@@ -211,6 +231,22 @@ def transport(reader: Reader, column: Column, alias: str) -> str:
 def comparable(reader: Reader, column: Column, alias: str) -> str:
     """A column as it is compared with a key of the relation."""
     return reader.column(alias, column.name) if reader.dialect.key_bytes else transport(reader, column, alias)
+
+
+def type_condition(reader: Reader, schema: DatabaseSchema, fk: ForeignKey) -> tuple[list[str], list[Any]]:
+    """What keeps rows of other types than a branch's out of a statement over `t`, with its parameters; nothing for a foreign key."""
+    if not isinstance(fk, Branch):
+        return [], []
+    whole = schema.table(fk.table).column(fk.type_column).type.kind == "integer"
+    marks = ", ".join(reader.dialect.placeholder for _ in fk.values)
+    return [f"{reader.column('t', fk.type_column)} IN ({marks})"], [int(v) if whole else v for v in fk.values]
+
+
+def compared(reader: Reader, one: Column, here: str, other: Column, there: str) -> tuple[str, str]:
+    """Two references to columns as they can be compared: as text where only one of them is text (ids of several kinds in one column)."""
+    if (one.type.kind == "text") == (other.type.kind == "text"):
+        return here, there
+    return reader.dialect.as_text.format(here), reader.dialect.as_text.format(there)
 
 
 def relation(reader: Reader, columns: Sequence[Column | None], *, indexed: bool) -> str:

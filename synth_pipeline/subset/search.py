@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synth_pipeline.catalog.branches import Branch
 from synth_pipeline.subset.closure import PULLED, Closure, link_arrays
-from synth_pipeline.subset.keys import server_order
+from synth_pipeline.subset.keys import levels, server_order
 from synth_pipeline.subset.rows import KEYS, Found, Shape, key_parameter, looked_up, ordered
 from synth_pipeline.subset.trees import Tree
 from synth_pipeline.subset.weights import Frame, inclusion_weights
@@ -90,7 +91,7 @@ class Search:
             frames[table] = Frame(np.asarray(found.root, dtype=np.int64)[at], probability * share, certain[at], planned.root, planned.tree_key)
         keys = [fk for fk in closure.keys if fk.table not in self.whole]
         degrees = {fk.id: d for fk in keys if fk.id != frames[fk.table].tree_key and (d := self._degrees(closure, fk.id, order)) is not None}
-        weights = inclusion_weights([t for level in self.schema.levels() for t in level], keys, frames, links, degrees)
+        weights = inclusion_weights([t for level in levels(self.schema) for t in level], keys, frames, links, degrees)
         for table, found in self._found.items():
             count = np.asarray(found.count, dtype=np.int64)[order[table]]
             known = {fk.id: np.repeat(degrees[fk.id], count) for fk in keys if fk.parent == table and fk.id in degrees}
@@ -102,11 +103,17 @@ class Search:
             return None
         fk = next(f for f in closure.keys if f.id == fk_id)
         parents, shape = self._found[fk.parent], self._found[fk.table].shape
-        sql = shape.counts_by(fk.columns)
         by_number = np.zeros(len(parents.rows), dtype=np.int64)
         by_key = parents.by_key[fk.parent_columns]
-        for value, (count,) in looked_up(self.reader, sql, ordered(by_key), self.batch):
-            by_number[by_key[value]] = count
+        keys = ordered(by_key)
+        if isinstance(fk, Branch):  # counted by type and key together
+            sql = shape.counts_by((fk.type_column, *fk.columns))
+            for value in fk.values:
+                for (_, key), (count,) in looked_up(self.reader, sql, [(value, key) for key in keys], self.batch):
+                    by_number[by_key[key]] += count
+        else:
+            for value, (count,) in looked_up(self.reader, shape.counts_by(fk.columns), keys, self.batch):
+                by_number[by_key[value]] = count
         return np.asarray(by_number[order[fk.parent]])
 
     def fetch(self, table: Table, sink: Callable[[pa.RecordBatch], None]) -> Notes:

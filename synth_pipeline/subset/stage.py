@@ -10,11 +10,12 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from synth_pipeline.catalog.branches import used_columns
 from synth_pipeline.catalog.population import PopulationStats
 from synth_pipeline.errors import SourceError
 from synth_pipeline.progress import Silent
 from synth_pipeline.subset.groups import Candidates, group_roots
-from synth_pipeline.subset.keys import DANGLING, folds, positions, stored_keys
+from synth_pipeline.subset.keys import DANGLING, parents_of, stored_keys
 from synth_pipeline.subset.model import Subset, SubsetPlan
 from synth_pipeline.subset.plan import FEW_ROWS, make_plan
 from synth_pipeline.subset.population import count_rows, from_rows, inherited_filters, measure
@@ -124,9 +125,8 @@ def verify(schema: DatabaseSchema, bundle: TableBundle) -> None:
     """
     for table in schema.tables:
         for fk in stored_keys(schema, table.id):
-            child, parent = bundle.read(fk.table, fk.columns), bundle.read(fk.parent, fk.parent_columns)
-            at = positions([child[c] for c in fk.columns], [parent[c] for c in fk.parent_columns], folds(schema, fk))
-            lost = int((at == DANGLING).sum())
+            child, parent = bundle.read(fk.table, used_columns(fk)), bundle.read(fk.parent, fk.parent_columns)
+            lost = int((parents_of(schema, fk, child, parent) == DANGLING).sum())
             if lost:
                 raise SourceError(
                     f"{lost:,} rows of {fk.table!r} in the subset refer by ({', '.join(fk.columns)}) to rows of {fk.parent!r} that are not in it.",
@@ -136,7 +136,7 @@ def verify(schema: DatabaseSchema, bundle: TableBundle) -> None:
 
 def refuse_dangling(schema: DatabaseSchema, population: PopulationStats) -> None:
     """Raises DanglingReferenceError where the source has a reference to nothing."""
-    for fk in schema.foreign_keys:
+    for fk in (fk for t in schema.table_ids for fk in stored_keys(schema, t)):
         fanout = population.fanouts.get(fk.id)
         if fanout is not None and fanout.dangling:
             raise dangling_error(fk, fanout.dangling)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from synth_pipeline.catalog.branches import Branch, branches, used_columns
 from synth_pipeline.errors import DanglingReferenceError
 from synth_pipeline.keys import column_codes, spans
 from synth_pipeline.subset.groups import RowCounter, find_together
 from synth_pipeline.subset.hashing import hash_integers
-from synth_pipeline.subset.keys import DANGLING, NULL, final_order, folds, positions, stored_keys
+from synth_pipeline.subset.keys import DANGLING, NULL, final_order, levels, parents_of, stored_keys
 from synth_pipeline.subset.plan import MIN_HOLDOUT_ENTITIES
 from synth_pipeline.subset.spool import Spool
 
@@ -143,7 +144,7 @@ def write_subset(
     """
     run = _Run(schema, plan, writer, dangling, holdout, frozenset(keep), candidates)
     with run, progress.step("Reading rows", total=len(schema.tables)) as step:
-        for group in schema.levels():
+        for group in levels(schema):
             for table_id in group:
                 run.take(table_id, fetch)
                 step.advance(note=table_id)
@@ -189,7 +190,7 @@ class _Run:
         keys = [fk for table_id in group for fk in stored_keys(self.schema, table_id)]
         for fk in keys:
             child, parent = self.held[fk.table], self.held[fk.parent]
-            at = positions([child.rows[c] for c in fk.columns], [parent.rows[c] for c in fk.parent_columns], folds(self.schema, fk))
+            at = parents_of(self.schema, fk, child.rows, parent.rows)
             found = at[at >= 0]
             self.written.seen[fk.id] = Seen(
                 np.bincount(found, minlength=parent.rows.num_rows), int((at == NULL).sum()), int((at == DANGLING).sum())
@@ -232,13 +233,13 @@ class _Run:
         if columns:
             for c in columns:
                 child.nulled.setdefault(c, np.zeros(child.rows.num_rows, dtype=bool))[rows] = True
-            for other in self.schema.table(fk.table).foreign_keys:
-                if other.id in child.links and set(columns) & set(other.columns):
+            for other in stored_keys(self.schema, fk.table):
+                if other.id in child.links and set(columns) & set(used_columns(other)):
                     child.links[other.id][rows] = NULL
             self.written.nulled[fk.id] = self.written.nulled.get(fk.id, 0) + rows.size
             return rows[:0]
         rows = np.unique(rows)
-        for other in self.schema.table(fk.table).foreign_keys:
+        for other in stored_keys(self.schema, fk.table):
             if other.is_self_reference and other.id in child.links and not (self.dangling == "null" and nullable_columns(self.schema, other)):
                 rows = _with_descendants(rows, child.links[other.id])
         rows = rows[child.alive[rows]]
@@ -352,12 +353,15 @@ def nullable_columns(schema: DatabaseSchema, fk: ForeignKey) -> tuple[str, ...]:
     """The columns to set to NULL so that the key refers to nothing; empty where it cannot.
 
     Columns that rows are known by (of the primary key, or referred to) stay; those that no other foreign key uses are
-    preferred.
+    preferred. Of a polymorphic key the type goes with the key, where it can.
     """
     table = schema.table(fk.table)
-    fixed = {*table.primary_key, *(c for f in schema.children[fk.table] for c in f.parent_columns)}
+    referring = (*schema.children[fk.table], *(b for t in schema.table_ids for b in branches(schema, t) if b.parent == fk.table))
+    fixed = {*table.primary_key, *(c for f in referring for c in f.parent_columns)}
     free = [c for c in fk.columns if table.column(c).nullable and c not in fixed]
     others = {c for f in table.foreign_keys if f.id != fk.id for c in f.columns}
+    if isinstance(fk, Branch) and free and table.column(fk.type_column).nullable and fk.type_column not in fixed | others:
+        return (*free, fk.type_column)
     return tuple(c for c in free if c not in others) or tuple(free[:1])
 
 

@@ -21,7 +21,7 @@ from synth_pipeline.catalog.schema import DatabaseSchema
 from synth_pipeline.catalog.types import arrow_type
 from synth_pipeline.config import ExportConfig, SubsetConfig
 from synth_pipeline.connectors import connect
-from synth_pipeline.connectors.base import Connector
+from synth_pipeline.connectors.base import Connector, Inclusion
 from synth_pipeline.errors import ExportError
 from synth_pipeline.export import ExportResult, export_database
 from synth_pipeline.subset import take_subset
@@ -316,6 +316,12 @@ class Contract:
         assert full.tested == full.found > 80
         assert connector.inclusion(line, ["customer", "no"], order, ["customer", "no"]).found == 300
         assert connector.inclusion(order, ["no"], customer, ["id"]).found == 120
+        assert connector.inclusion(visit, ["customer"], customer, ["id"], when=("page", "page 3")).tested <= 37
+        assert connector.inclusion(visit, ["customer"], customer, ["id"], when=("page", "it's %s\\no")).tested == 0
+        assert connector.inclusion(visit, ["id"], visit, ["id"], when=("page", "page 3")) == Inclusion(37, 37)
+        assert connector.inclusion(line, ["pos"], line, ["no"], when=("no", "2")).tested == connector.inclusion(line, ["pos"], line, ["pos"]).tested
+        assert sorted(connector.members(visit, "page", 11) or ()) == sorted(f"page {i}" for i in range(11))
+        assert connector.members(visit, "page", 10) is None and connector.members(customer, "boss", 500) is not None
         assert connector.is_unique(customer, ["mail"]) and connector.is_unique(line, ["customer", "no", "pos"])
         assert not connector.is_unique(line, ["customer", "no"]) and not connector.is_unique(customer, ["boss"])
 

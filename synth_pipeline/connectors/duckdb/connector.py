@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from synth_pipeline.connectors.base import BATCH_ROWS, PROFILE_ROWS, Inclusion, TableProfile
+from synth_pipeline.connectors.base import BATCH_ROWS, PROFILE_ROWS, Inclusion, TableProfile, When, bound
 from synth_pipeline.connectors.dialects import DUCKDB
 from synth_pipeline.connectors.duckdb import reflect, values
 from synth_pipeline.connectors.duckdb.session import open_file, refusal
@@ -48,10 +48,10 @@ class DuckDBConnector:
         except duckdb.Error as e:
             raise SourceError(f"The database {self.label} cannot be read: {refusal(e)}.", "Check the file with DuckDB itself.") from None
 
-    def _one(self, sql: str) -> tuple[Any, ...]:
+    def _one(self, sql: str, params: Sequence[Any] = ()) -> tuple[Any, ...]:
         try:
             row: tuple[Any, ...]
-            (row,) = self._connection.execute(sql).fetchall()
+            (row,) = self._connection.execute(sql, list(params)).fetchall()
             return row
         except duckdb.Error as e:
             raise SourceError(f"The database {self.label} cannot be read: {refusal(e)}.", "Check the file with DuckDB itself.") from None
@@ -73,18 +73,27 @@ class DuckDBConnector:
             sample = sample.take(np.arange(rows) * sample.num_rows // rows)
         return TableProfile(table.id, int(count), sample)
 
-    def inclusion(self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000) -> Inclusion:
+    def inclusion(
+        self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000, when: When | None = None
+    ) -> Inclusion:  # fmt: skip
         q = self.dialect.quote
         pairs = [(child.column(a), parent.column(b)) for a, b in zip(columns, parent_columns, strict=True)]
         casts = ["{}" if a.type.kind == b.type.kind and a.type.kind != "enum" else "CAST({} AS VARCHAR)" for a, b in pairs]
         left = ", ".join(f"{cast.format(q(a.name))} AS c{i}" for i, ((a, _), cast) in enumerate(zip(pairs, casts, strict=True)))
         right = ", ".join(f"{cast.format(q(b.name))} AS c{i}" for i, ((_, b), cast) in enumerate(zip(pairs, casts, strict=True)))
-        filled = " AND ".join(f"{q(a.name)} IS NOT NULL" for a, _ in pairs)
+        filled = " AND ".join([*(f"{q(a.name)} IS NOT NULL" for a, _ in pairs), *([f"{q(when[0])} = ?"] if when else [])])
         tested = f"SELECT DISTINCT {left} FROM {self.dialect.relation(child)} WHERE {filled} LIMIT {int(limit)}"
         match = " AND ".join(f"x.c{i} = y.c{i}" for i in range(len(pairs)))
         within = f"SELECT 1 FROM (SELECT {right} FROM {self.dialect.relation(parent)}) AS y WHERE {match}"
-        counted, found = self._one(f"SELECT count(*), count(*) FILTER (EXISTS ({within})) FROM ({tested}) AS x")
+        sql = f"SELECT count(*), count(*) FILTER (EXISTS ({within})) FROM ({tested}) AS x"
+        counted, found = self._one(sql, [bound(child, when)] if when else [])
         return Inclusion(int(counted), int(found))
+
+    def members(self, table: Table, column: str, limit: int) -> list[str] | None:
+        name = f"t.{self.dialect.quote(column)}"
+        sql = f"SELECT DISTINCT {name} FROM {self.dialect.relation(table)} AS t WHERE {name} IS NOT NULL LIMIT {int(limit) + 1}"
+        found = [str(value) for (value,) in _Snapshot(self._connection).select(sql)]
+        return found if len(found) <= limit else None
 
     def is_unique(self, table: Table, columns: Sequence[str]) -> bool:
         source, names = self.dialect.relation(table), [self.dialect.quote(c) for c in columns]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_pipeline.catalog.schema import Column, DatabaseSchema, Table
-from synth_pipeline.connectors.base import PROFILE_ROWS, Inclusion, Snapshot, TableProfile
+from synth_pipeline.connectors.base import PROFILE_ROWS, Inclusion, Snapshot, TableProfile, When
 from synth_pipeline.connectors.dialects import SQLITE
 from synth_pipeline.connectors.files.formats import SUFFIXES, TableFile, native_type
 from synth_pipeline.connectors.sqlite.connector import SQLiteConnector
@@ -73,8 +73,13 @@ class FilesConnector:
     def profile(self, table: Table, rows: int = PROFILE_ROWS) -> TableProfile:
         return self._copy.profile(table, rows)
 
-    def inclusion(self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000) -> Inclusion:
-        return self._copy.inclusion(child, columns, parent, parent_columns, limit)
+    def inclusion(
+        self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000, when: When | None = None
+    ) -> Inclusion:  # fmt: skip
+        return self._copy.inclusion(child, columns, parent, parent_columns, limit, when)
+
+    def members(self, table: Table, column: str, limit: int) -> list[str] | None:
+        return self._copy.members(table, column, limit)
 
     def is_unique(self, table: Table, columns: Sequence[str]) -> bool:
         return self._copy.is_unique(table, columns)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from synth_pipeline.connectors.base import BATCH_ROWS, PROFILE_ROWS, Inclusion, TableProfile
+from synth_pipeline.connectors.base import BATCH_ROWS, PROFILE_ROWS, Inclusion, TableProfile, When, bound
 from synth_pipeline.connectors.dialects import Dialect
 from synth_pipeline.connectors.generic import keys, reflect, values
 from synth_pipeline.connectors.generic.session import label, make_engine, open_session, reason
@@ -105,7 +105,9 @@ class GenericConnector:
         sample = pa.Table.from_batches(parts or [_batch(table.stored_columns, [])])
         return TableProfile(table.id, count, sample.slice(0, rows))
 
-    def inclusion(self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000) -> Inclusion:
+    def inclusion(
+        self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000, when: When | None = None
+    ) -> Inclusion:  # fmt: skip
         q, d = self.dialect.quote, self.dialect
         pairs = [(child.column(a), parent.column(b)) for a, b in zip(columns, parent_columns, strict=True)]
         alike = [a.type.kind == b.type.kind for a, b in pairs]
@@ -114,7 +116,7 @@ class GenericConnector:
             return reference if same else d.as_text.format(reference)
 
         distinct = ", ".join(f"t.{q(a.name)} AS c{i}" for i, (a, _) in enumerate(pairs))
-        filled = " AND ".join(f"t.{q(a.name)} IS NOT NULL" for a, _ in pairs)
+        filled = " AND ".join([*(f"t.{q(a.name)} IS NOT NULL" for a, _ in pairs), *([f"t.{q(when[0])} = {d.placeholder}"] if when else [])])
         on = " AND ".join(
             f"{side(b, f'p.{q(b.name)}', same)} = {side(a, f's.c{i}', same)}" for i, ((a, b), same) in enumerate(zip(pairs, alike, strict=True))
         )
@@ -124,8 +126,15 @@ class GenericConnector:
         flagged = d.aliased(f"(SELECT {found} AS f FROM {limited})", "x")
         sql = f"SELECT COUNT(*), SUM(x.f) FROM {flagged}"
         with self._reading() as snapshot:
-            total, held = next(snapshot.select(sql))
+            total, held = next(snapshot.select(sql, [bound(child, when)] if when else []))
         return Inclusion(int(total), int(held or 0))
+
+    def members(self, table: Table, column: str, limit: int) -> list[str] | None:
+        name = f"t.{self.dialect.quote(column)}"
+        sql = f"SELECT DISTINCT {name} FROM {self.dialect.aliased(self.dialect.relation(table), 't')} WHERE {name} IS NOT NULL"
+        with self._reading() as snapshot:
+            found = [str(value) for (value,) in snapshot.select(self.dialect.limit.format(sql, int(limit) + 1))]
+        return found if len(found) <= limit else None
 
     def is_unique(self, table: Table, columns: Sequence[str]) -> bool:
         source, names = self.dialect.relation(table), [self.dialect.quote(c) for c in columns]

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pymysql
 
-from synth_pipeline.connectors.base import BATCH_ROWS, PROFILE_ROWS, Inclusion, TableProfile
+from synth_pipeline.connectors.base import BATCH_ROWS, PROFILE_ROWS, Inclusion, TableProfile, When, bound
 from synth_pipeline.connectors.dialects import MYSQL
 from synth_pipeline.connectors.mysql import reflect, values
 from synth_pipeline.connectors.mysql.session import Session, is_lost, label, refusal, server_identity
@@ -94,18 +94,26 @@ class MySQLConnector:
             return f"WHERE t.{key} IN ({', '.join(str(int(k)) for k in dict.fromkeys(found) if k is not None)})"
         return f"WHERE rand(0) < {min(1.0, _SPREAD * rows / count + 0.001)}"
 
-    def inclusion(self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000) -> Inclusion:
+    def inclusion(
+        self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000, when: When | None = None
+    ) -> Inclusion:  # fmt: skip
         q = self.dialect.quote
         pairs = [(child.column(a), parent.column(b)) for a, b in zip(columns, parent_columns, strict=True)]
         left = [f"{_shared(a, b, q(a.name))} AS c{i}" for i, (a, b) in enumerate(pairs)]
         right = [_shared(b, a, q(b.name)) for a, b in pairs]
-        filled = " AND ".join(f"{q(a.name)} IS NOT NULL" for a, _ in pairs)
+        filled = " AND ".join([*(f"{q(a.name)} IS NOT NULL" for a, _ in pairs), *([f"{q(when[0])} = %s"] if when else [])])
         tested = f"SELECT DISTINCT {', '.join(left)} FROM {self.dialect.relation(child)} WHERE {filled} LIMIT {int(limit)}"
         names = ", ".join(f"x.c{i}" for i in range(len(pairs)))
         targets = f"SELECT {', '.join(right)} FROM {self.dialect.relation(parent)}"
         with self._reading() as session:
-            found = session.one(f"SELECT count(*), sum(({names}) IN ({targets})) FROM ({tested}) AS x")
+            found = session.one(f"SELECT count(*), sum(({names}) IN ({targets})) FROM ({tested}) AS x", [bound(child, when)] if when else [])
         return Inclusion(int(found[0]), int(found[1] or 0))
+
+    def members(self, table: Table, column: str, limit: int) -> list[str] | None:
+        name = self.dialect.quote(column)
+        with self._reading() as session:
+            rows = session.run(f"SELECT DISTINCT {name} FROM {self.dialect.relation(table)} WHERE {name} IS NOT NULL LIMIT {int(limit) + 1}")
+        return [str(value) for (value,) in rows] if len(rows) <= limit else None
 
     def is_unique(self, table: Table, columns: Sequence[str]) -> bool:
         source, names = self.dialect.relation(table), [self.dialect.quote(c) for c in columns]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from synth_pipeline.connectors.base import BATCH_ROWS, PROFILE_ROWS, Inclusion, TableProfile
+from synth_pipeline.connectors.base import BATCH_ROWS, PROFILE_ROWS, Inclusion, TableProfile, When, bound
 from synth_pipeline.connectors.dialects import POSTGRESQL
 from synth_pipeline.connectors.postgresql import reflect, values
 from synth_pipeline.connectors.postgresql.session import Connection, label, open_session, refusal, server_identity
@@ -87,13 +87,15 @@ class PostgreSQLConnector:
         counted = connection.execute(f"SELECT count(*) FROM {name}".encode()).fetchone()
         return int(counted[0]) if counted else 0
 
-    def inclusion(self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000) -> Inclusion:
+    def inclusion(
+        self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000, when: When | None = None
+    ) -> Inclusion:  # fmt: skip
         q = self.dialect.quote
         pairs = [(child.column(a), parent.column(b)) for a, b in zip(columns, parent_columns, strict=True)]
         casts = ["" if a.type.kind == b.type.kind and a.type.kind in _COMPARABLE else "::text" for a, b in pairs]
         left = [f"{q(a.name)}{cast} AS c{i}" for i, ((a, _), cast) in enumerate(zip(pairs, casts, strict=True))]
         right = [f"{q(b.name)}{cast} AS c{i}" for i, ((_, b), cast) in enumerate(zip(pairs, casts, strict=True))]
-        filled = " AND ".join(f"{q(a.name)} IS NOT NULL" for a, _ in pairs)
+        filled = " AND ".join([*(f"{q(a.name)} IS NOT NULL" for a, _ in pairs), *([f"{q(when[0])} = %s"] if when else [])])
         names = ", ".join(f"c{i}" for i in range(len(pairs)))
         tested = f"SELECT DISTINCT {', '.join(left)} FROM {self.dialect.relation(child)} WHERE {filled} LIMIT {int(limit)}"
         sql = f"""
@@ -101,8 +103,16 @@ class PostgreSQLConnector:
             SELECT count(*), count(*) FILTER (WHERE ({names}) IN (SELECT {', '.join(right)} FROM {self.dialect.relation(parent)})) FROM tested
         """
         with self._reading() as connection:
-            found = connection.execute(sql.encode()).fetchone() or (0, 0)
+            params = (bound(child, when),) if when else ()
+            found = connection.execute(_escaped(sql, params), params or None).fetchone() or (0, 0)
         return Inclusion(int(found[0]), int(found[1]))
+
+    def members(self, table: Table, column: str, limit: int) -> list[str] | None:
+        name = self.dialect.quote(column)
+        sql = f"SELECT DISTINCT {name}::text FROM {self.dialect.relation(table)} WHERE {name} IS NOT NULL LIMIT {int(limit) + 1}"
+        with self._reading() as connection:
+            rows = connection.execute(sql.encode()).fetchall()
+        return [value for (value,) in rows] if len(rows) <= limit else None
 
     def is_unique(self, table: Table, columns: Sequence[str]) -> bool:
         source, names = self.dialect.relation(table), [_comparable(table.column(c), self.dialect.quote(c)) for c in columns]

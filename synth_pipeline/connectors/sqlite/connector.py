@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from synth_pipeline.connectors.base import BATCH_ROWS, PROFILE_ROWS, Inclusion, TableProfile
+from synth_pipeline.connectors.base import BATCH_ROWS, PROFILE_ROWS, Inclusion, TableProfile, When, bound
 from synth_pipeline.connectors.dialects import SQLITE
 from synth_pipeline.connectors.local import file_identity
 from synth_pipeline.connectors.sqlite import reflect, values
@@ -136,16 +136,24 @@ class SQLiteConnector:
         nearest = f"(SELECT min(x.{rowid}) FROM {source} x WHERE x.{rowid} >= value)"
         return f"WHERE t.{rowid} IN (SELECT {nearest} FROM json_each(?)) ORDER BY t.{rowid}", [json.dumps(picked)]
 
-    def inclusion(self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000) -> Inclusion:
+    def inclusion(
+        self, child: Table, columns: Sequence[str], parent: Table, parent_columns: Sequence[str], limit: int = 10_000, when: When | None = None
+    ) -> Inclusion:  # fmt: skip
         q = self.dialect.quote
         names = [q(c) for c in columns]
-        distinct = (
-            f"SELECT DISTINCT {', '.join(names)} FROM {q(child.name)} WHERE {' AND '.join(f'{n} IS NOT NULL' for n in names)} LIMIT {int(limit)}"
-        )
+        conditions = [*(f"{n} IS NOT NULL" for n in names), *([f"{q(when[0])} = ?"] if when else [])]
+        distinct = f"SELECT DISTINCT {', '.join(names)} FROM {q(child.name)} WHERE {' AND '.join(conditions)} LIMIT {int(limit)}"
         targets = f"SELECT {', '.join(q(c) for c in parent_columns)} FROM {q(parent.name)}"
         key = names[0] if len(names) == 1 else f"({', '.join(names)})"
-        tested, found = self._connection.execute(f"SELECT count(*), total(coalesce({key} IN ({targets}), 0)) FROM ({distinct})").fetchone()
+        sql = f"SELECT count(*), total(coalesce({key} IN ({targets}), 0)) FROM ({distinct})"
+        tested, found = self._connection.execute(sql, [bound(child, when)] if when else []).fetchone()
         return Inclusion(int(tested), int(found))
+
+    def members(self, table: Table, column: str, limit: int) -> list[str] | None:
+        name = self.dialect.quote(column)
+        sql = f"SELECT DISTINCT {name} FROM {self.dialect.quote(table.name)} WHERE {name} IS NOT NULL LIMIT {int(limit) + 1}"
+        found = [str(value) for (value,) in self._connection.execute(sql)]
+        return found if len(found) <= limit else None
 
     def is_unique(self, table: Table, columns: Sequence[str]) -> bool:
         return reflect.is_unique(self._connection, table.name, tuple(columns))
