@@ -44,8 +44,9 @@ def branches_of(key: PolymorphicKey) -> tuple[Branch, ...]:
 
 
 def branches(schema: DatabaseSchema, table_id: str) -> tuple[Branch, ...]:
-    """The branches of all polymorphic keys of a table whose parents are part of the schema."""
-    return tuple(b for key in schema.table(table_id).polymorphic_keys for b in branches_of(key) if b.parent in schema)
+    """The branches of all polymorphic keys of a table to what is part of the schema and stored."""
+    found = (b for key in schema.table(table_id).polymorphic_keys for b in branches_of(key) if b.parent in schema)
+    return tuple(b for b in found if schema.table(b.parent).column(b.parent_columns[0]).generated is None)
 
 
 def used_columns(fk: ForeignKey) -> tuple[str, ...]:

@@ -316,9 +316,18 @@ class DatabaseSchema:
                 continue
             if any(key.column in f.columns for f in table.foreign_keys) or any(k.column == key.column for k in (*table.polymorphic_keys, *new)):
                 raise ConfigError(f"The column {key.column!r} of {key.table!r} refers to a table already.", "Name each reference once.")
+            if key.parents and not self.can_be_polymorphic(key.table, key.type_column, key.column):
+                problem = f"The column {key.column!r} of {key.table!r} tells rows apart, or is referred to, without {key.type_column!r}"
+                raise ConfigError(f"{problem}, which keys of several tables do not.", "Leave it as it is, or name one table: a foreign key.")
             new.append(key)
         tables = tuple(dataclasses.replace(t, polymorphic_keys=(*t.polymorphic_keys, *added.get(t.id, ()))) for t in self.tables)
         return dataclasses.replace(self, tables=tables)
+
+    def can_be_polymorphic(self, table_id: str, type_column: str, column: str) -> bool:
+        """Whether a column can hold keys of several tables: where it is part of a key, the type is, too, and nothing refers to it."""
+        table = self.table(table_id)
+        alone = any(column in key and type_column not in key for key in table.keys) and table.column(column).type.kind == "integer"
+        return not alone and not any(column in fk.parent_columns for fk in self.children[table_id])
 
     def _require(self, table_id: str, columns: Iterable[str]) -> None:
         """Raises ConfigError where the table, or one of the columns, does not exist."""

@@ -61,6 +61,8 @@ def guess_polymorphic(
     for table in schema.tables:
         taken = {c for f in (*table.foreign_keys, *(f for f in schema.cut if f.table == table.id)) for c in f.columns}
         for pair in _pairs(table, primary[table.id], names, taken):
+            if not schema.can_be_polymorphic(table.id, pair.type_column.name, pair.key.name):
+                continue
             parents, seen, missed = _parents(schema, table, pair, primary, names, facts, probes)
             if parents:
                 relationship = _relationship(table, pair, parents, seen)

@@ -20,6 +20,7 @@ def movable(draft: Draft, model: TableModel, state: State) -> list[ForeignKey]:
     """The foreign keys whose parents can be exchanged, the owner last."""
     known = [fk for fk in model.plan.keys if fk.id in state.parents and not anchored(draft.schema, fk)]
     fixed = {key for key, link in model.links.items() if link.path is not None or link.inverse is not None}
+    fixed |= {typed.key for typed in model.plan.typed.values()}
     return sorted((fk for fk in known if fk.id not in fixed), key=lambda fk: model.plan.is_owner(fk.id))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from synth_pipeline.catalog.branches import branches
 from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
 from synth_pipeline.synthesis.relational.counts import CountModel
 from synth_pipeline.synthesis.relational.links import LinkModel
@@ -36,12 +37,16 @@ def findings(source: DatabaseSchema, schema: DatabaseSchema, pivot: Pivot | None
 
 def _undeclared(before: Table, schema: DatabaseSchema, table: Table) -> Iterator[str]:
     """What the rows of a table share with each other, and what no two of them do; `before` is the table as it is written."""
-    for fk in (fk for fk in table.foreign_keys if fk not in before.foreign_keys):
+    led = {b.id: b for b in branches(schema, table.id)}
+    for pair in table.polymorphic_keys:
+        if tables := [b.parent for b in led.values() if b.key == pair.id]:
+            yield f"{table.id}.{pair.column} leads to {', '.join(tables)}, as {pair.type_column} says"
+    for fk in (fk for fk in table.foreign_keys if fk not in before.foreign_keys and fk.id not in led):
         said = [c for c in schema.table(fk.parent).column_names if c in before.column_names and c not in fk.columns]
         if said:
             yield f"{table.id}: rows with the same {' and '.join(fk.columns)} have the same {', '.join(said)}"
     for key in table.unique_keys:
-        if key not in before.unique_keys:
+        if key not in before.unique_keys and not any(set(key.columns) & set(fk.columns) for fk in table.foreign_keys if fk.id in led):
             yield f"{table.id}: no two rows have the same {' and '.join(key.columns)}"
 
 

@@ -32,6 +32,7 @@ from synth_pipeline.synthesis.relational.rules.support import supported
 from synth_pipeline.synthesis.relational.structure import TablePlan, one_child
 from synth_pipeline.synthesis.relational.training import ranking_column
 from synth_pipeline.synthesis.relational.trees import Feature
+from synth_pipeline.synthesis.relational.typed import owner_feature
 from synth_pipeline.synthesis.relational.variable import Privacy, Variable
 
 _CHILDREN = 3
@@ -72,7 +73,7 @@ class _Fit(ColumnLearner):
             "population": dict(self.population.rows),
             "seconds": round(time.perf_counter() - start, 3), "seed": self.seed, "warnings": self.warnings,
             "rules": [line for m in self.models.values() for line in findings(self.source, self.schema, self.pivots.get(m.plan.table), m)],
-            "reference_tables": sorted(t for t, m in self.models.items() if m.reference is not None),
+            "reference_tables": sorted(t for t, m in self.models.items() if m.reference is not None and t in self.source),
         }  # fmt: skip
         return DatabaseModel(self.source, self.schema, self.pivots, {p.table: self.models[p.table] for p in self.plans}, info)
 
@@ -108,6 +109,7 @@ class _Fit(ColumnLearner):
             model.ranking = ranking_column(frame)
             owner = plan.owner.parent
             context, self.above[plan.table] = opening_context(self.own[owner], self.above[owner], frame.group)
+            context.add(*owner_feature(plan, frame.parents))
         else:
             context = Context()
         self.contexts[plan.table] = context
@@ -164,6 +166,9 @@ class _Fit(ColumnLearner):
         index = frame.parents[fk.id]
         x = np.where(index >= 0, index, np.nan).astype(float)
         codes = max(1, self.frames[fk.parent].rows)
+        if fk.id in model.plan.typed:
+            mine = model.plan.typed[fk.id].of(frame.parents[model.plan.typed[fk.id].key])
+            return self._variable(frame, context, x, ("lookup", fk.id), codes=codes, rows=np.flatnonzero(frame.train & mine), shares=True)
         lag = None
         if frame.group is not None:
             lag = Feature(f"p.k.{fk.id}", codes), codes_of(frame.group.previous(x))
@@ -218,14 +223,17 @@ class _Fit(ColumnLearner):
 
     def _absent(self, frame: Frame, context: Context, fk: ForeignKey, rows: np.ndarray | None = None) -> Variable | None:
         """What tells rows without a parent, where there are some (among `rows`)."""
-        without = frame.parents[fk.id] < 0
-        if not self.schema.nullable(fk) or not without[frame.train if rows is None else rows].any():
+        without, plan = frame.parents[fk.id] < 0, self.models[frame.table.id].plan
+        if fk.id in plan.typed:
+            mine = plan.typed[fk.id].of(frame.parents[plan.typed[fk.id].key])
+            rows = np.flatnonzero(frame.train & mine) if rows is None else rows[mine[rows]]
+        if not plan.optional(self.schema, fk) or not without[frame.train if rows is None else rows].any():
             return None
         return self._variable(frame, context, np.where(without, np.nan, 0.0), ("absent", fk.id), codes=1, rows=rows)
 
     def _says(self, model: TableModel, frame: Frame, fk: ForeignKey) -> Presence | None:
         """A column of the row that says where a key is NULL."""
-        if not self.schema.nullable(fk):
+        if not self.schema.nullable(fk) or fk.id in model.plan.typed:
             return None
         followed = {c for c, copy in (model.rules.copied | model.rules.sticky).items() if copy.key == fk.id}
         told = [c for c in model.order if c not in frame.late and c not in followed]

@@ -33,6 +33,7 @@ from synth_pipeline.synthesis.relational.scatter import evenness, exchangeable, 
 from synth_pipeline.synthesis.relational.structure import TablePlan
 from synth_pipeline.synthesis.relational.suppress import without_ends, without_rare
 from synth_pipeline.synthesis.relational.trees import Feature
+from synth_pipeline.synthesis.relational.typed import find_goes, find_plain
 from synth_pipeline.synthesis.relational.walks import steps_of
 from synth_pipeline.synthesis.relational.within import Within
 
@@ -54,6 +55,8 @@ class ColumnLearner(TextLearner):
         children.sort(key=lambda fk: fk.id not in owners)
         rules, texts = self._rules(plan, frame, parents, children, cousins)
         model.rules = rules
+        rules.goes = find_goes(frame, plan, [c for c in roles.drawn if c not in rules.exact() and c not in frame.late])
+        rules.presence |= {c: rule for c, rule in find_plain(frame, plan).items() if c in roles.drawn or c in roles.made}
         find_hours(frame, [c for c in frame.codecs if c in roles.drawn], rules)
         exact = rules.exact()
         for column in (c for c in frame.codecs if c in exact):

@@ -21,6 +21,7 @@ from synth_pipeline.synthesis.relational.heaps import Heaps
 from synth_pipeline.synthesis.relational.hierarchy import Hierarchy
 from synth_pipeline.synthesis.relational.links import LinkModel
 from synth_pipeline.synthesis.relational.nearness import Nearness
+from synth_pipeline.synthesis.relational.normal.folding import branch_columns, fold, folding
 from synth_pipeline.synthesis.relational.normal.pivot import Pivot
 from synth_pipeline.synthesis.relational.personal import PersonalModel
 from synth_pipeline.synthesis.relational.rules import Rules
@@ -186,14 +187,31 @@ class DatabaseModel:
     def restored(self, table: str, rows: pa.Table, count: int) -> pa.Table:
         """Rows of a table of the source as they are written, when `count` of them are written already."""
         columns = [c.name for c in self.source.table(table).stored_columns]
-        return self.pivots[table].restored(rows, columns, count) if table in self.pivots else rows
+        return self.pivots[table].restored(rows, columns, count) if table in self.pivots else fold(self.source, table, rows)
+
+    def finished(self, table: str) -> list[str]:
+        """The columns of a table when it is drawn, before its rows are restored."""
+        if table not in self.source or table in self.pivots:
+            return [c.name for c in self.schema.table(table).stored_columns]
+        before, drawn = self.source.table(table), self.schema.table(table).column_names
+        columns = [c.name for c in before.stored_columns]
+        if paired := {k.column for k in folding(self.source, before)}:
+            columns = [c for c in columns if c not in paired or c in drawn] + [c for c in branch_columns(self.source, before).values() if c in drawn]
+        return columns
+
+    def share(self, fk: ForeignKey) -> float:
+        """The share of a table's rows that have a parent by a key that a type decides; 1 for other keys."""
+        item, counts = self.tables[fk.table], self.tables[fk.parent].counts.get(fk.id)
+        if fk.id not in item.plan.typed or counts is None or not item.rows:
+            return 1.0
+        return min(1.0, max(1.0, float(counts.degrees @ counts.parents)) / item.rows)
 
     def moved(self, table: str) -> dict[str, ForeignKey]:
         """The columns of a table of the source that a parent holds in normal form, by the key that leads there."""
         if table not in self.source or table in self.pivots:
             return {}
         left, added = self.schema.table(table), [fk for fk in self.schema.table(table).foreign_keys if fk.parent not in self.source]
-        gone = [c.name for c in self.source.table(table).stored_columns if c.name not in left.column_names]
+        gone = [c for c in self.finished(table) if c not in left.column_names]
         return {c: next(fk for fk in added if c in self.schema.table(fk.parent).column_names) for c in gone}
 
 

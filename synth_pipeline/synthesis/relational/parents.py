@@ -17,6 +17,7 @@ from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_repeating
 from synth_pipeline.synthesis.relational.trees import Feature
+from synth_pipeline.synthesis.relational.typed import as_typed, fit_types, lacking, rows_with
 
 
 def draw_lookup(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> None:
@@ -28,12 +29,16 @@ def draw_lookup(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -
     else:
         drawn = draw_repeating(model.lookups[fk.id], model.carried.get(fk.id), state, fk.id, f"p.k.{fk.id}", rng)
         index = np.where(np.isnan(drawn), -1, drawn).astype(np.int64)
-        index = _met(draft, link, state, fk, index, rng) if link is not None else index
+        index = _met(draft, model, link, state, fk, index, rng) if link is not None else index
         state.parents[fk.id] = agree(draft, model, state, fk, index, rng)
+    index = as_typed(draft, model, state, fk, state.parents[fk.id], rng)
+    state.parents[fk.id] = fit_types(draft, model, state, fk, index, rng)
     announce(draft, model, state, fk)
 
 
-def _met(draft: Draft, link: LinkModel, state: State, fk: ForeignKey, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _met(
+    draft: Draft, model: TableModel, link: LinkModel, state: State, fk: ForeignKey, index: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:  # fmt: skip
     """The drawn rows of a reference table, or others, as frequent, where these do not lead where another parent of their row does."""
     cells = cells_of(draft, link, state, fk, np.arange(draft.states[fk.parent].rows))
     if cells is None:
@@ -42,7 +47,7 @@ def _met(draft: Draft, link: LinkModel, state: State, fk: ForeignKey, index: np.
     wrong = np.flatnonzero((index >= 0) & (mine >= 0) & (above[index] != mine))
     weights = np.bincount(index[index >= 0], minlength=len(above)) + 1e-6
     found = meet(mine[wrong], above, weights, rng)
-    index[wrong] = found if draft.schema.nullable(fk) else np.where(found >= 0, found, index[wrong])
+    index[wrong] = found if model.plan.optional(draft.schema, fk) else np.where(found >= 0, found, index[wrong])
     return index
 
 
@@ -80,8 +85,7 @@ def move(draft: Draft, model: TableModel, state: State, fk: ForeignKey, parents:
 
 def require_parents(draft: Draft, model: TableModel, state: State) -> None:
     """Gives up rows for which no parent agrees with the parents that they have."""
-    required = [fk.id for fk in model.plan.keys if fk.id in state.parents and not draft.schema.nullable(fk)]
-    alone = np.any([state.parents[k] < 0 for k in required], axis=0) if required and state.rows else np.zeros(state.rows, dtype=bool)
+    alone = lacking(draft, model, state, state.parents.keys())
     if alone.any():
         draft.lose(model.plan.table, int(alone.sum()), "no parent fits the others")
         state.keep(np.flatnonzero(~alone))
@@ -97,14 +101,15 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
     if link.path is not None:
         middle = state.parents[link.path[0]]
         index = onward(draft, middle, *link.path[1:])
-        free = (middle < 0) & (link.astray or not draft.schema.nullable(fk)) | (middle >= 0) & (index < 0) & link.beyond
+        must = not model.plan.optional(draft.schema, fk)
+        free = (middle < 0) & (link.astray or must) | (middle >= 0) & (index < 0) & (link.beyond or must and fk.id in model.plan.typed)
         lost, able = np.flatnonzero(free), np.flatnonzero(draft.referable(fk))
         if len(lost) and len(able):
             anywhere = index.copy()
             anywhere[lost] = able[rng.integers(0, len(able), len(lost))]
             index[lost] = agree(draft, model, state, fk, anywhere, rng)[lost]
-        return np.where(_has_one(link, state, rng), index, -1)
-    rows = np.flatnonzero(_has_one(link, state, rng))
+        return np.where(_has_one(model, state, fk, rng), index, -1)
+    rows = np.flatnonzero(_has_one(model, state, fk, rng))
     able = np.flatnonzero(draft.referable(fk))
     if link.most is not None:
         rows = np.sort(rng.permutation(rows)[: link.most * len(able)])
@@ -131,7 +136,7 @@ def find_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey) 
             groups = np.unique(np.stack([rest[rows], mine]), axis=1, return_inverse=True)[1].ravel()
             dealt = deal(groups, mine, theirs, weight, rng)
             chosen = chosen if dealt is None else dealt
-        nobody = -1 if draft.schema.nullable(fk) else index[rows]
+        nobody = -1 if model.plan.optional(draft.schema, fk) else index[rows]
         index[rows] = np.where(mine < 0, index[rows], np.where(chosen >= 0, able[who[np.maximum(chosen, 0)]] if len(who) else -1, nobody))
         kept = index[rows] >= 0
         rows, alike = rows[kept], mine[kept]
@@ -151,15 +156,15 @@ def onward(draft: Draft, index: np.ndarray, *keys: str) -> np.ndarray:
     return index
 
 
-def _has_one(link: LinkModel, state: State, rng: np.random.Generator) -> np.ndarray:
-    """Which rows have a parent: as is drawn, and as a column says that is known already; bool (rows,)."""
-    present = np.ones(state.rows, dtype=bool)
+def _has_one(model: TableModel, state: State, fk: ForeignKey, rng: np.random.Generator) -> np.ndarray:
+    """Which rows have a parent: as is drawn, and as the type or a column says that is known already; bool (rows,)."""
+    link, present, typed = model.links[fk.id], np.ones(state.rows, dtype=bool), rows_with(model, state, fk.id)
     if link.absent is not None:
         present = np.isfinite(link.absent.draw(state.context.columns, state.rows, rng))
     if link.says is not None and link.says.source in state.x:
         empty, filled = link.says.decide(state.x[link.says.source])
         present = (present | filled) & ~empty
-    return present
+    return present if typed is None else present & typed
 
 
 def keep_presence(draft: Draft, model: TableModel, state: State) -> bool:
@@ -245,7 +250,7 @@ def own_child(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> 
     assert link.inverse is not None
     rng = stream(draft.seed, model.plan.table, "own child", fk.id)
     index = np.full(state.rows, -1, dtype=np.int64)
-    rows = np.flatnonzero(_has_one(link, state, rng))
+    rows = np.flatnonzero(_has_one(model, state, fk, rng))
     index[rows] = meet(rows, draft.parent_index(fk.parent, link.inverse), draft.degrees(fk) + 1e-6, rng)
     return index
 
@@ -289,12 +294,16 @@ def draw_tree(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> 
         return index
     hierarchy = model.hierarchies[fk.id]
     level = hierarchy.depth.draw(state.context.columns, n, rng)
-    index[np.isnan(level)] = np.flatnonzero(np.isnan(level))
     weight = np.maximum(state.counts.get(fk.id, np.ones(n)), 0) + 1e-6
-    empty, says = np.zeros(n, dtype=bool), model.links[fk.id].says
-    if says is not None:
-        empty, filled = says.decide(state.x[says.source])
+    empty, says, typed = np.zeros(n, dtype=bool), model.links[fk.id].says, rows_with(model, state, fk.id)
+    if says is not None or typed is not None:
+        filled = np.zeros(n, dtype=bool)
+        if says is not None:
+            empty, filled = says.decide(state.x[says.source])
+        if typed is not None:
+            empty, filled = empty | ~typed, filled | typed & (not model.plan.optional(draft.schema, fk))
         level = np.where(empty, 0, np.where(filled, np.maximum(level, 1), level))
+    index[np.isnan(level)] = np.flatnonzero(np.isnan(level))
     level = np.nan_to_num(fewer_roots(level, hierarchy.roots * n, weight, empty))
     below = np.flatnonzero(index < 0)
     time = np.nan_to_num(state.x[hierarchy.after], nan=np.inf) if hierarchy.after else None
@@ -305,6 +314,20 @@ def draw_tree(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> 
         roots = np.flatnonzero(index < 0)
         index[roots] = roots
     return agree(draft, model, state, fk, index, rng)
+
+
+def anybody(draft: Draft, model: TableModel, state: State, fk: ForeignKey, rows: np.ndarray) -> np.ndarray:
+    """Parents for rows that found none and must have one, int64 (their number,): within the table one without a parent that is not later."""
+    rng, parents = stream(draft.seed, model.plan.table, "required", fk.id), draft.states[fk.parent].rows
+    after = model.hierarchies[fk.id].after if fk.id in model.hierarchies else ""
+    roots = np.flatnonzero(state.parents[fk.id] < 0)
+    roots = roots[~np.isin(roots, rows)]
+    if not after or not len(roots):
+        return rng.integers(0, parents, len(rows))
+    time = np.nan_to_num(state.x[after], nan=np.inf)
+    roots = roots[np.argsort(time[roots], kind="stable")]
+    earlier = np.maximum(np.searchsorted(time[roots], time[rows], "right"), 1)
+    return np.asarray(roots[(rng.random(len(rows)) * earlier).astype(np.int64)])
 
 
 def _cells(hierarchy: Hierarchy, state: State) -> np.ndarray:

@@ -26,6 +26,7 @@ from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel,
 from synth_pipeline.synthesis.relational.nearness import keep_away
 from synth_pipeline.synthesis.relational.numbers import count_again, number_keys
 from synth_pipeline.synthesis.relational.parents import (
+    anybody,
     copied_reference,
     draw_link,
     draw_lookup,
@@ -41,10 +42,13 @@ from synth_pipeline.synthesis.relational.shards import Shard
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
 from synth_pipeline.synthesis.relational.structure import anchored
 from synth_pipeline.synthesis.relational.trees import Feature
+from synth_pipeline.synthesis.relational.typed import lacking, owner_feature
 from synth_pipeline.synthesis.relational.unique import keep_composed, keep_unique
 from synth_pipeline.synthesis.relational.values import draw_column, make_columns
 
 _ROUNDS = 3
+_DENSE = 0.5
+"""How many of the parents of a type the rows of one owner have at most, on average, where none may have one twice."""
 _FREE = 0.02
 """The share of the rows by which a table may differ from the plan where a calendar says how many there are."""
 
@@ -121,9 +125,7 @@ class Sampler(Draft):
     def finished(self, table: str) -> pa.Table:
         """A table with the source's columns, when everything is drawn; one that the source does not have, or not so, with its own."""
         moved = self.model.moved(table)
-        written = table in self.model.source and table not in self.model.pivots
-        columns = (self.model.source if written else self.schema).table(table).stored_columns
-        return pa.table({c.name: self._moved(table, c.name, moved[c.name]) if c.name in moved else self.value(table, c.name) for c in columns})
+        return pa.table({c: self._moved(table, c, moved[c]) if c in moved else self.value(table, c) for c in self.model.finished(table)})
 
     def _moved(self, table: str, column: str, fk: ForeignKey) -> pa.Array:
         """A column that the parent by a key holds."""
@@ -164,7 +166,9 @@ class Sampler(Draft):
         for key in self.schema.table(fk.table).keys:
             for other in model.plan.links:
                 if other.id != fk.id and set(key) == {*fk.columns, *other.columns} and other.parent in self.states:
-                    most.append(int(self.referable(other).sum()))
+                    able = int(self.referable(other).sum())
+                    # Of the rows of an owner chance gives more or less to a type.
+                    most.append(int(_DENSE * able / self.model.share(other)) if other.id in model.plan.typed else able)
         return min(most, default=None)
 
     def _reference(self, model: TableModel) -> State:
@@ -196,6 +200,7 @@ class Sampler(Draft):
             index = np.r_[np.repeat(np.arange(owner.rows), counts), np.full(nulls, -1)].astype(np.int64)
             state = State(len(index), {plan.owner.id: index}, Group.of(index, np.arange(len(index))))
             state.context, state.above = opening_context(owner.own, owner.above, state.group)
+            state.context.add(*owner_feature(plan, state.parents))
         else:
             state = State(self.planned[table.id])
         state.part = table.id in self.shard.anchors or any(self.states[fk.parent].part for fk in (plan.owner, *plan.links) if fk is not None)
@@ -320,10 +325,10 @@ class Sampler(Draft):
             inverse = model.links[fk.id].inverse is not None
             find = own_child if inverse else draw_tree if fk.is_self_reference else find_parents
             index = find(self, model, state, fk)
-            missing, parents = np.flatnonzero(index < 0), self.states[fk.parent].rows
-            if len(missing) and parents and not fixed and not self.schema.nullable(fk):
-                index[missing] = stream(self.seed, model.plan.table, "required", fk.id).integers(0, parents, len(missing))
-            state.parents[fk.id] = index
+            state.parents[fk.id], parents = index, self.states[fk.parent].rows
+            missing = np.flatnonzero(lacking(self, model, state, [fk.id]))
+            if len(missing) and parents and not fixed:
+                index[missing] = anybody(self, model, state, fk, missing)
         waiting = {f.id for f in model.plan.deferred if f.id not in state.parents}
         if not waiting:
             keep_unique(self, model, state, self.schema.table(model.plan.table), waiting)

@@ -143,7 +143,9 @@ def _divisible(model: DatabaseModel, item: TableModel, shared: Collection[str], 
     if whole & set(shared):
         return False  # the one that is marked is one of all shards
     ranks = {c: rank.within for c, rank in item.rules.ranks.items() if rank.within}
-    if not all(_gathered(model, table, set(within), shared, anchors) for within in ranks.values()):
+    apart = {c for fk in plan.keys if fk.id in plan.typed for c in fk.columns}  # of which a row has one
+    parts = [part for w in ranks.values() for part in ([{c} for c in w] if apart & set(w) else [set(w)])]
+    if not all(_gathered(model, table, part, shared, anchors) for part in parts):
         return False  # rows that are counted together are those of all shards
     for key in table.keys:
         if any(table.column(c).generated is not None for c in key) or any(_laned(item, table, c) for c in key):
@@ -278,7 +280,7 @@ def _paired(
     """Whether every shared parent finds as many different partners in its shard as a key of pairs asks for."""
     for other in model.tables[table].plan.keys:
         pair = {*anchor.columns, *other.columns} in [set(key) for key in model.schema.table(table).keys]
-        if pair and other.parent in rows and (children > rows[other.parent][slices[anchor.parent]]).any():
+        if pair and other.parent in rows and (children * model.share(other) > rows[other.parent][slices[anchor.parent]]).any():
             return False
     return True
 
@@ -308,7 +310,8 @@ def _most(model: DatabaseModel, table: str, rows: Mapping[str, np.ndarray], coun
             most = np.minimum(most, rows[fk.parent] if one_child(definition, fk) else np.where(rows[fk.parent] > 0, most, 0))
     for one, other in combinations([fk for fk in model.tables[table].plan.keys if fk.parent in rows], 2):
         if {*one.columns, *other.columns} in [set(key) for key in definition.keys]:
-            most = np.minimum(most, _DENSEST * rows[one.parent] * rows[other.parent]).astype(np.int64)
+            share = model.share(one) * model.share(other)
+            most = np.minimum(most, _DENSEST * rows[one.parent] * rows[other.parent] / share).astype(np.int64)
     return most
 
 

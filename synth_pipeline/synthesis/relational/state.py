@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -144,11 +144,12 @@ def draw_repeating(
 
 
 class Draft:
-    """A synthetic database under way: the model, the seed, the state of every table, and what had to be given up."""
+    """A synthetic database under way: the model, the seed, rows `planned`, the state of every table, and what had to be given up."""
 
     def __init__(self, model: DatabaseModel, seed: int | str, shard: Shard | None = None) -> None:
         self.model, self.schema, self.seed = model, model.schema, seed
         self.shard = shard or Shard()
+        self.planned: Mapping[str, int] = {}
         self.states: dict[str, State] = {}
         self.warnings: list[str] = []
         self.lost: dict[tuple[str, str], int] = {}

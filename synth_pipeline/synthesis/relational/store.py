@@ -40,6 +40,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Composed,
     Copied,
     Elapsed,
+    Goes,
     Hours,
     Levels,
     Linear,
@@ -66,7 +67,7 @@ from synth_pipeline.synthesis.relational.rules import (
     Written,
 )
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
-from synth_pipeline.synthesis.relational.structure import TablePlan
+from synth_pipeline.synthesis.relational.structure import TablePlan, Typed
 from synth_pipeline.synthesis.relational.text import TextModel
 from synth_pipeline.synthesis.relational.trees import Tree
 from synth_pipeline.synthesis.relational.variable import Variable
@@ -80,7 +81,7 @@ _CLASSES = {
         PersonalModel, Ceiling, Fixed,
         Product, Quotient, Raised, Added, Linear, Elapsed, After, Base, Copied, Rules, Total, Numbering, Written,
         Calendar, Run, Running, Pace, Part, Scale, Steps, Together, Presence, Bound, Levels, KeyShapes, TablePlan, TextModel, Tree, Variable, Within,
-        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Apart, Hours, Bridge, Single, Rank, Told, Pivot, Walk, Composed, Piece, Taken,
+        Guide, Heaps, Hierarchy, Nearness, ForeignKey, Apart, Hours, Bridge, Single, Rank, Told, Pivot, Walk, Composed, Piece, Taken, Typed, Goes,
     )
 }  # fmt: skip
 _DOCUMENT, _NUMBERS, _TABLES = "model.json", "arrays.npz", "tables"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,14 +24,34 @@ _CLOSE = 0.05
 
 
 @dataclass(frozen=True)
+class Typed:
+    """A foreign key that only rows of some types have (see `normal.polymorphic`).
+
+    Attributes:
+        key: the foreign key to the table of types, by id; it is drawn before.
+        types: rows of that table.
+        always: whether all rows of these types have a parent.
+    """
+
+    key: str
+    types: tuple[int, ...]
+    always: bool
+
+    def of(self, index: np.ndarray) -> np.ndarray:
+        """Which rows have one of the types, by their rows in the table of types, int (n,), -1 for none; bool (n,)."""
+        return np.isin(index, self.types)
+
+
+@dataclass(frozen=True)
 class TablePlan:
-    """The part of every foreign key of a table; a table without an owner is a root."""
+    """The part of every foreign key of a table; a table without an owner is a root. `typed` has those that a type decides, by id."""
 
     table: str
     owner: ForeignKey | None = None
     lookups: tuple[ForeignKey, ...] = ()
     links: tuple[ForeignKey, ...] = ()
     deferred: tuple[ForeignKey, ...] = ()
+    typed: Mapping[str, Typed] = field(default_factory=dict)
 
     @property
     def keys(self) -> list[ForeignKey]:
@@ -42,6 +62,10 @@ class TablePlan:
     def ready(self) -> list[ForeignKey]:
         """Those that rows have from the first."""
         return [fk for fk in self.keys if fk not in self.deferred]
+
+    def optional(self, schema: DatabaseSchema, fk: ForeignKey) -> bool:
+        """Whether a row that is to have a parent may do without: its key may be NULL, and no type says that it is not."""
+        return schema.nullable(fk) and not (fk.id in self.typed and self.typed[fk.id].always)
 
     def is_owner(self, key: str) -> bool:
         """Whether a foreign key, by id, leads to the owner."""

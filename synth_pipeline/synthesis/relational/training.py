@@ -7,7 +7,7 @@ it. So a foreign key leads to a row that is seen, to nothing, or to a row that i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,7 +26,8 @@ from synth_pipeline.synthesis.relational.enumerations import enumerates
 from synth_pipeline.synthesis.relational.frame import Frame, Group, fit_codec, parents_of
 from synth_pipeline.synthesis.relational.links import find_inverse
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.structure import TablePlan, lie_close, plan_tables, usable_keys
+from synth_pipeline.synthesis.relational.structure import TablePlan, Typed, lie_close, plan_tables, usable_keys
+from synth_pipeline.synthesis.relational.typed import find_typed
 
 _REFERENCE_ROWS = 150
 _REFERENCE_COLUMNS = 3
@@ -157,10 +158,16 @@ class Training:
         plans = plan_tables(self.data.schema, count, distinct, absent, self.reference, self.inverse, close, after)
         # The version of a model says the model.
         outward = {t.id: {fk.parent for fk in t.foreign_keys} for t in self.data.schema.tables}
-        return [
-            replace(p, lookups=tuple(sorted(p.lookups, key=lambda fk: -len(outward[fk.parent] & {k.parent for k in p.lookups if k != fk}))))
-            for p in plans
-        ]  # fmt: skip
+        return [self._ordered(p, find_typed(self.data.schema, p.table, rows, parents, seen[p.table]), outward) for p in plans]
+
+    def _ordered(self, plan: TablePlan, typed: Mapping[str, Typed], outward: Mapping[str, Collection[str]]) -> TablePlan:
+        """The plan with what types decide; types come first, and what says another reference table before that one."""
+        types, above = {t.key for t in typed.values()}, {fk.id: fk.parent for fk in plan.lookups}
+
+        def rank(fk: ForeignKey) -> tuple[bool, int]:
+            return fk.id not in types, -len(set(outward[fk.parent]) & {parent for key, parent in above.items() if key != fk.id})
+
+        return replace(plan, lookups=tuple(sorted(plan.lookups, key=rank)), typed=typed)
 
     def _reference_tables(self, count: Mapping[str, int]) -> set[str]:
         """Tables that are copied: those asked for, and small ones that describe other rows rather than somebody."""

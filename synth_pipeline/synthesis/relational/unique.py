@@ -50,7 +50,7 @@ def keep_unique(draft: Draft, model: TableModel, state: State, table: Table, wai
     for key in (*keys, *told):
         _separate(draft, model, state, table, key, (*keys, *told))
     for key in keys:
-        _give_up(draft, state, table, key)
+        _give_up(draft, model, state, table, key)
     count_again(draft, model, state)
 
 
@@ -58,7 +58,7 @@ def keep_composed(draft: Draft, model: TableModel, state: State, table: Table) -
     """Gives up rows with a composed key that no number could tell from another."""
     for column in model.rules.composed:
         if (column,) in table.keys:
-            _give_up(draft, state, table, (column,))
+            _give_up(draft, model, state, table, (column,))
 
 
 def _telling(draft: Draft, model: TableModel, table: Table, column: str) -> tuple[str, ...]:
@@ -251,12 +251,14 @@ def _put(state: State, column: str, rows: np.ndarray, values: pa.Array) -> None:
     state.arrays[column] = pa.concat_arrays([state.arrays[column], values]).take(pa.array(index))
 
 
-def _give_up(draft: Draft, state: State, table: Table, key: tuple[str, ...]) -> None:
+def _give_up(draft: Draft, model: TableModel, state: State, table: Table, key: tuple[str, ...]) -> None:
     """What still collides has no value in a column of the key that may be NULL; else the rows are given up."""
     rows = _Rows(draft, state, table).duplicates(key)
     if not len(rows):
         return
-    nullable = next((c for c in key if table.column(c).nullable and c not in table.primary_key and c in state.arrays), None)
+    decided = {fk.id for fk in model.plan.keys if fk.id in model.plan.typed or fk.id in {t.key for t in model.plan.typed.values()}}
+    fixed = {*table.primary_key, *(c for fk in model.plan.keys if fk.id in decided for c in fk.columns)}
+    nullable = next((c for c in key if table.column(c).nullable and c not in fixed and c in state.arrays), None)
     if nullable is not None:
         mask = np.zeros(state.rows, dtype=bool)
         mask[rows] = True

@@ -25,6 +25,7 @@ from synth_pipeline.synthesis.relational.scatter import kept_apart, scattered_st
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged, draw_repeating
 from synth_pipeline.synthesis.relational.together import begun, ended, last_start
 from synth_pipeline.synthesis.relational.trees import Feature
+from synth_pipeline.synthesis.relational.typed import going, gone_with
 from synth_pipeline.synthesis.relational.variable import Variable
 from synth_pipeline.synthesis.relational.walks import draw_walk
 
@@ -54,10 +55,15 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         x = with_presence(x, *decided_rows(draft, model, state, column), model, column, rng)
     if np.isnan(x).any() and not draft.may_lack(model, column):
         x = np.where(np.isnan(x), any_value(model, column, len(x), rng), x)
+    if column in rules.goes:
+        x = gone_with(model, state, column, x, rng)
     if column in rules.single:
         key = rules.single[column].key
         group = state.group if model.plan.is_owner(key) and state.group is not None else Group.of(state.parents[key], np.arange(state.rows))
-        x = singled(group, x, rules.single[column].value, stream(draft.seed, table, "single", column))
+        able = going(rules.goes[column], state, np.full(state.rows, rules.single[column].value)) if column in rules.goes else None
+        x = singled(group, x, rules.single[column].value, stream(draft.seed, table, "single", column), able)
+        if column in rules.goes:
+            x = gone_with(model, state, column, x, rng, rules.single[column].value)
     state.arrays[column] = decoded(codec, x, exact=_as_made(rules, column))
     avoid = model.drawn[column].avoid if column in model.drawn else None
     if isinstance(codec, NumberCodec) and codec.digits is not None and avoid is not None:

@@ -1,4 +1,4 @@
-"""The steps to normal form, in order: tables of attributes turned, entities given tables, keys and borrowed columns added."""
+"""The steps to normal form, in order: pairs taken apart, tables of attributes turned, entities given tables, keys and columns added."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from synth_pipeline.synthesis.relational.normal.attributes import find_pivot, wi
 from synth_pipeline.synthesis.relational.normal.borrowed import Borrowed, find_borrowed, lend
 from synth_pipeline.synthesis.relational.normal.decompose import Part, decompose
 from synth_pipeline.synthesis.relational.normal.entities import find_entities
+from synth_pipeline.synthesis.relational.normal.folding import folding
 from synth_pipeline.synthesis.relational.normal.keys import find_keys
 from synth_pipeline.synthesis.relational.normal.pivot import Pivot
+from synth_pipeline.synthesis.relational.normal.polymorphic import unfold
 from synth_pipeline.synthesis.relational.normal.shared import common
 from synth_pipeline.synthesis.relational.normal.texts import composed_columns
 
@@ -25,7 +27,10 @@ from synth_pipeline.synthesis.relational.normal.texts import composed_columns
 def normalised(data: TrainingData, least: int = 1) -> tuple[TrainingData, dict[str, Pivot]]:
     """The same data in normal form, and the tables of attributes that became wide ones; what `least` others have in common is copied."""
     work = _Work(data, least)
-    for table in work.tables():
+    paired = [t for t in data.schema.tables if folding(data.schema, t)]
+    for table in paired:
+        work.unfold(table)
+    for table in (t for t in work.tables() if t.id not in {p.id for p in paired}):
         work.turn(table)
     for table in (t for t in work.tables() if t.id not in work.pivots):
         work.divide(table)
@@ -46,11 +51,24 @@ class _Work:
         self.data, self.schema, self.about, self.bundle = data, data.schema, dict(data.metadata.tables), Extended(data.bundle)
         self.rows, self.fanouts = dict(data.population.rows), dict(data.population.fanouts)
         self.preserve = set(data.preserve)
+        self.types: set[str] = set()
         self.pivots: dict[str, Pivot] = {}
 
     def tables(self) -> list[Table]:
         """Those of the source that are learnt, as they are now."""
         return [self.schema.table(t) for t in self.data.schema.table_ids if t not in self.preserve and self.bundle.seen(t).any()]
+
+    def unfold(self, table: Table) -> None:
+        """Gives a table a foreign key for each table that its polymorphic ones lead to."""
+        made = unfold(self.schema, table, self.about[table.id], self.bundle.read(table.id))
+        self.schema = _with(self.schema, made.table, *(types for types, _, _ in made.added))
+        self.bundle.tables[table.id], self.about[table.id] = made.rows, made.about
+        for types, about, rows in made.added:
+            self.bundle.tables[types.id], self.about[types.id], self.rows[types.id] = rows, about, rows.num_rows
+            every = np.ones(rows.num_rows, dtype=bool)
+            self.bundle.notes[types.id] = pa.table({"core": pa.array(every), "holdout": pa.array(~every)})
+        self.preserve |= made.types
+        self.types |= made.types
 
     def turn(self, table: Table) -> None:
         """Turns a table of attributes and values."""
@@ -103,7 +121,7 @@ class _Work:
 
     def refer(self) -> None:
         """Adds keys to entities that other tables name by the same columns: the number of a customer whose versions lie elsewhere."""
-        for part in [t for t in self.schema.tables if t.id not in self.data.schema]:
+        for part in [t for t in self.schema.tables if t.id not in {*self.data.schema.table_ids, *self.types}]:
             key, known = part.primary_key, self.bundle.read(part.id)
             for table in (t for t in self.schema.tables if set(key) <= set(t.column_names) and t.id not in {part.id, *self.preserve}):
                 linked = {c for fk in table.foreign_keys for c in fk.columns}

@@ -12,6 +12,7 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 
+from synth_pipeline.catalog.branches import branches_of
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes
 from synth_pipeline.synthesis.relational.encode import NumberCodec
@@ -46,9 +47,14 @@ def _groupings(frame: Frame, parents: Sequence[ForeignKey], column: str) -> Iter
     ways += [(fk.columns, False) for fk in parents]
     ways += [((c,), False) for fk in parents for c in fk.columns]
     ways += [(tuple(dict.fromkeys((*a.columns, *b.columns))), False) for a, b in combinations(parents[:_MOST_KEYS], 2)]
+    led = [{b.id for b in branches_of(key)} for key in frame.table.polymorphic_keys]
+    pairs = [tuple(c for fk in parents if fk.id in ids for c in fk.columns) for ids in led]
+    ways += [(way, False) for way in pairs if len(way) > 1]
     seen: set[frozenset[str]] = set()
     for way, declared in ways:
-        if frozenset(way) not in seen and not any(frame.data.column(c).null_count for c in way):
+        # Of the columns of a polymorphic key a row has one.
+        missing = [np.asarray(frame.data.column(c).is_null()) for c in way]
+        if frozenset(way) not in seen and not (np.all(missing, axis=0) if way in pairs else np.any(missing, axis=0)).any():
             seen.add(frozenset(way))
             yield way, declared
 

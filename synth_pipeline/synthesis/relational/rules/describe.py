@@ -84,6 +84,8 @@ def describe(rules: Rules, table: str, parents: Mapping[str, str]) -> Iterator[s
     for c, presence in rules.presence.items():
         source = f"{presence.source} of its {parents[presence.key]}".removeprefix(" of ") if presence.key else presence.source
         yield f"{table}.{c} {presence.shown.format(source=source)}"
+    for c, goes in rules.goes.items():
+        yield f"{table}.{c} goes with one row of its {parents[goes.key]}, or with none"
     for c, n in rules.numbered.items():
         if n.by:
             order = ", then ".join(name if kind == "column" else f"its {parents[name]}" for kind, name in n.by)

@@ -252,6 +252,19 @@ class Presence:
 
 
 @dataclass(frozen=True)
+class Goes:
+    """Each value of the column goes with one row of a reference table, or with none: the kind of a notification says what it is about.
+
+    Attributes:
+        key: the foreign key to the table, which is drawn before.
+        rows: for each code of the column the row, -1 for none.
+    """
+
+    key: str
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Bound:
     """The column never lies above (`upper`) or below a column of its row, of its parent by `key`, or of the sibling after (`next`).
 

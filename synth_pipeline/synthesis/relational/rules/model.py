@@ -14,6 +14,7 @@ from synth_pipeline.synthesis.relational.rules.kinds import (
     Base,
     Bound,
     Copied,
+    Goes,
     Hours,
     Levels,
     Numbering,
@@ -59,6 +60,7 @@ class Rules:
     levels: dict[str, Levels] = field(default_factory=dict)
     presence: dict[str, Presence] = field(default_factory=dict)
     walks: dict[str, Walk] = field(default_factory=dict)
+    goes: dict[str, Goes] = field(default_factory=dict)
     numbered: dict[str, Numbering] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)
     composed: dict[str, Composed] = field(default_factory=dict)
@@ -81,7 +83,7 @@ class Rules:
     def alone(self, drawn: Collection[str]) -> set[str]:
         """The columns among those drawn that no rule ties to another value."""
         tied = {*self.exact(), *self.bases, *self.chains, *self.bounds, *self.steps, *self.presence, *self.levels, *self.sticky, *self.nested}
-        tied |= {*self.single, *self.hours, *self.walks}
+        tied |= {*self.single, *self.hours, *self.walks, *self.goes}
         return set(drawn) - tied - {o for c in drawn for o in self.operands(c)}
 
     def operands(self, column: str) -> list[str]:

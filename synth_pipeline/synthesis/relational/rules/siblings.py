@@ -82,17 +82,18 @@ def _number(group: Group, marked: np.ndarray) -> np.ndarray:
     return out
 
 
-def singled(group: Group, x: np.ndarray, value: float, rng: np.random.Generator) -> np.ndarray:
-    """The values with exactly one `value` among siblings: one of those that have it, or any; others take what others have.
+def singled(group: Group, x: np.ndarray, value: float, rng: np.random.Generator, able: np.ndarray | None = None) -> np.ndarray:
+    """The values with exactly one `value` among siblings: one of those that have it, or any (of the `able`); others take what others have.
 
     Rows without a parent keep theirs.
     """
     order, begin, sizes = group.edges()
     chance = rng.random(len(x)) + (x == value)
+    chance = chance if able is None else np.where(able, chance, -1.0)
     best = np.repeat(np.maximum.reduceat(chance[order], begin), sizes) if len(x) else chance
     chosen = np.zeros(len(x), dtype=bool)
     chosen[order] = chance[order] == best
-    chosen &= group.index >= 0
+    chosen &= (group.index >= 0) & (chance >= 0)
     out, rest = np.where(chosen, value, x), x[x != value]
     wrong = np.flatnonzero((out == value) & ~chosen & (group.index >= 0))
     if len(rest):
