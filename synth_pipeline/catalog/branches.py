@@ -5,7 +5,7 @@ What compares rows by foreign keys can compare branches alike, once it looks at 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from synth_pipeline.catalog.schema import ForeignKey
@@ -47,6 +47,12 @@ def branches(schema: DatabaseSchema, table_id: str) -> tuple[Branch, ...]:
     """The branches of all polymorphic keys of a table to what is part of the schema and stored."""
     found = (b for key in schema.table(table_id).polymorphic_keys for b in branches_of(key) if b.parent in schema)
     return tuple(b for b in found if schema.table(b.parent).column(b.parent_columns[0]).generated is None)
+
+
+def with_branches(schema: DatabaseSchema) -> DatabaseSchema:
+    """The schema with the branches among its foreign keys, for what looks at relationships only: it is no schema of a database."""
+    tables = tuple(replace(t, foreign_keys=(*t.foreign_keys, *branches(schema, t.id))) for t in schema.tables)
+    return replace(schema, tables=tables) if any(t.polymorphic_keys for t in schema.tables) else schema
 
 
 def used_columns(fk: ForeignKey) -> tuple[str, ...]:

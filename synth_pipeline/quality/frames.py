@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from synth_pipeline.keys import combined_codes, complete_rows, parent_rows, reference_columns
+from synth_pipeline.catalog.branches import Branch, used_columns
+from synth_pipeline.keys import combined_codes, complete_rows, parent_rows, reference_columns, rows_of_branch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,16 +162,19 @@ def _links(schema: DatabaseSchema, fk: ForeignKey, bundle: TableBundle) -> tuple
     import numpy as np
 
     stored = {t: {c.name for c in schema.table(t).stored_columns} for t in (fk.table, fk.parent)}
-    if not (stored[fk.table].issuperset(fk.columns) and stored[fk.parent].issuperset(fk.parent_columns)):
+    if not (stored[fk.table].issuperset(used_columns(fk)) and stored[fk.parent].issuperset(fk.parent_columns)):
         n = bundle.rows(fk.table)
         return np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=bool)
-    child, parent = bundle.read(fk.table, tuple(dict.fromkeys(fk.columns))), bundle.read(fk.parent, tuple(dict.fromkeys(fk.parent_columns)))
+    child, parent = bundle.read(fk.table, tuple(dict.fromkeys(used_columns(fk)))), bundle.read(fk.parent, tuple(dict.fromkeys(fk.parent_columns)))
     left, right = reference_columns(schema, fk.table, fk.columns, child, fk.parent, fk.parent_columns, parent)
     notes = [bundle.annotations(t) for t in (fk.table, fk.parent)]
     if all(n is not None and "part" in n.column_names for n in notes):  # rows of two databases, each with keys of its own
         left, right = ([*side, n.column("part")] for side, n in zip((left, right), notes, strict=True) if n is not None)
-    found = parent_rows(left, right)
-    return found, complete_rows(left) & (found < 0)
+    found, asked = parent_rows(left, right), complete_rows(left)
+    if isinstance(fk, Branch):
+        mine = rows_of_branch(schema, fk, child.column(fk.type_column))
+        found, asked = np.where(mine, found, -1), asked & mine
+    return found, asked & (found < 0)
 
 
 def _first_rows(table: Table, bundle: TableBundle) -> Array | None:

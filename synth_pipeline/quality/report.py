@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from synth_pipeline.catalog.branches import with_branches
 from synth_pipeline.quality.behaviour import score_queries, score_time
 from synth_pipeline.quality.detection import detect
 from synth_pipeline.quality.discovered import discover
@@ -68,11 +69,11 @@ def build_report(
     from synth_pipeline.quality.summary import render_summary
 
     start = time.perf_counter()
-    measured = _measure(schema, metadata, real, synthetic, population, integrity, facts, differences, seed, progress or Silent())
+    measured = _measure(with_branches(schema), metadata, real, synthetic, population, integrity, facts, differences, seed, progress or Silent())
     findings = find(measured)
     made = {"package_version": __version__, "created_at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
     facts = {**made, **facts, "report_seconds": round(time.perf_counter() - start, 1)}
-    figures = _figures(measured, findings, facts, checks)
+    figures = _figures(measured, findings, facts, checks, schema.fingerprint())
     page = render_html(measured, figures, synthetic, real)
     return QualityReport(figures, page, render_summary(figures))
 
@@ -117,11 +118,11 @@ def _measure(
 # --- figures -----------------------------------------------------------------------------------------------------------
 
 
-def _figures(m: Measured, findings: list[Finding], facts: Mapping[str, Any], checks: ChecksConfig) -> dict[str, Any]:
+def _figures(m: Measured, findings: list[Finding], facts: Mapping[str, Any], checks: ChecksConfig, fingerprint: str) -> dict[str, Any]:
     verdict = _verdict(m, findings)
     figures: dict[str, Any] = _plain({
         "facts": facts,
-        "schema": {"fingerprint": m.frame.schema.fingerprint(), "equal": not m.differences, "differences": m.differences},
+        "schema": {"fingerprint": fingerprint, "equal": not m.differences, "differences": m.differences},
         "verdict": verdict,
         "properties": _properties(m),
         "tables": {t.table: _table(m, t) for t in m.tables},
