@@ -47,6 +47,9 @@ def _structure(schema: DatabaseSchema) -> Iterator[str]:
     own = [fk.table for fk in schema.foreign_keys if fk.is_self_reference]
     if own:
         yield f"{_some(own)} refers to itself"
+    pairs = [f"{t.id}.{k.column}" for t in schema.tables for k in t.polymorphic_keys if k.parents]
+    if pairs:
+        yield f"{_some(pairs)} refers to the table that another column says"
     composite = [t.id for t in schema.tables if len(t.primary_key) > 1] + [f.table for f in schema.foreign_keys if len(f.columns) > 1]
     if composite:
         yield f"{_some(composite)} has a composite key"

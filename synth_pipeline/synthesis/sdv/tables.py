@@ -33,6 +33,7 @@ from synth_pipeline.synthesis.relational.engine import FittedRelational
 from synth_pipeline.synthesis.relational.fit import fit_database
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel
+from synth_pipeline.synthesis.relational.normal.normalise import normalised
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.training import Training
 from synth_pipeline.synthesis.relational.variable import PRIVACY, Variable
@@ -74,7 +75,7 @@ class TableSynthesizer:
         class_name, options = _CLASSES[self.name]
         kwargs = checked(options, params, self.name).model_dump()
         model = fit_database(data, PRIVACY[privacy], seed, progress, workers)
-        frames = Training.read(data).frames
+        frames = Training.read(normalised(data, PRIVACY[privacy].min_entities)[0]).frames
         kept: dict[str, list[str]] = {}
         parts: dict[str, _Part] = {}
         with progress.step(f"fit {self.name}", total=len(model.tables)) as step:
@@ -137,7 +138,7 @@ class FittedTables:
     def __init__(self, name: str, model: DatabaseModel, parts: Mapping[str, _Part]) -> None:
         self.name, self._model, self._parts = name, model, parts
         self.info = model.info
-        self.schema_fingerprint = model.schema.fingerprint()
+        self.schema_fingerprint = model.source.fingerprint()
 
     def sample(self, request: SampleRequest, writer: BundleWriter, progress: Progress) -> None:
         failed: list[str] = []
@@ -238,7 +239,8 @@ def _encoded(frame: Frame, model: TableModel, least: int) -> dict[str, np.ndarra
     for column, drawn in model.drawn.items():
         base = rules.bases.get(column)
         determines = column in rules.determined.values() and isinstance(drawn.codec, NumberCodec)
-        if column in rules.chains or column in rules.levels or determines or (base is not None and base.kind != "own"):
+        tied = column in rules.chains or column in rules.levels or column in rules.goes
+        if tied or determines or (base is not None and base.kind != "own"):
             continue
         x = drawn.codec.encode(rows.column(column))
         if base is not None:
