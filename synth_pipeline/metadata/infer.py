@@ -29,6 +29,8 @@ from synth_pipeline.metadata.names import Names
 from synth_pipeline.metadata.sdtypes import is_sdtype, locale_of
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from synth_pipeline.catalog.polymorphic import PolymorphicKey
     from synth_pipeline.catalog.schema import Column, DatabaseSchema, ForeignKey, Table
     from synth_pipeline.connectors.base import TableProfile
@@ -52,6 +54,9 @@ _KEY_KINDS = (
 _KEPT_AS = frozenset({"email", "user_name", "phone_number", "name", "country_code"})
 """Of the kinds that a natural key can be, those that a provider makes; the rest stay ids with a shape."""
 
+_SMALL = 1_000
+"""Rows of a table that may be one of types."""
+
 Where = tuple[str, str]
 
 
@@ -64,6 +69,7 @@ class _Work:
     facts: dict[str, dict[str, values.Facts]]
     primary: dict[str, tuple[str, ...]]
     domains: dict[str, dict[str, checks.Domain]]
+    small: dict[str, pa.Table]
 
 
 def infer(
@@ -90,19 +96,21 @@ def infer(
     _check_overrides(schema, overrides)
     facts: dict[str, dict[str, values.Facts]] = {}
     held: dict[str, TableProfile] = {}
+    small: dict[str, pa.Table] = {}
     with progress.step("inferring metadata", len(schema.tables)) as step:
         for profile in profiles:
             if profile.table in schema:
                 facts[profile.table] = _facts(schema.table(profile.table), profile)
                 if probes is None:
                     held[profile.table] = profile
+                if profile.rows is not None and profile.rows == profile.sample.num_rows <= _SMALL:
+                    small[profile.table] = profile.sample
             step.advance(1, profile.table)
     for table in schema.tables:
         facts.setdefault(table.id, {c.name: values.Facts() for c in table.columns})
     asked: Probes = probes if probes is not None else k.SampleProbes(held)
-    work = _Work(
-        schema, Names(schema), facts, {t.id: t.primary_key for t in schema.tables}, {t.id: checks.domains(t, schema.dialect) for t in schema.tables}
-    )
+    primary, domains = {t.id: t.primary_key for t in schema.tables}, {t.id: checks.domains(t, schema.dialect) for t in schema.tables}
+    work = _Work(schema, Names(schema), facts, primary, domains, small)
     review: list[ReviewItem] = []
     key_reasons = _infer_keys(work, asked, review)
     relationships, pairs = _relate(work, asked, review)
@@ -150,7 +158,7 @@ def _given(key: PolymorphicKey) -> PolymorphicRelationship:
 def _relate(work: _Work, probes: Probes, review: list[ReviewItem]) -> tuple[tuple[Relationship, ...], tuple[PolymorphicRelationship, ...]]:
     """What refers to what. A column of keys that is clearly polymorphic is not taken for a foreign key, one that could be a foreign key is one."""
     schema = work.schema
-    pairs, doubtful = polymorphic.guess_polymorphic(schema, work.primary, work.names, work.facts, probes)
+    pairs, doubtful = polymorphic.guess_polymorphic(schema, work.primary, work.names, work.facts, probes, work.small)
     given = [_given(key) for table in schema.tables for key in table.polymorphic_keys]
     taken = {(p.child_table_name, p.key_column) for p in (*given, *(p for p in pairs if polymorphic.clear(work.names, p)))}
     inferred, more = references.guess_references(schema, work.primary, work.names, work.facts, probes, taken)
@@ -213,7 +221,7 @@ def _decide_columns(
                 regex = _regex(work, fullest, literals=False) if columns[member].sdtype == "id" else None
                 columns[member] = columns[member].model_copy(update={"pii": True, "regex_format": regex})
     for pair in pairs:
-        _settle_pair(pair, columns)
+        _settle_pair(pair, columns, typed=(pair.child_table_name, pair.type_column) not in tied)
     _apply_overrides(work, classes, overrides, columns)
     return columns
 
@@ -290,14 +298,15 @@ def _settle_class(
         )  # fmt: skip
 
 
-def _settle_pair(pair: PolymorphicRelationship, columns: dict[Where, ColumnMetadata]) -> None:
-    """The two columns of a polymorphic reference: a category that is nobody's, and keys, personal where those of a parent are."""
+def _settle_pair(pair: PolymorphicRelationship, columns: dict[Where, ColumnMetadata], *, typed: bool) -> None:
+    """The two columns of a polymorphic reference: a category that is nobody's (`typed`), and keys, personal where those of a parent are."""
     if not pair.parents:
         return
     plain = {"datetime_format": None, "decimals": None, "regex_format": None, "confidence": pair.confidence, "source": "inferred"}
     where = (pair.child_table_name, pair.type_column)
     reason = f"says what {pair.key_column} refers to"
-    columns[where] = columns[where].model_copy(update={**plain, "sdtype": "categorical", "pii": False, "reason": reason, "evidence": (reason,)})
+    if typed:
+        columns[where] = columns[where].model_copy(update={**plain, "sdtype": "categorical", "pii": False, "reason": reason, "evidence": (reason,)})
     where = (pair.child_table_name, pair.key_column)
     reason = f"refers to {', '.join(pair.by_table)}, as {pair.type_column} says: {pair.reason}"
     personal = any(columns[p.table, p.column].pii for p in pair.parents)

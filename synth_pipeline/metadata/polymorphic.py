@@ -1,8 +1,8 @@
 r"""Polymorphic references: a column whose values name tables, beside a column with their keys.
 
 Proposed by the names of the two columns (`commentable_type` with `commentable_id`, `content_type` with `object_id`), confirmed twice: a
-value of the type must name a table by words (`Post`, `posts`, `App\Models\Post`, `blog.post`), and its rows must have keys of that
-table. A value that names no table says nothing: the ids beside it are numbers.
+value of the type, or what it leads to in a small table of types, must name a table by words (`Post`, `posts`, `App\Models\Post`,
+`blog.post`), and its rows must have keys of that table. A value that names no table says nothing: the ids beside it are numbers.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from synth_pipeline.metadata.model import REVIEW_BELOW, PolymorphicParent, Polym
 from synth_pipeline.metadata.names import singular
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from synth_pipeline.catalog.schema import Column, DatabaseSchema, Table
     from synth_pipeline.metadata.names import Names
     from synth_pipeline.metadata.values import Facts
@@ -45,8 +47,9 @@ class _Pair:
 
 
 def guess_polymorphic(
-    schema: DatabaseSchema, primary: Mapping[str, tuple[str, ...]], names: Names, facts: Mapping[str, Mapping[str, Facts]], probes: k.Probes
-) -> tuple[list[PolymorphicRelationship], list[ReviewItem]]:
+    schema: DatabaseSchema, primary: Mapping[str, tuple[str, ...]], names: Names, facts: Mapping[str, Mapping[str, Facts]], probes: k.Probes,
+    small: Mapping[str, pa.Table],
+) -> tuple[list[PolymorphicRelationship], list[ReviewItem]]:  # fmt: skip
     """The polymorphic references of all tables, one for each column of keys, and what a person should judge.
 
     Args:
@@ -55,6 +58,7 @@ def guess_polymorphic(
         names: the names as understood.
         facts: per table and column.
         probes: asked for the types, and for the inclusion of the ids of each.
+        small: the rows of small tables, which may be of types.
     """
     found: list[PolymorphicRelationship] = []
     doubtful: list[ReviewItem] = []
@@ -63,7 +67,7 @@ def guess_polymorphic(
         for pair in _pairs(table, primary[table.id], names, taken):
             if not schema.can_be_polymorphic(table.id, pair.type_column.name, pair.key.name):
                 continue
-            parents, seen, missed = _parents(schema, table, pair, primary, names, facts, probes)
+            parents, seen, missed = _parents(schema, table, pair, primary, names, facts, probes, small)
             if parents:
                 relationship = _relationship(table, pair, parents, seen)
                 if relationship.confidence >= REVIEW_BELOW:
@@ -84,7 +88,7 @@ def clear(names: Names, relationship: PolymorphicRelationship) -> bool:
 def _pairs(table: Table, own: tuple[str, ...], names: Names, taken: set[str]) -> list[_Pair]:
     """The pairs of columns that could be a reference: with a stem in common, or else the only ones that say anything at all."""
     given = {c for key in table.polymorphic_keys for c in (key.type_column, key.column)}
-    types = [(c, stem) for c in table.columns if _can_be_type(c) and c.name not in given and (stem := _type_stem(names, table, c)) is not None]
+    types = [(c, stem) for c in table.columns if _can_be_type(table, c) and c.name not in given and (stem := _type_stem(names, table, c)) is not None]
     keys = [c for c in table.columns if c.generated is None and c.name not in given | taken and (c.name,) != own and k.can_be_key(c)]
     alike, loose = [], []
     for column, stem in types:
@@ -103,13 +107,18 @@ def _pairs(table: Table, own: tuple[str, ...], names: Names, taken: set[str]) ->
     return [*alike, *(p for p in loose if only[p.type_column.name] == only[p.key.name] == 1)]
 
 
-def _can_be_type(column: Column) -> bool:
-    return column.generated is None and column.type.kind in ("text", "enum")
+def _can_be_type(table: Table, column: Column) -> bool:
+    """Whether a column may name tables: by texts, or by a key to a table of types."""
+    leads = any(fk.columns == (column.name,) for fk in table.foreign_keys)
+    return column.generated is None and (column.type.kind in ("text", "enum") or leads and column.type.kind == "integer")
 
 
 def _type_stem(names: Names, table: Table, column: Column) -> tuple[str, ...] | None:
     """What a type column says the type of: `commentable_type` → commentable, `table_name` → (); None where it is no type."""
-    words = names.column(table.id, column.name).words
+    name = names.column(table.id, column.name)
+    words = k.base_words(name) if column.type.kind == "integer" and name.is_key else name.words
+    if not words:
+        return None
     if words[-1] == "name" and len(words) > 1:
         words = words[:-1]
     if words[-1] in _TYPE_HEADS:
@@ -119,7 +128,7 @@ def _type_stem(names: Names, table: Table, column: Column) -> tuple[str, ...] | 
 
 def _parents(
     schema: DatabaseSchema, table: Table, pair: _Pair, primary: Mapping[str, tuple[str, ...]], names: Names,
-    facts: Mapping[str, Mapping[str, Facts]], probes: k.Probes,
+    facts: Mapping[str, Mapping[str, Facts]], probes: k.Probes, small: Mapping[str, pa.Table],
 ) -> tuple[list[PolymorphicParent], Inclusion, dict[str, str]]:  # fmt: skip
     """What each type leads to, how many ids were tested and found, and for tables that are named but lack many of the ids, what was seen."""
     if facts[table.id][pair.key.name].is_empty or facts[table.id][pair.type_column.name].is_empty:
@@ -128,8 +137,9 @@ def _parents(
     found: list[PolymorphicParent] = []
     missed: dict[str, str] = {}
     total = Inclusion(0, 0)
+    texts = _texts(table, pair.type_column, small)
     for value in sorted(values or ()):
-        for rank in _named(schema, names, value):
+        for rank in (tables for text in texts.get(value, [value]) for tables in _named(schema, names, text)):
             fit = []
             for parent in rank:
                 key = primary[parent]
@@ -147,6 +157,17 @@ def _parents(
             if fit:
                 break
     return found, total, {parent: said for parent, said in missed.items() if parent not in {p.table for p in found}}
+
+
+def _texts(table: Table, column: Column, small: Mapping[str, pa.Table]) -> dict[str, list[str]]:
+    """What a table of types says of each type that a column refers to: all of its texts together (`blog.post`), and each of them."""
+    fk = next((fk for fk in table.foreign_keys if fk.columns == (column.name,) and fk.parent in small), None)
+    if fk is None:
+        return {}
+    rows = small[fk.parent].to_pylist()
+    texts = [[v for c, v in row.items() if isinstance(v, str) and c not in fk.parent_columns] for row in rows]
+    own = [str(row[fk.parent_columns[0]]) for row in rows]
+    return {key: [*([] if column.type.kind == "integer" else [key]), ".".join(said), *reversed(said)] for key, said in zip(own, texts, strict=True)}
 
 
 def _named(schema: DatabaseSchema, names: Names, value: str) -> Iterator[list[str]]:

@@ -90,6 +90,23 @@ def test_a_type_names_a_table_by_words(value: str, table: str | None) -> None:
     assert first == ([table] if table else [])
 
 
+def test_a_type_may_be_a_key_to_a_table_of_types(tmp_path: Path) -> None:
+    """Django's content types: an application and a model, which together or alone name a table."""
+    ddl = """
+        CREATE TABLE django_content_type (id INTEGER PRIMARY KEY, app_label TEXT NOT NULL, model TEXT NOT NULL);
+        CREATE TABLE auth_user (id INTEGER PRIMARY KEY, username TEXT NOT NULL); CREATE TABLE blog_post (id INTEGER PRIMARY KEY, title TEXT);
+        CREATE TABLE wiki_page (id INTEGER PRIMARY KEY, title TEXT);
+        CREATE TABLE admin_log (id INTEGER PRIMARY KEY, object_id TEXT, content_type_id INTEGER REFERENCES django_content_type (id));
+    """
+    types = [(2, "auth", "user"), (4, "blog", "post"), (5, "sessions", "session"), (9, "docs", "wikipage")]
+    log = [(i, str(90_000 + i if kind == 5 else i % 40 + 1), kind) for i, kind in enumerate([2, 4, 5, 9] * 30)]
+    many = [(i, f"x{i}") for i in range(1, 50)]
+    rows = {"django_content_type": types, "auth_user": many, "blog_post": many, "wiki_page": many, "admin_log": log}
+    metadata = infer_file(build(tmp_path / "t.db", ddl, rows))
+    assert pairs(metadata) == {("admin_log", "content_type_id", "object_id"): {"2": "auth_user", "4": "blog_post", "9": "wiki_page"}}
+    assert metadata.column("admin_log", "content_type_id").sdtype == "id"
+
+
 def test_ids_that_are_not_there_make_it_a_question(tmp_path: Path) -> None:
     """A third of the comments are of rows that were deleted."""
     made = blog.rows(60)
