@@ -10,8 +10,9 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.keys import combined_codes
 from synth_pipeline.synthesis.relational.collisions import choice_candidates
+from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.model import TableModel
-from synth_pipeline.synthesis.relational.parents import cells_of, onward, spans_of
+from synth_pipeline.synthesis.relational.parents import cells_of, moments, onward, spans_of
 from synth_pipeline.synthesis.relational.state import Draft, State
 from synth_pipeline.synthesis.relational.structure import anchored
 
@@ -31,7 +32,7 @@ def other_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey,
     order = able if kin is None else able[np.argsort(kin[able], kind="stable")]
     codes = None if kin is None else kin[order]
     link = model.links.get(fk.id)
-    times = spans_of(draft, model, state, fk) if link is not None and link.since is not None else None
+    times = list(_times(draft, model, state, fk))
     cells = cells_of(draft, link, state, fk, able) if link is not None and link.among is not None else None
     # The parents that go with each cell, cell by cell.
     by_cell = np.argsort(cells[2], kind="stable") if cells is not None else None
@@ -44,12 +45,27 @@ def other_parents(draft: Draft, model: TableModel, state: State, fk: ForeignKey,
         if cells is not None and ordered is not None and partners is not None and cells[0][row] >= 0:
             low, high = (np.searchsorted(ordered, cells[0][row], side) for side in ("left", "right"))
             mine = np.intersect1d(mine, partners[low:high])
-        if times is not None:
-            when, start, end = times[0][row], times[1][mine], times[2][mine]
-            mine = mine[~((start > when) | (end < when))]
+        for when, start, end in times:
+            mine = mine[~((start[mine] > when[row]) | (end[mine] < when[row]))]
         return choice_candidates(mine, rng, weights)(row)
 
     return pick
+
+
+def _times(draft: Draft, model: TableModel, state: State, fk: ForeignKey) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """What says which parents are there when a row is: when it is, float (rows,), and from when to when each parent is; see `spans_of`."""
+    link = model.links.get(fk.id)
+    if link is None:
+        return
+    if link.since is not None:
+        yield spans_of(draft, model, state, fk)
+    for column in state.x:
+        codec = model.codec(column)
+        for bound in model.rules.bounds.get(column, ()):
+            if bound.key == fk.id and not bound.then and isinstance(codec, NumberCodec):
+                there = moments(draft, fk.parent, bound.column)
+                never = np.full(len(there), np.nan)
+                yield (state.x[column] * codec.unit, never, there) if bound.upper else (state.x[column] * codec.unit, there, never)
 
 
 def _kin(draft: Draft, model: TableModel, fk: ForeignKey) -> np.ndarray | None:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synth_pipeline.catalog.branches import branches_of
 from synth_pipeline.catalog.schema import ForeignKey, Table
 from synth_pipeline.metadata.model import ColumnMetadata
 from synth_pipeline.synthesis.base import TrainingData, flagged
@@ -37,6 +38,8 @@ _SERIES = 20
 """Fewest rows of a history on average."""
 _DENSE = 0.2
 """The share of all times of histories at which each has a row, at least."""
+_MOST = 0.5
+"""A key that so many rows have by their type may own them."""
 _MISSING = 0.05
 """A date may be missing in this share of the rows to put them in order."""
 _CONTACT = r"^\S+@\S+\.\w+$|^[+0][\d ()/.-]{7,}$"
@@ -154,6 +157,8 @@ class Training:
             index = parents[fk.id][seen[fk.table]]
             distinct[fk.id] = len(np.unique(index[index >= 0]))
             absent[fk.id] = float((index < 0).mean()) if len(index) else 0.0
+        for table in self.data.schema.tables:
+            absent |= _absent_by_type(table, parents, seen[table.id])
         count = {t: int(s.sum()) for t, s in seen.items()}
         plans = plan_tables(self.data.schema, count, distinct, absent, self.reference, self.inverse, close, after)
         # The version of a model says the model.
@@ -298,6 +303,16 @@ def ranking_column(frame: Frame) -> str | None:
             if (x[order][1:] != x[order][:-1])[same].mean() > 0.3:
                 return column
     return None
+
+
+def _absent_by_type(table: Table, parents: Mapping[str, np.ndarray], seen: np.ndarray) -> dict[str, float]:
+    """The share of rows without a parent by a key that most of them have by their type: of those that have none by any of its kind."""
+    found: dict[str, float] = {}
+    for key in table.polymorphic_keys:
+        led = {b.id: parents[b.id][seen] >= 0 for b in branches_of(key) if b.id in parents}
+        most = [fk for fk, there in led.items() if there.any() and there.mean() >= _MOST]
+        found |= {fk: float(1 - np.any(list(led.values()), axis=0).mean()) for fk in most}
+    return found
 
 
 def _first_date(table: Table, rows: pa.Table) -> np.ndarray | None:

@@ -46,7 +46,7 @@ def find_bounds(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[For
             if within := _numbers(frame, frames, parents, column, codec):
                 rules.bounds[column] = tuple(within)
             continue
-        found: list[tuple[float, Bound]] = []
+        found: list[tuple[float, Bound, np.ndarray]] = []
         near: list[tuple[bool, np.ndarray]] = []
         for other, key, following, y in _others(frame, frames, parents, columns, column, codec):
             start = base.first if base is not None and base.kind == "previous" and base.least >= 0 else base
@@ -64,11 +64,21 @@ def find_bounds(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[For
                 if distance.min() >= 0:
                     near.append((upper, y))
                 if distance.min() >= 0 and disorder(x[both], y[both], upper=upper) >= enough:
-                    found.append((float(np.median(distance)), Bound(other, key, upper, following, met=_met(distance))))
-        bounds = [b for _, b in sorted(found, key=lambda f: f[0])[:_MOST_BOUNDS]]
+                    found.append((float(np.median(distance)), Bound(other, key, upper, following, met=_met(distance)), both))
+        bounds = _closest(found, len(x))
         bounds += _far(frame, frames, parents, x, codec, base, near)
         if bounds:
             rules.bounds[column] = tuple(bounds)
+
+
+def _closest(found: Sequence[tuple[float, Bound, np.ndarray]], size: int) -> list[Bound]:
+    """The bounds that are closest, with the rows that each is known of, int (k,); at most so many for any of the `size` rows."""
+    kept, counts = list[Bound](), np.zeros(size, dtype=np.int64)
+    for _, bound, rows in sorted(found, key=lambda f: f[0]):
+        if counts[rows].max() < _MOST_BOUNDS:
+            kept.append(bound)
+            counts[rows] += 1
+    return kept
 
 
 def _far(
