@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,9 +86,10 @@ class Deployment:
 
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         log = self._stack.enter_context((self.place.root / f"{name}.log").open("wb"))
-        process = subprocess.Popen(command, env=self.environment, cwd=self.place.root, stdout=log, stderr=subprocess.STDOUT)
+        options: dict[str, Any] = {"env": self.environment, "cwd": self.place.root, "stdout": log, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, start_new_session=True, **options)
         self._stack.callback(process.wait, 20)
-        self._stack.callback(process.kill)
+        self._stack.callback(_kill_all, process.pid)
         return process
 
     def choose(self, executor: str, config: object = None) -> None:
@@ -114,6 +116,12 @@ class Deployment:
     def succeeds(self, executor: str, run: subprocess.Popen[bytes]) -> dict[str, str]:
         assert run.wait(240) == 0, (self.place.root / "run.log").read_text()[-3000:]
         return self.content(executor)
+
+
+def _kill_all(leader: int) -> None:
+    """Ends a process and those that it has started: a worker's worker outlives it otherwise."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 DUMP = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).iterdump(), sep='\\n')"
