@@ -6,6 +6,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +290,35 @@ def test_what_says_the_type_goes_with_it(tmp_path: Path) -> None:
     _, target = run(path, tmp_path, synthesizer={"workers": 1}, privacy={"holdout": 0})
     wrong = "notifiable_type IS NOT CASE WHEN kind IN ('comment', 'mention') THEN 'Post' WHEN kind = 'follow' THEN 'User' END"
     assert asked(target, f"SELECT count(*) FROM notifications WHERE {wrong} OR (notifiable_type IS NULL) <> (notifiable_id IS NULL)") == [0]
+
+
+def test_rows_keep_to_the_dates_of_all_their_parents(tmp_path: Path) -> None:
+    """Of four kinds of parents a row has one; it keeps to that and to its user, also where many are most often of one kind and unique."""
+    r, kinds = random.Random(4), {"Post": 150, "Photo": 250, "Event": 60, "Page": 80}
+    users = [(i, _day(r.randint(0, 700))) for i in range(1, 201)]
+    things = {kind: [(i, _day(r.randint(0, 700))) for i in range(1, n + 1)] for kind, n in kinds.items()}
+    likes = {}
+    for user, joined in users:
+        for kind in r.choices(list(kinds), [3, 10, 1, 1], k=min(60, int(r.expovariate(1 / 15)))):
+            thing, made = r.choice(things[kind])
+            likes[user, kind, thing] = _day(int(r.expovariate(1 / 40)), max(joined, made))
+    path, dated = tmp_path / "source.db", {"users": users, **{f"{kind.lower()}s": rows for kind, rows in things.items()}}
+    with sqlite3.connect(path) as connection:
+        for table, rows in dated.items():
+            connection.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, created_at DATE NOT NULL)")
+            connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows)
+        connection.execute(
+            "CREATE TABLE likes (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users (id), likeable_type TEXT NOT NULL, "
+            "likeable_id INTEGER NOT NULL, created_at DATE NOT NULL, UNIQUE (user_id, likeable_type, likeable_id))"
+        )
+        connection.executemany("INSERT INTO likes VALUES (?, ?, ?, ?, ?)", [(i, *key, day) for i, (key, day) in enumerate(likes.items())])
+    connection.close()
+    bundle, target = run(path, tmp_path, synthesizer={"workers": 1}, privacy={"holdout": 0})
+    early = {"users": "p.id = l.user_id", **{f"{k.lower()}s": f"likeable_type = '{k}' AND p.id = likeable_id" for k in kinds}}
+    for table, on in early.items():
+        assert asked(target, f"SELECT count(*) FROM likes l JOIN {table} p ON {on} WHERE l.created_at < p.created_at") == [0], table
+    assert bundle.rows("likes") >= 0.98 * len(likes)
+
+
+def _day(days: int, after: str = "2021-01-01") -> str:
+    return (date.fromisoformat(after) + timedelta(days=days)).isoformat()

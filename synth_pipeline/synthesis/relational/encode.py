@@ -155,6 +155,10 @@ class NumberCodec:
         x = np.clip(x, self.low, self.high)
         return self.exact(x, null)
 
+    def beyond(self, x: np.ndarray) -> np.ndarray:
+        """Which units are outside of the range of the training values, bool (n,)."""
+        return (x > self.high) | (x < self.low)
+
     def exact(self, x: np.ndarray, null: np.ndarray) -> pa.Array:
         """Values from whole units, without moving them."""
         if self.never is not None:

@@ -65,6 +65,10 @@ def draw_column(draft: Draft, model: TableModel, state: State, column: str) -> N
         if column in rules.goes:
             x = gone_with(model, state, column, x, rng, rules.single[column].value)
     state.arrays[column] = decoded(codec, x, exact=_as_made(rules, column))
+    if column in rules.bounds and isinstance(codec, NumberCodec) and codec.digits is not None and (beyond := codec.beyond(x)).any():
+        low, high = limits(draft, model, state, column)  # a row of a parent that is later than all of the training rows
+        beyond &= (low > codec.high) | (high < codec.low)
+        state.arrays[column] = pc.if_else(pa.array(beyond), codec.exact(x, np.isnan(x)), state.arrays[column])
     avoid = model.drawn[column].avoid if column in model.drawn else None
     if isinstance(codec, NumberCodec) and codec.digits is not None and avoid is not None:
         units = _unlike(codec, codec.encode(state.arrays[column]), avoid)
