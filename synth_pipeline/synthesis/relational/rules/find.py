@@ -64,7 +64,7 @@ def find_rules(
     for column in numbers:
         first = find_rank(frame, column)
         rank = Rank(first) if first is not None else find_count(frame, parents, column)
-        if rank is not None:
+        if rank is not None and _keeps_keys(frame, column, rank, owner):
             rules.ranks[column] = rank
     widest = _widest(frame, numbers)
     for column in (c for c in widest if c not in rules.ranks):
@@ -109,6 +109,16 @@ def find_rules(
     _without_circles(rules)
     find_order(frame, rules)
     return rules
+
+
+def _keeps_keys(frame: Frame, column: str, rank: Rank, owner: ForeignKey | None) -> bool:
+    """Whether what a column counts within is part of the keys that it is in: otherwise the same number comes again in one key.
+
+    Of several keys, of which a row has one by its type, each has a part of it.
+    """
+    within = {*rank.within} or {*(owner.columns if owner is not None else ())}
+    keys = [{*key} for key in frame.table.keys if column in key and len(key) > 1]
+    return not keys or within <= {c for key in keys for c in key} and all(within & key for key in keys)
 
 
 def _widest(frame: Frame, columns: Collection[str]) -> list[str]:
