@@ -7,7 +7,7 @@ whether a broken one is an error, does not belong here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from synth_pipeline.catalog.branches import Branch
     from synth_pipeline.catalog.schema import DatabaseSchema
+
+Values = TypeVar("Values", "pa.Array[Any]", "pa.ChunkedArray[Any]")
 
 
 def combined_codes(columns: list[pa.ChunkedArray[Any]]) -> np.ndarray[Any, Any]:
@@ -53,6 +55,24 @@ def column_codes(column: pa.ChunkedArray[Any]) -> np.ndarray[Any, Any]:
     return np.asarray(codes.to_numpy(), dtype=np.int64)
 
 
+def by_appearance(codes: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Equal codes numbered in the order in which they first occur.
+
+    Args:
+        codes: integers, shape (rows,).
+
+    Returns:
+        The number of each row, from 0, int64 (rows,), and the first row of each number, int64 (numbers,).
+    """
+    import numpy as np
+    import pandas as pd
+
+    number = np.asarray(pd.factorize(codes)[0], dtype=np.int64)
+    first = np.empty(int(number.max(initial=-1)) + 1, dtype=np.int64)
+    first[number[::-1]] = np.arange(len(number))[::-1]  # of several rows the last one that is written stays
+    return number, first
+
+
 def complete_rows(columns: list[pa.ChunkedArray[Any]]) -> np.ndarray[Any, Any]:
     """True for rows without a NULL in any of the columns: only those can collide or refer to something."""
     import numpy as np
@@ -61,6 +81,13 @@ def complete_rows(columns: list[pa.ChunkedArray[Any]]) -> np.ndarray[Any, Any]:
     for column in columns:
         mask &= np.asarray(column.is_valid().to_numpy(), dtype=bool)
     return mask
+
+
+def at_rows(values: Values, index: np.ndarray[Any, Any]) -> Values:
+    """The values at some rows, int64 (n,); NULL where there is no such row: -1."""
+    import pyarrow as pa
+
+    return values.take(pa.array(index, mask=index < 0))
 
 
 def spans(starts: np.ndarray[Any, Any], ends: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import TypeVar
 
 Node = TypeVar("Node", bound=Hashable)
+
+
+def leads(start: Node, goal: Node, following: Mapping[Node, Collection[Node]]) -> bool:
+    """Whether a path, of no step at least, leads from one node to another; what is not in the mapping has no successor."""
+    waiting, seen = [start], {start}
+    while waiting:
+        if (node := waiting.pop()) == goal:
+            return True
+        fresh = set(following.get(node, ())) - seen
+        seen |= fresh
+        waiting += fresh
+    return False
 
 
 def on_loops(following: Mapping[Node, Node]) -> frozenset[Node]:

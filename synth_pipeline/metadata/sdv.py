@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from synth_pipeline.catalog.graph import leads
 from synth_pipeline.config import ColumnConfig
 from synth_pipeline.errors import ConfigError
 from synth_pipeline.metadata.evidence import GENERIC
@@ -180,21 +181,9 @@ def _refusal(
     pairs = zip(r.parent_primary_key, r.child_foreign_key, strict=True)
     if any(inside[parent].columns[a].sdtype != inside[child].columns[b].sdtype for a, b in pairs):
         return "its two sides differ in sdtype"
-    if _reaches(children, child, parent):
+    if leads(child, parent, children):
         return "it closes a cycle"
     return None
-
-
-def _reaches(children: Mapping[str, set[str]], start: str, goal: str) -> bool:
-    stack, seen = [start], {start}
-    while stack:
-        node = stack.pop()
-        if node == goal:
-            return True
-        fresh = children.get(node, set()) - seen
-        seen |= fresh
-        stack += fresh
-    return False
 
 
 def _column_relationships(name: str, table: TableMetadata, primary: tuple[str, ...], foreign: set[str], lost: list[str]) -> list[dict[str, Any]]:

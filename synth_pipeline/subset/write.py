@@ -14,7 +14,7 @@ import numpy as np
 
 from synth_pipeline.catalog.branches import Branch, branches, used_columns
 from synth_pipeline.errors import DanglingReferenceError
-from synth_pipeline.keys import column_codes, spans
+from synth_pipeline.keys import by_appearance, column_codes, spans
 from synth_pipeline.subset.groups import RowCounter, find_together
 from synth_pipeline.subset.hashing import hash_integers
 from synth_pipeline.subset.keys import DANGLING, NULL, final_order, levels, parents_of, stored_keys
@@ -274,7 +274,8 @@ class _Run:
             assert number is not None, "parents are numbered first"
             links[fk.id] = np.where(at >= 0, number[np.maximum(at, 0)], NULL) if number.size else at
         together = self._together(table_id)
-        entity, out = self._entities(table_id, core, links, np.arange(order.size) if together is None else _numbered(held.rows[together], order))
+        own = np.arange(order.size) if together is None else by_appearance(column_codes(held.rows[together])[order])[0]
+        entity, out = self._entities(table_id, core, links, own)
         nulls = self._write(table_id, held, order, pa.table({"core": core, "weight": weight, "entity": entity, "holdout": out}))
         degrees = {k: d[order] for k, d in held.notes.degrees.items()}
         self.written.tables[table_id] = KeptTable(order.size, core, weight, entity, out, nulls, links, degrees, together)
@@ -330,15 +331,6 @@ class _Run:
         if not order.size:
             self.writer.write(table_id, rows.slice(0, 0), notes)
         return nulls
-
-
-def _numbered(values: pa.ChunkedArray, order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The entity of every row in its final order, numbered by their first rows, where equal values mean the same entity."""
-    codes = column_codes(values)[order]
-    _, first, place = np.unique(codes, return_index=True, return_inverse=True)
-    number = np.empty(first.size, dtype=np.int64)
-    number[np.argsort(first)] = np.arange(first.size)
-    return number[place]
 
 
 def dangling_error(fk: ForeignKey, rows: int) -> DanglingReferenceError:

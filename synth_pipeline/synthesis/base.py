@@ -48,6 +48,13 @@ def flagged(notes: pa.Table | None, name: str, rows: int, *, default: bool) -> n
     return np.asarray(notes.column(name).to_numpy(), dtype=bool)
 
 
+def chosen(rows: pa.Table, wanted: np.ndarray) -> pa.Table:
+    """The rows that are wanted, bool (rows,); no copy where all are."""
+    import pyarrow as pa
+
+    return rows if wanted.all() else rows.filter(pa.array(wanted))
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """All that a synthesizer learns from.

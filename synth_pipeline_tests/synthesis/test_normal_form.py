@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -82,12 +83,16 @@ def build_sales(path: Path) -> None:
     db.close()
 
 
+def fitted_to(build: Callable[[Path], None], broken: Mapping[str, str], path: Path) -> tuple[Path, Fitted]:
+    """A database of which none of the statements counts a row, and a synthesizer fitted to it."""
+    build(path)
+    assert not broken_in(path, broken)
+    return path, sp.open(f"sqlite:///{path}").metadata().subset(holdout=0.0).fit(seed=1)
+
+
 @pytest.fixture(scope="module")
 def sales(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Fitted]:
-    path = tmp_path_factory.mktemp("sales") / "real.db"
-    build_sales(path)
-    assert not broken_in(path, SALES_BROKEN)
-    return path, sp.open(f"sqlite:///{path}").metadata().subset(holdout=0.0).fit(seed=1)
+    return fitted_to(build_sales, SALES_BROKEN, tmp_path_factory.mktemp("sales") / "real.db")
 
 
 @pytest.mark.parametrize("shard_rows", [250_000, 900])
@@ -233,10 +238,7 @@ def build_versions(path: Path) -> None:
 
 
 def test_versions_follow_each_other_and_facts_refer_to_those_of_their_day(tmp_path: Path) -> None:
-    path = tmp_path / "real.db"
-    build_versions(path)
-    assert not broken_in(path, VERSIONS_BROKEN | SELDOM_BROKEN)
-    fitted = sp.open(f"sqlite:///{path}").metadata().subset(holdout=0.0).fit(seed=1)
+    _, fitted = fitted_to(build_versions, VERSIONS_BROKEN | SELDOM_BROKEN, tmp_path / "real.db")
     for shard_rows in (250_000, 1_500):
         copy = copied(fitted, tmp_path / str(shard_rows), shard_rows)
         assert not broken_in(copy, VERSIONS_BROKEN), fitted.info["rules"]
@@ -307,10 +309,7 @@ def build_attributes(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def attributes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Fitted]:
-    path = tmp_path_factory.mktemp("attributes") / "real.db"
-    build_attributes(path)
-    assert not broken_in(path, ATTRIBUTES_BROKEN)
-    return path, sp.open(f"sqlite:///{path}").metadata().subset(holdout=0.0).fit(seed=1)
+    return fitted_to(build_attributes, ATTRIBUTES_BROKEN, tmp_path_factory.mktemp("attributes") / "real.db")
 
 
 @pytest.mark.parametrize("shard_rows", [250_000, 900])

@@ -11,7 +11,7 @@ import pytest
 import synth_pipeline as sp
 from synth_pipeline.notebook import Taken
 from synth_pipeline.synthesis.base import SampleRequest
-from synth_pipeline_tests.helpers import sampled
+from synth_pipeline_tests.helpers import broken_in, sampled
 
 BROKEN = {
     "date_key": "SELECT count(*) FROM sale WHERE date_key IS NOT CAST(strftime('%Y%m%d', sold) AS INT)",
@@ -56,18 +56,11 @@ def build(path: Path) -> None:
     db.close()
 
 
-def broken(path: Path) -> dict[str, int]:
-    with sqlite3.connect(path) as db:
-        found = {name: int(db.execute(sql).fetchone()[0]) for name, sql in BROKEN.items()}
-    db.close()
-    return found
-
-
 @pytest.fixture(scope="module")
 def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
     path = tmp_path_factory.mktemp("real") / "real.db"
     build(path)
-    assert not any(broken(path).values())
+    assert not broken_in(path, BROKEN)
     return sp.open(f"sqlite:///{path}").metadata().subset(holdout=0.0)
 
 
@@ -81,5 +74,5 @@ def test_parts_follow_from_the_date_of_their_row(tmp_path: Path, taken: Taken, s
     with sqlite3.connect(tmp_path / "synthetic.db") as db:
         drawn.read("sale").to_pandas().to_sql("sale", db, index=False)
     db.close()
-    assert not any(broken(tmp_path / "synthetic.db").values()), broken(tmp_path / "synthetic.db")
+    assert not broken_in(tmp_path / "synthetic.db", BROKEN), broken_in(tmp_path / "synthetic.db", BROKEN)
     assert drawn.read("sale").column("sold").null_count > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,16 @@ def run(path: Path, folder: Path, **parts: Any) -> tuple[TableBundle, Path]:
     pipeline.run(config, store, last="sample")
     pipeline.run(config, store, first="export")
     return stored.load_tables(store.open("blog", "synthetic_tables")), target
+
+
+def build(path: Path, ddl: str, rows: Mapping[str, Sequence[tuple[Any, ...]]]) -> Path:
+    """A database with these rows in its tables."""
+    with sqlite3.connect(path) as connection:
+        connection.executescript(ddl)
+        for table, values in rows.items():
+            connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values)
+    connection.close()
+    return path
 
 
 def asked(path: Path, sql: str) -> list[Any]:
@@ -241,12 +251,7 @@ def test_any_shape_goes_through(shape: Callable[[random.Random], Made], tmp_path
     """Every run checks that all pairs lead to rows, all keys are unique and nothing is NULL that must not be; also in shards, and few rows."""
     r = random.Random(5)
     ddl, rows, parts = shape(r)
-    path = tmp_path / "source.db"
-    with sqlite3.connect(path) as connection:
-        connection.executescript(PARENTS + ddl)
-        for table, values in ({**_parents(r), **rows}).items():
-            connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values)
-    connection.close()
+    path = build(tmp_path / "source.db", PARENTS + ddl, {**_parents(r), **rows})
     store = ArtifactStore(tmp_path / "artifacts")
     for first, sample in (("reflect", {}), ("sample", {"scale": 3.0, "shard_rows": 400}), ("sample", {"scale": 0.03})):
         given = {"name": "any", "source": {"url": f"sqlite:///{path}"}, "synthesizer": {"workers": 1}, "sample": sample, **parts}
@@ -259,12 +264,7 @@ def test_any_shape_goes_through(shape: Callable[[random.Random], Made], tmp_path
 
 def test_numbers_count_within_a_pair(tmp_path: Path) -> None:
     ddl, rows, _ = _counted_within_the_pair(r := random.Random(5))
-    path = tmp_path / "source.db"
-    with sqlite3.connect(path) as connection:
-        connection.executescript(PARENTS + ddl)
-        for table, values in ({**_parents(r), **rows}).items():
-            connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values)
-    connection.close()
+    path = build(tmp_path / "source.db", PARENTS + ddl, {**_parents(r), **rows})
     _, target = run(path, tmp_path, synthesizer={"workers": 1})
     groups = "(SELECT count(*) AS n, max(number) AS m, min(number) AS low FROM versions GROUP BY item_type, item_id)"
     assert asked(target, f"SELECT count(*) FROM {groups} WHERE n <> m OR low <> 1") == [0]
@@ -280,13 +280,9 @@ def test_what_says_the_type_goes_with_it(tmp_path: Path) -> None:
         for kind in kinds:
             target = about.get(kind)
             rows.append((user, kind, target, None if target is None else r.randint(1, 150 if target == "User" else 200)))
-    path = tmp_path / "source.db"
-    with sqlite3.connect(path) as connection:
-        connection.executescript(PARENTS + """CREATE TABLE notifications (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users (id),
-            kind TEXT NOT NULL, notifiable_type TEXT, notifiable_id INTEGER);""")
-        for table, values in {**_parents(r), "notifications": [(i, *row) for i, row in enumerate(rows)]}.items():
-            connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values)
-    connection.close()
+    ddl = """CREATE TABLE notifications (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users (id), kind TEXT NOT NULL,
+        notifiable_type TEXT, notifiable_id INTEGER);"""
+    path = build(tmp_path / "source.db", PARENTS + ddl, {**_parents(r), "notifications": [(i, *row) for i, row in enumerate(rows)]})
     _, target = run(path, tmp_path, synthesizer={"workers": 1}, privacy={"holdout": 0})
     wrong = "notifiable_type IS NOT CASE WHEN kind IN ('comment', 'mention') THEN 'Post' WHEN kind = 'follow' THEN 'User' END"
     assert asked(target, f"SELECT count(*) FROM notifications WHERE {wrong} OR (notifiable_type IS NULL) <> (notifiable_id IS NULL)") == [0]
@@ -302,17 +298,11 @@ def test_rows_keep_to_the_dates_of_all_their_parents(tmp_path: Path) -> None:
         for kind in r.choices(list(kinds), [3, 10, 1, 1], k=min(60, int(r.expovariate(1 / 15)))):
             thing, made = r.choice(things[kind])
             likes[user, kind, thing] = _day(int(r.expovariate(1 / 40)), max(joined, made))
-    path, dated = tmp_path / "source.db", {"users": users, **{f"{kind.lower()}s": rows for kind, rows in things.items()}}
-    with sqlite3.connect(path) as connection:
-        for table, rows in dated.items():
-            connection.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, created_at DATE NOT NULL)")
-            connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows)
-        connection.execute(
-            "CREATE TABLE likes (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users (id), likeable_type TEXT NOT NULL, "
-            "likeable_id INTEGER NOT NULL, created_at DATE NOT NULL, UNIQUE (user_id, likeable_type, likeable_id))"
-        )
-        connection.executemany("INSERT INTO likes VALUES (?, ?, ?, ?, ?)", [(i, *key, day) for i, (key, day) in enumerate(likes.items())])
-    connection.close()
+    dated = {"users": users, **{f"{kind.lower()}s": rows for kind, rows in things.items()}}
+    ddl = "".join(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, created_at DATE NOT NULL);" for table in dated)
+    ddl += """CREATE TABLE likes (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users (id), likeable_type TEXT NOT NULL,
+        likeable_id INTEGER NOT NULL, created_at DATE NOT NULL, UNIQUE (user_id, likeable_type, likeable_id));"""
+    path = build(tmp_path / "source.db", ddl, {**dated, "likes": [(i, *key, day) for i, (key, day) in enumerate(likes.items())]})
     bundle, target = run(path, tmp_path, synthesizer={"workers": 1}, privacy={"holdout": 0})
     early = {"users": "p.id = l.user_id", **{f"{k.lower()}s": f"likeable_type = '{k}' AND p.id = likeable_id" for k in kinds}}
     for table, on in early.items():

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_pipeline.catalog.schema import Column, DatabaseSchema
-from synth_pipeline.keys import combined_codes
+from synth_pipeline.keys import at_rows, combined_codes
 from synth_pipeline.metadata.model import ColumnMetadata, TableMetadata
 from synth_pipeline.synthesis.relational import accounts, documents
 from synth_pipeline.synthesis.relational.frame import Frame
@@ -350,7 +350,7 @@ def make_values(
         return out
     index = np.full(count, -1, dtype=np.int64)
     index[at] = np.arange(len(out))
-    return out.take(pa.array(index, mask=index < 0))
+    return at_rows(out, index)
 
 
 def _as_number(texts: pa.Array, type_: pa.DataType, rng: np.random.Generator, bits: int | None, unique: bool, lane: Lane) -> pa.Array:

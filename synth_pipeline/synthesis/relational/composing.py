@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_pipeline.catalog.schema import Column, DatabaseSchema
+from synth_pipeline.keys import at_rows
 from synth_pipeline.synthesis.relational.limits import led_to
 from synth_pipeline.synthesis.relational.model import TableModel
 from synth_pipeline.synthesis.relational.random import WHOLE, Lane
@@ -53,8 +54,7 @@ def seen(draft: Draft, model: TableModel, state: State, piece: Piece) -> pa.Arra
     if not piece.key:
         return draft.value(model.plan.table, piece.column, state)
     table, index = led_to(draft, model, state, piece.key, piece.then)
-    values = draft.value(table, piece.column)
-    return values.take(pa.array(np.maximum(index, 0), mask=index < 0)) if len(values) else pa.nulls(state.rows, values.type)
+    return at_rows(draft.value(table, piece.column), index)
 
 
 def composed_texts(rule: Composed, values: Mapping[Piece, pa.Array], column: Column, lane: Lane, *, unique: bool) -> pa.Array:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.types import arrow_type
+from synth_pipeline.keys import at_rows
 from synth_pipeline.synthesis.relational.composing import compose_all
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, held_above
 from synth_pipeline.synthesis.relational.frame import Group
@@ -157,7 +158,7 @@ def copy_above(draft: Draft, model: TableModel, state: State, column: str) -> No
     """Gives a column what a row above each one holds."""
     above, index = copied_from(draft, model, state, model.rules.copied[column])
     kind = arrow_type(draft.schema.table(model.plan.table).column(column).type)
-    taken = above.take(pa.array(np.maximum(index, 0), mask=index < 0)) if len(above) else pa.nulls(state.rows, above.type)
+    taken = at_rows(above, index)
     state.arrays[column] = taken if taken.type == kind else taken.cast(kind, safe=False)
 
 

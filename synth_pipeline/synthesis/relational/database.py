@@ -29,11 +29,12 @@ from synth_pipeline.synthesis.relational.sample import Sampler
 from synth_pipeline.synthesis.relational.shards import Layout, Shard, divide, lay_out
 from synth_pipeline.synthesis.relational.sizes import planned_rows
 from synth_pipeline.synthesis.relational.state import State
+from synth_pipeline.synthesis.relational.totals import combined, open_totals, total_of
 
 
 def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWriter, progress: Progress, *, whole: bool = False) -> list[str]:
     """Draws a database and returns what had to be given up; `whole`: in one piece, whatever its size."""
-    planned, out = planned_rows(model, request), Written(model, writer)
+    planned, out = planned_rows(model, request), Restored(model, writer)
     everything = frozenset(model.tables)
     layout = Layout(1, everything) if whole else lay_out(model, planned, request.shard_rows)
     with progress.step("sample", total=sum(planned.values())) as step:
@@ -54,7 +55,7 @@ def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWr
                             out.write(table, rows)
                         step.advance(rows.num_rows, note=table)
                     for key, value in part.totals.items():
-                        totals[key] = above.combined(*key, totals[key], value) if key in totals else value
+                        totals[key] = combined(model, *key, totals[key], value) if key in totals else value
                     lost += Counter(part.lost)
                     warnings += part.warnings
                 for table, rows in numbers.finished():
@@ -65,7 +66,7 @@ def draw_database(model: DatabaseModel, request: SampleRequest, writer: BundleWr
     return [*dict.fromkeys(warnings), *(f"{table}: {rows} rows given up, {why}" for (table, why), rows in lost.items())]
 
 
-class Written:
+class Restored:
     """What is drawn, written as the source has it; tables that it does not have are passed over."""
 
     def __init__(self, model: DatabaseModel, writer: BundleWriter) -> None:
@@ -133,7 +134,7 @@ def draw_shard(given: Given, shard: Shard) -> Drawn:
     tables = [t for t in given.model.tables if t in shard.rows]
     sampler = Sampler(given.model, given.seed, given.planned, shard, given.shared)
     sampler.draw(tables)
-    totals = {key: sampler.total(*key) for key in sampler.open_totals(tables)}
+    totals = {key: total_of(sampler, *key) for key in open_totals(given.model, tables)}
     what = renewed_by(given.model, shard)
     finished = {t: carrying(sampler, t, sampler.finished(t), what.carries(t)) for t in tables}
     return Drawn(finished, totals, sampler.lost, sampler.warnings)

@@ -24,7 +24,7 @@ from synth_pipeline.synthesis.relational.hierarchy import Hierarchy, find_kinshi
 from synth_pipeline.synthesis.relational.learn_columns import ColumnLearner
 from synth_pipeline.synthesis.relational.links import LinkModel, find_meeting, find_path, find_since, fit_blocks
 from synth_pipeline.synthesis.relational.model import Context, DatabaseModel, MeanModel, TableModel, completed, opening_context
-from synth_pipeline.synthesis.relational.normal.normalise import normalised
+from synth_pipeline.synthesis.relational.normal.normalise import NormalForm, normalised
 from synth_pipeline.synthesis.relational.quota import find_ceilings, find_fixed
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.rules import Presence, Run, find_childless, find_counted, find_pace, find_run, time_for
@@ -41,14 +41,18 @@ _CHILDREN = 3
 
 def fit_database(data: TrainingData, privacy: Privacy, seed: int, progress: Progress, workers: Workers) -> DatabaseModel:
     """Learns a database from its training data; it is the same for any number of workers."""
-    return _Fit(data, privacy, seed, workers).run(progress)
+    return fit_normal(normalised(data, privacy.min_entities), privacy, seed, progress, workers)
+
+
+def fit_normal(normal: NormalForm, privacy: Privacy, seed: int, progress: Progress, workers: Workers) -> DatabaseModel:
+    """The same, of a database that is in normal form."""
+    return _Fit(normal, privacy, seed, workers).run(progress)
 
 
 class _Fit(ColumnLearner):
-    def __init__(self, data: TrainingData, privacy: Privacy, seed: int, workers: Workers) -> None:
-        normal, self.pivots = normalised(data, privacy.min_entities)
-        super().__init__(normal, privacy, seed, workers)
-        self.source, self.population = data.schema, data.population
+    def __init__(self, normal: NormalForm, privacy: Privacy, seed: int, workers: Workers) -> None:
+        super().__init__(normal.data, privacy, seed, workers)
+        self.source, self.population, self.pivots = normal.source.schema, normal.source.population, dict(normal.pivots)
         self._waiting: set[tuple[str, str]] = set()
         self._reached: set[str] = set()
         self._told: dict[str, np.ndarray] = {}

@@ -6,7 +6,7 @@ Nothing here is random, and nothing of a frame is kept in the fitted synthesizer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,6 +47,12 @@ class Group:
         size[order] = np.repeat(sizes, sizes)
         position[order] = np.arange(n) - np.repeat(starts, sizes)
         return cls(index, size, position, order)
+
+    def places(self) -> Iterator[np.ndarray]:
+        """The rows of the first siblings, then those of the second ones, and so on; int64 (rows at that place,) each."""
+        by_place = np.argsort(self.position, kind="stable")
+        edges = np.searchsorted(self.position[by_place], np.arange(int(self.position.max(initial=-1)) + 2))
+        return (by_place[start:end] for start, end in zip(edges[:-1], edges[1:], strict=True))
 
     def previous(self, x: np.ndarray) -> np.ndarray:
         """The value of the sibling before, NaN for the first."""

@@ -5,7 +5,7 @@ Plain data only. How the parts are learnt is in `fit`, how they are used in `sam
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -198,6 +198,10 @@ class DatabaseModel:
         if paired := {k.column for k in folding(self.source, before)}:
             columns = [c for c in columns if c not in paired or c in drawn] + [c for c in branch_columns(self.source, before).values() if c in drawn]
         return columns
+
+    def keys_of(self, tables: Iterable[str]) -> dict[str, str]:
+        """The foreign keys of some tables, by id, and the table of each."""
+        return {fk.id: t for t in tables for fk in self.tables[t].plan.keys}
 
     def share(self, fk: ForeignKey) -> float:
         """The share of a table's rows that have a parent by a key that a type decides; 1 for other keys."""

@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
-from synth_pipeline.keys import parent_rows
+from synth_pipeline.keys import at_rows, parent_rows
 from synth_pipeline.progress import Step
 from synth_pipeline.synthesis.relational.balance import balance
 from synth_pipeline.synthesis.relational.checks import drop_broken, keep_checks, keep_late
 from synth_pipeline.synthesis.relational.composing import compose_all
-from synth_pipeline.synthesis.relational.computed import computed, decided_rows, recompute
+from synth_pipeline.synthesis.relational.computed import computed, recompute
 from synth_pipeline.synthesis.relational.counts import CountModel, count_bins, impose_total
 from synth_pipeline.synthesis.relational.encode import NumberCodec, digitize
 from synth_pipeline.synthesis.relational.frame import Group, small_bins
-from synth_pipeline.synthesis.relational.limits import numbers_above, plain
+from synth_pipeline.synthesis.relational.limits import numbers_above
 from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel, completed, opening_context
 from synth_pipeline.synthesis.relational.nearness import keep_away
 from synth_pipeline.synthesis.relational.numbers import count_again, number_keys
@@ -37,10 +37,11 @@ from synth_pipeline.synthesis.relational.parents import (
     require_parents,
 )
 from synth_pipeline.synthesis.relational.random import stream
-from synth_pipeline.synthesis.relational.rules import Run, extremes, mean_of, sums, time_for
+from synth_pipeline.synthesis.relational.rules import Run, time_for
 from synth_pipeline.synthesis.relational.shards import Shard
 from synth_pipeline.synthesis.relational.state import Draft, State, draw_lagged
 from synth_pipeline.synthesis.relational.structure import anchored
+from synth_pipeline.synthesis.relational.totals import set_total, total_of
 from synth_pipeline.synthesis.relational.trees import Feature
 from synth_pipeline.synthesis.relational.typed import lacking, owner_feature
 from synth_pipeline.synthesis.relational.unique import keep_composed, keep_unique
@@ -77,7 +78,7 @@ class Sampler(Draft):
         chosen = [(t, m) for t, m in self.model.tables.items() if t in tables]
         late = {(t, c) for t, m in chosen for c in m.rules.late()}
         beyond = set(late)  # what adds up rows of other tables than these
-        completed(self.model.tables, self._keys(tables), tables, beyond)
+        completed(self.model.tables, self.model.keys_of(tables), tables, beyond)
         there: set[str] = set()
         for table_id, model in chosen:
             state = self.states[table_id] = self._reference(model) if model.reference is not None else self._table(model)
@@ -93,15 +94,15 @@ class Sampler(Draft):
         deferred = [(m, self.states[t], fk) for t, m in chosen for fk in m.plan.deferred if fk not in m.plan.soon]
         for model, state, fk in sorted(deferred, key=lambda w: w[2].id in w[0].links and w[0].links[w[2].id].inverse is not None):
             self._deferred(model, state, fk)
-        self._complete(self._keys(there), there)
+        self._complete(self.model.keys_of(there), there)
         self._keep_late(there)
 
     def settle(self, totals: Mapping[tuple[str, str], np.ndarray]) -> None:
         """Sets what all shards together say of tables that were drawn before them, by (table, column), and what follows from it."""
         for (table, column), value in totals.items():
-            self._set_total(table, column, value)
+            set_total(self, table, column, value)
         self._waiting -= totals.keys()
-        self._complete(self._keys(self.states), self.states)
+        self._complete(self.model.keys_of(self.states), self.states)
         self._keep_late({table for table, _ in totals})
 
     def _keep_late(self, tables: Collection[str]) -> None:
@@ -111,16 +112,14 @@ class Sampler(Draft):
             if model.reference is None and not {w for w in self._waiting if w[0] == table}:
                 keep_late(self, model, self.states[table], self.schema.table(table))
 
-    def _keys(self, tables: Collection[str]) -> dict[str, str]:
-        return {fk.id: t for t in tables for fk in self.model.tables[t].plan.keys}
-
     def _complete(self, keys: Mapping[str, str], there: Collection[str]) -> None:
         """Computes what waited for rows that are there now (see `completed`)."""
         for table, column in completed(self.model.tables, keys, there, self._waiting):
-            if column in self.model.tables[table].rules.totals:
-                self._set_total(table, column, self.total(table, column))
-            elif (x := computed(self, self.model.tables[table], self.states[table], column)) is not None:
-                self._set(table, column, x)
+            model, state = self.model.tables[table], self.states[table]
+            if column in model.rules.totals:
+                set_total(self, table, column, total_of(self, table, column))
+            elif (x := computed(self, model, state, column)) is not None:
+                state.add(column, model.exact[column], x)
 
     def finished(self, table: str) -> pa.Table:
         """A table with the source's columns, when everything is drawn; one that the source does not have, or not so, with its own."""
@@ -129,8 +128,7 @@ class Sampler(Draft):
 
     def _moved(self, table: str, column: str, fk: ForeignKey) -> pa.Array:
         """A column that the parent by a key holds."""
-        index = self.states[table].parents[fk.id]
-        return self.value(fk.parent, column).take(pa.array(np.maximum(index, 0), mask=index < 0))
+        return at_rows(self.value(fk.parent, column), self.states[table].parents[fk.id])
 
     def children(self, fk: ForeignKey) -> tuple[np.ndarray, int]:
         """How many of the planned rows each parent gets by an owner or an anchor, int64 (parents,), and how many get none."""
@@ -341,65 +339,3 @@ class Sampler(Draft):
         for column in fk.columns:
             if self.schema.table(model.plan.table).column(column).nullable:
                 state.arrays[column] = state.arrays[column].take(pa.array(np.arange(state.rows), mask=index < 0))
-
-    def total(self, table: str, column: str) -> np.ndarray:
-        """What the rows that are drawn say of a column: their sums and numbers, float (2, rows), or the highest or lowest, float (rows,)."""
-        total, rows = self.model.tables[table].rules.totals[column], self.states[table].rows
-        child = self.model.tables[self._keys(self.states)[total.key]]
-        state = self.states[child.plan.table]
-        value = np.ones(state.rows)
-        for factor in total.factors:
-            number = plain(child, state, factor)
-            value = value * (number if total.extreme else np.nan_to_num(number))
-        if total.extreme in ("highest", "lowest"):
-            return extremes(state.parents[total.key], value, rows, total.extreme)
-        return sums(state.parents[total.key], value, rows)
-
-    def combined(self, table: str, column: str, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """What `total` of two shards, or of more of them, is together."""
-        extreme = self.model.tables[table].rules.totals[column].extreme
-        how: np.ufunc = np.fmax if extreme == "highest" else np.fmin if extreme == "lowest" else np.add
-        return np.asarray(how(one, other))
-
-    def _set_total(self, table: str, column: str, parts: np.ndarray) -> None:
-        """Gives a column what its rows say together (see `total`)."""
-        model, state = self.model.tables[table], self.states[table]
-        total, codec = model.rules.totals[column], model.exact[column]
-        assert isinstance(codec, NumberCodec)
-        value = mean_of(parts) if total.extreme == "mean" else parts if total.extreme else np.where(total.bare & (parts[1] == 0), np.nan, parts[0])
-        for own, sign in total.plus:
-            rest = value + sign * np.nan_to_num(plain(model, state, own))
-            if sign < 0 and own in model.drawn and own not in model.rules.exact():
-                # A discount that was drawn before its sum is no larger than leaves the lowest of real totals.
-                short = np.maximum(codec.low * codec.unit - rest, 0)
-                rest = rest + self._less(model, state, own, short)
-            value = rest
-        if column in model.rules.presence:
-            value = np.where(decided_rows(self, model, state, column)[0], np.nan, value)
-        lacking = np.isnan(value) & np.isfinite(value).any()
-        if lacking.any() and not self.may_lack(model, column):
-            # Every parent of the source had children to be told from.
-            rng = stream(self.seed, table, "total", column)
-            value = np.where(lacking, rng.choice(value[~lacking], len(value)), value)
-        self._set(table, column, value if codec.digits is None else np.round(value / codec.unit))
-
-    def _less(self, model: TableModel, state: State, column: str, by: np.ndarray) -> np.ndarray:
-        """Takes so much, in its own unit, float (rows,), from a column, as far as its lowest value; returns what was taken."""
-        codec = model.codec(column)
-        if not isinstance(codec, NumberCodec) or not (by > 0).any():
-            return np.zeros(state.rows)
-        x = state.x[column]
-        less = np.where(by > 0, np.maximum(x - np.ceil(by / codec.unit - 1e-9), np.minimum(x, codec.low)), x)
-        state.hold(column, codec, less)
-        return np.asarray(np.nan_to_num(x - less) * codec.unit)
-
-    def _set(self, table: str, column: str, x: np.ndarray) -> None:
-        """Gives a column its values, in units, float (rows,)."""
-        state, codec = self.states[table], self.model.tables[table].exact[column]
-        state.hold(column, codec, x)
-        state.own.add(*codec.features(f"c.{column}", x))
-
-    def open_totals(self, tables: Collection[str]) -> list[tuple[str, str]]:
-        """The columns, as (table, column), of other tables that add up rows of these."""
-        keys = self._keys(tables)
-        return [(t, c) for t, m in self.model.tables.items() if t not in tables for c, total in m.rules.totals.items() if total.key in keys]

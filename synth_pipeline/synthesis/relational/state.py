@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.catalog.types import arrow_type
-from synth_pipeline.keys import parent_rows
+from synth_pipeline.keys import at_rows, parent_rows
 from synth_pipeline.synthesis.relational.carry import sources
 from synth_pipeline.synthesis.relational.encode import Codec, NumberCodec, codes_of, held_above
 from synth_pipeline.synthesis.relational.frame import Group
@@ -74,6 +74,11 @@ class State:
         self.x[column] = x
         self.arrays[column] = codec.exact(x, np.isnan(x)) if isinstance(codec, NumberCodec) else codec.decode(x)
 
+    def add(self, column: str, codec: Codec, x: np.ndarray) -> None:
+        """Gives a column these values, and makes them known to children."""
+        self.hold(column, codec, x)
+        self.own.add(*codec.features(f"c.{column}", x))
+
     def tell(self, column: str, codec: Codec) -> None:
         """Makes known to what is drawn later what a column holds now, if what it held before was known."""
         features, values = codec.features(f"c.{column}", self.x[column])
@@ -106,10 +111,7 @@ def draw_lagged(
     columns = {n: state.context.columns[n] for n in variable.features if n != name}
     before = group.before()
     out = np.full(state.rows, np.nan)
-    by_place = np.argsort(group.position, kind="stable")
-    edges = np.searchsorted(group.position[by_place], np.arange(int(group.position.max(initial=-1)) + 2))
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
-        rows = by_place[start:end]
+    for rows in group.places():
         lag = held_above(out, before[rows])
         known = {n: v[rows] for n, v in columns.items()}
         known[name] = (encode or codes_of)(lag)
@@ -179,9 +181,7 @@ class Draft:
         kind = arrow_type(self.schema.table(table).column(column).type)
         for fk in self.model.tables[table].plan.keys:
             if column in fk.columns and fk.id in state.parents:
-                index = state.parents[fk.id]
-                above = self.value(fk.parent, fk.parent_columns[fk.columns.index(column)])
-                out = above.take(pa.array(np.maximum(index, 0), mask=index < 0)) if len(above) else pa.nulls(state.rows, above.type)
+                out = at_rows(self.value(fk.parent, fk.parent_columns[fk.columns.index(column)]), state.parents[fk.id])
                 out = out if out.type == kind else out.cast(kind)
                 waits = any(fk.id != f.id and column in f.columns and f.id not in state.parents for f in self.model.tables[table].plan.keys)
                 if not waits and self._is_there(fk.parent, fk.parent_columns[fk.columns.index(column)]):

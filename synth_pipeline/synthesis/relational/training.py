@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from synth_pipeline.catalog.branches import branches_of
 from synth_pipeline.catalog.schema import ForeignKey, Table
 from synth_pipeline.metadata.model import ColumnMetadata
-from synth_pipeline.synthesis.base import TrainingData, flagged
+from synth_pipeline.synthesis.base import TrainingData, chosen, flagged
 from synth_pipeline.synthesis.relational.bridges import Bridge, find_bridges, in_order
 from synth_pipeline.synthesis.relational.columns import Roles, assign_roles, named_columns, pseudonyms, scrambled
 from synth_pipeline.synthesis.relational.descriptions import describes
@@ -25,6 +25,7 @@ from synth_pipeline.synthesis.relational.distinct import owners_of, several
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.enumerations import enumerates
 from synth_pipeline.synthesis.relational.frame import Frame, Group, fit_codec, parents_of
+from synth_pipeline.synthesis.relational.histories import are_histories, time_columns
 from synth_pipeline.synthesis.relational.links import find_inverse
 from synth_pipeline.synthesis.relational.random import stream
 from synth_pipeline.synthesis.relational.structure import TablePlan, Typed, lie_close, plan_tables, usable_keys
@@ -34,10 +35,6 @@ _REFERENCE_ROWS = 150
 _REFERENCE_COLUMNS = 3
 _FEW_ROWS = 30
 _SHARED_BY = 4
-_SERIES = 20
-"""Fewest rows of a history on average."""
-_DENSE = 0.2
-"""The share of all times of histories at which each has a row, at least."""
 _MOST = 0.5
 """A key that so many rows have by their type may own them."""
 _MISSING = 0.05
@@ -132,7 +129,7 @@ class Training:
             counted = core[table.id][kept]
             train = next((m for m in (counted & ~lost[kept], counted) if m.any()), np.ones(len(counted), dtype=bool))
             frame = self.frames[table.id] = Frame(
-                table, _rows(rows[table.id], kept), train, counted, unseen=_rows(rows[table.id], ~kept), lost=lost[kept],
+                table, chosen(rows[table.id], kept), train, counted, unseen=chosen(rows[table.id], ~kept), lost=lost[kept],
                 reference=table.id in self.reference,
             )  # fmt: skip
             for fk in usable_keys(schema, table):
@@ -150,7 +147,7 @@ class Training:
         distinct, absent, close = {}, {}, set()
         for table in self.data.schema.tables:
             keys = usable_keys(self.data.schema, table)
-            time = _first_date(table, _rows(rows[table.id], seen[table.id])) if len(keys) > 1 else None
+            time = _first_date(table, chosen(rows[table.id], seen[table.id])) if len(keys) > 1 else None
             if time is not None:
                 close |= {fk.id for fk in keys if lie_close(parents[fk.id][seen[table.id]], time)}
         for fk in (k for t in self.data.schema.tables for k in usable_keys(self.data.schema, t)):
@@ -220,15 +217,12 @@ class Training:
 
     def _has_series(self, table: str, rows: Mapping[str, pa.Table]) -> bool:
         """Whether rows of another table are a history of each row of this one (readings of sensors, days of countries): these it must own."""
-        for fk in self.data.schema.children[table]:
-            child, about = self.data.schema.table(fk.table), self.data.metadata.tables[fk.table]
-            times = {c.name for c in child.stored_columns if c.type.is_temporal or about.columns[c.name].sdtype == "datetime"}
-            count = rows[fk.table].num_rows
-            for time in (c for key in child.keys if set(key) - times == set(fk.columns) for c in set(key) & times):
-                # Most have rows at the same times: others just happen to have different ones.
-                dense = count >= _DENSE * len(rows[fk.table].column(time).unique()) * rows[table].num_rows
-                if dense and fk.table not in self.reference and count >= _SERIES * rows[table].num_rows:
-                    return True
+        for fk in (k for k in self.data.schema.children[table] if k.table not in self.reference):
+            child, held = self.data.schema.table(fk.table), rows[fk.table]
+            times = set(time_columns(child, self.data.metadata.tables[fk.table]))
+            keyed = {c for key in child.keys if set(key) - times == set(fk.columns) for c in set(key) & times}
+            if any(are_histories(held.num_rows, rows[table].num_rows, len(held.column(c).unique())) for c in keyed):
+                return True
         return False
 
     def _encode(self, plan: TablePlan, seed: int, least: int) -> None:
@@ -248,12 +242,15 @@ class Training:
             codec = fit_codec(frame.data.column(column), about, category=_is_category(frame, column, about))
             frame.codecs[column] = codec
             frame.x[column] = codec.encode(frame.data.column(column))
-            if isinstance(codec, CategoryCodec) and (hidden := _hidden(frame, roles, column, codec, least)).any():
+            if not isinstance(codec, CategoryCodec):
+                continue
+            contacts = column not in roles.masked and pa.types.is_string(codec.type) and _reaches_somebody(codec.dictionary)
+            hidden = _hidden(frame, roles, column, codec, least, contacts=contacts)
+            if hidden.any():
                 also = {str(v) for v in frame.protected(column).drop_null().to_pylist()}
                 rng = stream(seed, plan.table, "names", column)
-                mixed = column not in roles.masked and _reaches_somebody(codec.dictionary)
                 named = frame.table.column(column)
-                names = scrambled(codec.dictionary, also, rng) if mixed else pseudonyms(codec.dictionary, also, about, named, rng)
+                names = scrambled(codec.dictionary, also, rng) if contacts else pseudonyms(codec.dictionary, also, about, named, rng)
                 codec.dictionary = pc.if_else(pa.array(hidden), names, codec.dictionary)
         if owner is not None:
             frame.group = Group.of(owner, np.arange(frame.rows))
@@ -261,17 +258,17 @@ class Training:
             frame.group = Group.of(owner, frame.x[ranking] if ranking else np.arange(frame.rows))
 
 
-def _hidden(frame: Frame, roles: Roles, column: str, codec: CategoryCodec, least: int) -> np.ndarray:
+def _hidden(frame: Frame, roles: Roles, column: str, codec: CategoryCodec, least: int, *, contacts: bool) -> np.ndarray:
     """Which values of a dictionary come out under another name; bool (codes,).
 
     All of those that are personal; what fewer than `least` root entities have, where it is a place or no value has more; and what few
-    have among values of all kinds (what a field was before it was changed) of which some are addresses or telephone numbers.
+    have among values of all kinds (what a field was before it was changed) of which some are addresses or telephone numbers (`contacts`).
     """
     size, about = len(codec.dictionary), frame.table.column(column)
     if column in roles.masked:
         return np.ones(size, dtype=bool)
     fixed = about.type.kind == "enum" or any(named_columns(check.sql, [column]) for check in frame.table.checks)
-    mixed = pa.types.is_string(codec.type) and column not in roles.places and _reaches_somebody(codec.dictionary)
+    mixed = contacts and column not in roles.places
     if fixed or not pa.types.is_string(codec.type) or least <= 1 and not mixed:
         return np.zeros(size, dtype=bool)
     known = np.isfinite(frame.x[column])
@@ -329,10 +326,6 @@ def _first_date(table: Table, rows: pa.Table) -> np.ndarray | None:
 def _among(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Whether each parent, -1 for none, is one of `rows` (bool, a flag per parent); bool (n,)."""
     return (index >= 0) & rows[index] if len(rows) else np.zeros(len(index), dtype=bool)
-
-
-def _rows(rows: pa.Table, wanted: np.ndarray) -> pa.Table:
-    return rows if wanted.all() else rows.filter(pa.array(wanted))
 
 
 def _is_category(frame: Frame, column: str, about: ColumnMetadata) -> bool:

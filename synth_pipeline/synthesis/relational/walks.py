@@ -25,10 +25,7 @@ def draw_walk(walk: Walk, step: Variable, first: Variable, codec: NumberCodec, s
     assert group is not None
     columns = {n: state.context.columns[n] for n in (step.features | first.features) - {name}}
     before, out = group.before(), np.full(state.rows, np.nan)
-    by_place = np.argsort(group.position, kind="stable")
-    edges = np.searchsorted(group.position[by_place], np.arange(int(group.position.max(initial=-1)) + 2))
-    for place, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
-        rows = by_place[start:end]
+    for place, rows in enumerate(group.places()):
         known = {n: v[rows] for n, v in columns.items()}
         if place == 0:
             out[rows] = first.draw({n: known[n] for n in first.features}, len(rows), rng, part=True)

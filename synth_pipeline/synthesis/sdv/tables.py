@@ -30,7 +30,7 @@ from synth_pipeline.synthesis.parallel import Workers
 from synth_pipeline.synthesis.relational import store
 from synth_pipeline.synthesis.relational.encode import CategoryCodec, NumberCodec
 from synth_pipeline.synthesis.relational.engine import FittedRelational
-from synth_pipeline.synthesis.relational.fit import fit_database
+from synth_pipeline.synthesis.relational.fit import fit_normal
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.model import DatabaseModel, TableModel
 from synth_pipeline.synthesis.relational.normal.normalise import normalised
@@ -74,8 +74,9 @@ class TableSynthesizer:
     def fit(self, data: TrainingData, params: Mapping[str, Any], *, privacy: str, seed: int, workers: Workers, progress: Progress) -> FittedTables:
         class_name, options = _CLASSES[self.name]
         kwargs = checked(options, params, self.name).model_dump()
-        model = fit_database(data, PRIVACY[privacy], seed, progress, workers)
-        frames = Training.read(normalised(data, PRIVACY[privacy].min_entities)[0]).frames
+        normal = normalised(data, PRIVACY[privacy].min_entities)
+        model = fit_normal(normal, PRIVACY[privacy], seed, progress, workers)
+        frames = Training.read(normal.data).frames
         kept: dict[str, list[str]] = {}
         parts: dict[str, _Part] = {}
         with progress.step(f"fit {self.name}", total=len(model.tables)) as step:

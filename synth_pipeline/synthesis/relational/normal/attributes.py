@@ -20,6 +20,7 @@ from synth_pipeline.keys import column_codes, combined_codes
 from synth_pipeline.metadata.infer import infer
 from synth_pipeline.metadata.model import TableMetadata
 from synth_pipeline.synthesis.relational.normal.pivot import Pivot
+from synth_pipeline.synthesis.relational.runs import in_runs
 
 _LEAST_THINGS, _MOST_ATTRIBUTES, _MOST_COLUMNS = 30, 60, 8
 _EACH = 1.5
@@ -63,7 +64,7 @@ def find_pivot(
             return Pivot(
                 part.key, part.attribute, part.value, tuple(_free(name, part.key, i) for i, name in enumerate(names)), attributes,
                 {c: rows.column(c).combine_chunks().take(example) for c in part.said}, number,
-                pc.min(rows.column(number)).as_py() if number else 0, bool((np.diff(_ranks(rows, part.key)[order]) >= 0).all()), rows.num_rows,
+                pc.min(rows.column(number)).as_py() if number else 0, _ascends(rows.select(part.key).take(pa.array(order))), rows.num_rows,
             )  # fmt: skip
     return None
 
@@ -111,20 +112,16 @@ def _says(source: np.ndarray, target: np.ndarray) -> bool:
 def _in_order(values: pa.ChunkedArray, code: np.ndarray, thing: np.ndarray) -> pa.Array:
     """The attributes, those first that come first in a thing on average; `code` and `thing` of rows in their order, int (rows,) each."""
     by_thing = np.argsort(thing, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(thing[by_thing]) != 0])
     place = np.empty(len(thing))
-    place[by_thing] = np.arange(len(thing)) - np.repeat(starts, np.diff(np.r_[starts, len(thing)]))
+    place[by_thing] = in_runs(thing[by_thing])[0]
     mean = np.bincount(code, place) / np.bincount(code)
     return values.unique().take(pa.array(np.argsort(mean, kind="stable")))
 
 
-def _ranks(rows: pa.Table, key: Sequence[str]) -> np.ndarray:
-    """Where the key of each row lies among all keys; int64 (rows,)."""
-    order = np.asarray(pc.sort_indices(rows, sort_keys=[(c, "ascending") for c in key]))
-    codes = combined_codes([rows.column(c) for c in key])[order]
-    out = np.empty(len(order), dtype=np.int64)
-    out[order] = np.cumsum(np.r_[0, np.diff(codes) != 0])
-    return out
+def _ascends(rows: pa.Table) -> bool:
+    """Whether rows are in the order of their columns."""
+    order = np.asarray(pc.sort_indices(rows, sort_keys=[(c, "ascending") for c in rows.column_names]))  # stable
+    return np.array_equal(order, np.arange(len(order)))
 
 
 def _differ(values: pa.ChunkedArray, attribute: np.ndarray, value: np.ndarray) -> bool:

@@ -6,19 +6,21 @@ Such a column is lent to the rows, so that formulas, which look at one row, find
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
-from synth_pipeline.keys import parent_rows
+from synth_pipeline.catalog.schema import Column, DatabaseSchema, ForeignKey, Table
+from synth_pipeline.keys import at_rows, parent_rows
 from synth_pipeline.metadata.model import TableMetadata
+from synth_pipeline.synthesis.relational.encode import held_above
 
 _FEW, _FEWEST = 400, 50
 """Rows that are looked at, and fewest of them with a value."""
-_DIFFERENT = 5
+_DIFFERENT, _LENT = 5, 2
+"""Fewest different values of a number that may be computed, and of one that is lent."""
 _DIGITS = 4
 _HALF = 0.51
 """How far from a value its formula may lie, in units of its last digit."""
@@ -35,6 +37,10 @@ class Borrowed:
     def name(self) -> str:
         """What the column is called where it is lent."""
         return f"{self.column} of {self.key.parent} by {', '.join(self.key.columns)}"
+
+    def definition(self, schema: DatabaseSchema) -> Column:
+        """The column as it is lent, of a schema that has the parent."""
+        return replace(schema.table(self.key.parent).column(self.column), name=self.name, nullable=True, default=None, identity=False)
 
 
 def find_borrowed(
@@ -58,8 +64,8 @@ def find_borrowed(
             continue
         index = parent_rows([some.column(c) for c in fk.columns], [above[fk.parent].column(c) for c in fk.parent_columns])
         for name, values in _numbers(schema.table(fk.parent), about[fk.parent], above[fk.parent]).items():
-            lent = np.where(index >= 0, values[np.maximum(index, 0)], np.nan) if len(values) else np.full(len(index), np.nan)
-            if len(np.unique(lent[np.isfinite(lent)])) < _DIFFERENT - 3 or any(_same(x, lent) for x in own.values()):
+            lent = held_above(values, index)
+            if len(np.unique(lent[np.isfinite(lent)])) < _LENT or any(_same(x, lent) for x in own.values()):
                 continue
             if any(_follows(x, lent, {c: y for c, y in own.items() if c != target}) for target, x in targets.items()):
                 found.append(Borrowed(fk, name))
@@ -70,8 +76,7 @@ def lend(borrowed: Borrowed, rows: pa.Table, parent: pa.Table) -> pa.ChunkedArra
     """The column for all rows; NULL where there is no parent among those given."""
     fk = borrowed.key
     index = parent_rows([rows.column(c) for c in fk.columns], [parent.column(c) for c in fk.parent_columns])
-    values = parent.column(borrowed.column)
-    return values.take(pa.array(np.maximum(index, 0), mask=index < 0)) if len(values) else pa.chunked_array([pa.nulls(len(index), values.type)])
+    return at_rows(parent.column(borrowed.column), index)
 
 
 def _numbers(table: Table, about: TableMetadata, rows: pa.Table) -> dict[str, np.ndarray]:

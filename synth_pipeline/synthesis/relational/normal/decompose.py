@@ -15,7 +15,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.population import Fanout
 from synth_pipeline.catalog.schema import Column, DatabaseSchema, ForeignKey, Table, UniqueKey
 from synth_pipeline.catalog.types import LogicalType
-from synth_pipeline.keys import column_codes, combined_codes, complete_rows
+from synth_pipeline.keys import by_appearance, combined_codes, complete_rows
 from synth_pipeline.metadata.model import ColumnMetadata, TableMetadata
 from synth_pipeline.synthesis.relational.columns import named_columns
 from synth_pipeline.synthesis.relational.normal.entities import Entity
@@ -92,17 +92,11 @@ def decompose(
 
 def _numbered(keys: pa.Table, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The number of each row's key, -1 where a part is NULL, and a row of each; keys of rows that are `seen` come first."""
-    columns = keys.columns
     order = np.argsort(~seen, kind="stable")
-    order = order[complete_rows(columns)[order]]
-    codes = column_codes(columns[0]) if len(columns) == 1 else combined_codes(columns)
-    _, first, inverse = np.unique(codes[order], return_index=True, return_inverse=True)
-    by_row = np.argsort(first)
-    place = np.empty(len(first), dtype=np.int64)
-    place[by_row] = np.arange(len(first))
-    index = np.full(len(codes), -1, dtype=np.int64)
-    index[order] = place[inverse]
-    return index, order[first[by_row]]
+    order = order[complete_rows(keys.columns)[order]]
+    index = np.full(keys.num_rows, -1, dtype=np.int64)
+    index[order], first = by_appearance(combined_codes(keys.columns)[order])
+    return index, order[first]
 
 
 def _cut(about: TableMetadata, columns: Collection[str]) -> TableMetadata:

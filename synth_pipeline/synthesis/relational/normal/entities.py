@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import DatabaseSchema, Table
-from synth_pipeline.keys import column_codes, combined_codes
+from synth_pipeline.keys import by_appearance, combined_codes, complete_rows
 from synth_pipeline.metadata.entities import naming_columns
 from synth_pipeline.metadata.model import ColumnMetadata, TableMetadata
+from synth_pipeline.synthesis.relational.histories import are_histories, time_columns
 
 _LEAST = 30
 """Fewest entities; fewer are a category."""
@@ -29,10 +30,6 @@ _SURPRISE = 20
 """How many of the repeated rows would differ by chance, at least, for their being the same to say something."""
 _EXCEPTIONS = 0.2
 """How many more values than rows a parent's attribute may have, as a share: what a few rows have otherwise is one all the same."""
-_HISTORY = 20
-"""Fewest rows of a history on average."""
-_DENSE = 0.2
-"""The share of all times at which a thing has a row, at least: those of receipts, on which a product is once, are others each time."""
 _TOLD = 2
 """Fewest columns that words must say to name something, beside those that are written in them."""
 _WRITTEN = 200
@@ -107,13 +104,13 @@ def find_entities(schema: DatabaseSchema, table: Table, about: TableMetadata, ro
 def _series(table: Table, about: TableMetadata, codes: _Codes) -> str | None:
     """A column by which there is one row at a time, and several at the same times: the code of a stock, the name of a country."""
     rows = len(codes.of((table.stored_columns[0].name,)).code)
-    times = [c.name for c in table.stored_columns if c.type.is_temporal or about.columns[c.name].sdtype == "datetime"]
+    times = time_columns(table, about)
     kinds = [c.name for c in table.stored_columns if c.type.kind in ("text", "integer", "uuid") and c.name not in times]
     for time in (t for t in times if 2 <= codes.of((t,)).size <= rows / 2 and codes.of((t,)).known == rows):
         for name in (n for n in kinds if about.columns[n].sdtype in ("categorical", "id", "text", "unknown")):
             whose = codes.of((name,))
-            dense = rows >= _DENSE * whose.size * codes.of((time,)).size
-            if dense and 2 <= whose.size <= rows / _HISTORY and whose.known == rows and codes.of((name, time)).size == rows:
+            long = whose.size >= 2 and whose.known == rows and are_histories(rows, whose.size, codes.of((time,)).size)
+            if long and codes.of((name, time)).size == rows:
                 return name
     return None
 
@@ -121,7 +118,7 @@ def _series(table: Table, about: TableMetadata, codes: _Codes) -> str | None:
 def _happened(table: Table, about: TableMetadata, entity: Entity) -> bool:
     """Whether rows are of an event, as a receipt is: part of a key, or all at one time; of a thing there are rows at any time."""
     keyed = any(set(entity.key) < set(key) for key in table.keys)
-    return keyed or any(table.column(c).type.is_temporal or about.columns[c].sdtype == "datetime" for c in entity.columns)
+    return keyed or not set(time_columns(table, about)).isdisjoint(entity.columns)
 
 
 def _is_code(about: ColumnMetadata) -> bool:
@@ -194,18 +191,11 @@ class _Codes:
         key = tuple(columns)
         if key not in self._known:
             parts = [self._rows.column(c) for c in key]
-            code = column_codes(parts[0])
-            if len(parts) > 1:
-                known = np.logical_and.reduce([np.asarray(p.is_valid().to_numpy()) for p in parts])
-                dense = np.unique(combined_codes(parts)[known], return_inverse=True)[1]
-                code = np.full(len(known), -1, dtype=np.int64)
-                code[known] = dense
-            present = np.flatnonzero(code >= 0)
-            size = int(code.max(initial=-1)) + 1
-            first = np.zeros(size, dtype=np.int64)
-            first[code[present][::-1]] = present[::-1]
+            present = np.flatnonzero(complete_rows(parts))
+            code = np.full(self._rows.num_rows, -1, dtype=np.int64)
+            code[present], first = by_appearance(combined_codes(parts)[present])
             share = np.bincount(code + 1) / max(1, len(code))
-            self._known[key] = _Coded(code, size, len(present), first, 1 - float((share**2).sum()))
+            self._known[key] = _Coded(code, len(first), len(present), present[first], 1 - float((share**2).sum()))
         return self._known[key]
 
     def mostly_says(self, columns: Sequence[str], name: str) -> bool:

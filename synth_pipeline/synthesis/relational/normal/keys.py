@@ -14,6 +14,7 @@ import pyarrow as pa
 from synth_pipeline.catalog.schema import DatabaseSchema, Table, UniqueKey
 from synth_pipeline.keys import combined_codes, complete_rows
 from synth_pipeline.metadata.model import TableMetadata
+from synth_pipeline.synthesis.relational.histories import time_columns
 
 _FEWEST = 50
 _SURPRISE = 20
@@ -33,7 +34,7 @@ def find_keys(schema: DatabaseSchema, table: Table, about: TableMetadata, rows: 
     """
     stored = {c.name for c in table.stored_columns}
     links = [fk.columns for fk in table.foreign_keys if fk.parent in schema and set(fk.columns) <= stored and not fk.is_self_reference]
-    days = [(c.name,) for c in table.stored_columns if c.type.is_temporal or about.columns[c.name].sdtype == "datetime"]
+    days = [(c,) for c in time_columns(table, about)]
     parts = [p for p in dict.fromkeys([*links, *days]) if not any(set(key) <= set(p) for key in table.keys)][:_MOST]
     found: list[UniqueKey] = []
     for a, b in combinations(parts, 2):

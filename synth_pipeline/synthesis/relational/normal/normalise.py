@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
-from synth_pipeline.catalog.schema import Column, DatabaseSchema, ForeignKey, Table
+from synth_pipeline.catalog.graph import leads
+from synth_pipeline.catalog.schema import DatabaseSchema, ForeignKey, Table
 from synth_pipeline.keys import complete_rows, parent_rows
-from synth_pipeline.synthesis.base import Tables, TrainingData, flagged
+from synth_pipeline.synthesis.base import Tables, TrainingData, chosen, flagged
 from synth_pipeline.synthesis.relational.normal.attributes import find_pivot, wide_table
-from synth_pipeline.synthesis.relational.normal.borrowed import Borrowed, find_borrowed, lend
+from synth_pipeline.synthesis.relational.normal.borrowed import find_borrowed, lend
 from synth_pipeline.synthesis.relational.normal.decompose import Part, decompose
 from synth_pipeline.synthesis.relational.normal.entities import find_entities
 from synth_pipeline.synthesis.relational.normal.folding import folding
@@ -24,8 +25,17 @@ from synth_pipeline.synthesis.relational.normal.shared import common
 from synth_pipeline.synthesis.relational.normal.texts import composed_columns
 
 
-def normalised(data: TrainingData, least: int = 1) -> tuple[TrainingData, dict[str, Pivot]]:
-    """The same data in normal form, and the tables of attributes that became wide ones; what `least` others have in common is copied."""
+@dataclass(frozen=True)
+class NormalForm:
+    """A database in normal form: its `data`, those of the `source`, and how tables of attributes became wide ones, by table."""
+
+    source: TrainingData
+    data: TrainingData
+    pivots: Mapping[str, Pivot]
+
+
+def normalised(data: TrainingData, least: int) -> NormalForm:
+    """The same database in normal form; entities that `least` others have in common are copied."""
     work = _Work(data, least)
     paired = [t for t in data.schema.tables if folding(data.schema, t)]
     for table in paired:
@@ -36,7 +46,7 @@ def normalised(data: TrainingData, least: int = 1) -> tuple[TrainingData, dict[s
         work.divide(table)
     work.refer()
     work.complete()
-    return work.result(), work.pivots
+    return NormalForm(data, work.result(), work.pivots)
 
 
 _FEWEST = 50
@@ -64,24 +74,22 @@ class _Work:
         self.schema = _with(self.schema, made.table, *(types for types, _, _ in made.added))
         self.bundle.tables[table.id], self.about[table.id] = made.rows, made.about
         for types, about, rows in made.added:
-            self.bundle.tables[types.id], self.about[types.id], self.rows[types.id] = rows, about, rows.num_rows
+            self.about[types.id], self.rows[types.id] = about, rows.num_rows
             every = np.ones(rows.num_rows, dtype=bool)
-            self.bundle.notes[types.id] = pa.table({"core": pa.array(every), "holdout": pa.array(~every)})
+            self.bundle.put(types.id, rows, core=every, holdout=~every)
         self.preserve |= made.types
         self.types |= made.types
 
     def turn(self, table: Table) -> None:
         """Turns a table of attributes and values."""
         held, seen = self.bundle.read(table.id), self.bundle.seen(table.id)
-        pivot = find_pivot(self.schema, table, self.about, _taken(held, seen), self.bundle.read)
+        pivot = find_pivot(self.schema, table, self.about, chosen(held, seen), self.bundle.read)
         if pivot is None:
             return
         wide, thing = pivot.turned(held)
-        missing = np.bincount(thing, ~seen, wide.num_rows) > 0
-        drawn = flagged(self.bundle.annotations(table.id), "core", len(thing), default=True)
-        self.bundle.tables[table.id] = wide
-        self.bundle.notes[table.id] = pa.table({"core": pa.array(np.bincount(thing, ~drawn, wide.num_rows) == 0), "holdout": pa.array(missing)})
-        new, self.about[table.id] = wide_table(self.schema, table, pivot, _taken(wide, ~missing), self.about[table.id])
+        without, missing = (np.bincount(thing, ~own, wide.num_rows) > 0 for own in (self.bundle.core(table.id), seen))
+        self.bundle.put(table.id, wide, core=~without, holdout=missing)
+        new, self.about[table.id] = wide_table(self.schema, table, pivot, chosen(wide, ~missing), self.about[table.id])
         total = self.rows.get(table.id, held.num_rows)
         self.rows[table.id] = round(wide.num_rows * total / held.num_rows)
         self.pivots[table.id] = replace(pivot, rows=total)
@@ -94,7 +102,7 @@ class _Work:
     def divide(self, table: Table) -> None:
         """Gives the entities of a table tables of their own."""
         held, seen = self.bundle.read(table.id), self.bundle.seen(table.id)
-        entities = find_entities(self.schema, table, self.about[table.id], _taken(held, seen), partial(self._composed, table))
+        entities = find_entities(self.schema, table, self.about[table.id], chosen(held, seen), partial(self._composed, table))
         if not entities:
             return
         left, self.about[table.id], parts = decompose(self.schema, table, self.about[table.id], held, seen, entities)
@@ -116,8 +124,7 @@ class _Work:
         """Those of some columns that are composed of others of their row, or of its parents."""
         near = {table.id, *(fk.parent for fk in table.foreign_keys if fk.parent in self.schema)}
         near |= {fk.parent for t in near for fk in self.schema.table(t).foreign_keys if fk.parent in self.schema}
-        rows = {t: _taken(self.bundle.read(t), self.bundle.seen(t)) for t in near}
-        return composed_columns(self.schema, table, self.about, rows, columns)
+        return composed_columns(self.schema, table, self.about, {t: self.bundle.learnable(t) for t in near}, columns)
 
     def refer(self) -> None:
         """Adds keys to entities that other tables name by the same columns: the number of a customer whose versions lie elsewhere."""
@@ -126,9 +133,9 @@ class _Work:
             for table in (t for t in self.schema.tables if set(key) <= set(t.column_names) and t.id not in {part.id, *self.preserve}):
                 linked = {c for fk in table.foreign_keys for c in fk.columns}
                 same = all(c not in linked and table.column(c).type == part.column(c).type for c in key)
-                if not same or _leads(self.schema, part.id, table.id):
+                if not same or leads(part.id, table.id, {t.id: {fk.parent for fk in t.foreign_keys} for t in self.schema.tables}):
                     continue
-                rows = _taken(self.bundle.read(table.id), self.bundle.seen(table.id))
+                rows = self.bundle.learnable(table.id)
                 whole = complete_rows([rows.column(c) for c in key])
                 index = parent_rows([rows.column(c) for c in key], [known.column(c) for c in key])
                 if whole.sum() >= _FEWEST and (index[whole] >= 0).all():
@@ -137,14 +144,14 @@ class _Work:
 
     def complete(self) -> None:
         """Adds keys that nobody declared and columns that rows compute with."""
-        known = {t.id: _taken(self.bundle.read(t.id), self.bundle.seen(t.id)) for t in self.schema.tables}
+        known = {t: self.bundle.learnable(t) for t in self.schema.table_ids}
         for table in self.tables():
             keys = find_keys(self.schema, table, self.about[table.id], known[table.id])
             borrowed = find_borrowed(self.schema, table, self.about, known[table.id], known)
             for loan in borrowed:
                 lent = lend(loan, self.bundle.read(table.id), known[loan.key.parent])
                 self.bundle.tables[table.id] = self.bundle.read(table.id).append_column(loan.name, lent)
-            columns = [replace(_plain(self.schema, loan), name=loan.name) for loan in borrowed]
+            columns = [loan.definition(self.schema) for loan in borrowed]
             if keys or borrowed:
                 meant = {loan.name: self.about[loan.key.parent].columns[loan.column] for loan in borrowed}
                 self.about[table.id] = self.about[table.id].model_copy(update={"columns": {**self.about[table.id].columns, **meant}})
@@ -157,25 +164,9 @@ class _Work:
         return TrainingData(self.schema, metadata, self.bundle, population, frozenset(self.preserve))
 
 
-def _leads(schema: DatabaseSchema, start: str, goal: str) -> bool:
-    """Whether foreign keys lead from one table to another."""
-    found = [start]
-    for table in found:
-        found += [fk.parent for fk in schema.table(table).foreign_keys if fk.parent in schema and fk.parent not in found]
-    return goal in found
-
-
 def _with(schema: DatabaseSchema, *tables: Table) -> DatabaseSchema:
     """The schema with other tables in the place of those of the same name, or beside them."""
     return replace(schema, tables=tuple({**{t.id: t for t in schema.tables}, **{t.id: t for t in tables}}.values()))
-
-
-def _plain(schema: DatabaseSchema, loan: Borrowed) -> Column:
-    return replace(schema.table(loan.key.parent).column(loan.column), nullable=True, default=None, identity=False)
-
-
-def _taken(rows: pa.Table, wanted: np.ndarray) -> pa.Table:
-    return rows if wanted.all() else rows.filter(pa.array(wanted))
 
 
 @dataclass
@@ -188,11 +179,13 @@ class Extended:
 
     def add(self, part: Part, source: str) -> None:
         """Adds an entity's table taken from the table `source`; one is drawn if all of its rows are, and held out if they are."""
-        known, size = part.index >= 0, part.rows.num_rows
-        drawn = flagged(self.annotations(source), "core", len(known), default=True)[known]
-        missing = np.bincount(part.index[known], ~drawn, size)
-        self.tables[part.table.id] = part.rows
-        self.notes[part.table.id] = pa.table({"core": pa.array(missing == 0), "holdout": pa.array(part.seen == 0)})
+        known = part.index >= 0
+        without = np.bincount(part.index[known], ~self.core(source)[known], part.rows.num_rows) > 0
+        self.put(part.table.id, part.rows, core=~without, holdout=part.seen == 0)
+
+    def put(self, table: str, rows: pa.Table, *, core: np.ndarray, holdout: np.ndarray) -> None:
+        """Adds a table, or puts another one in its place; which of its rows are drawn and which held out, bool (rows,) each."""
+        self.tables[table], self.notes[table] = rows, pa.table({"core": pa.array(core), "holdout": pa.array(holdout)})
 
     def read(self, table: str) -> pa.Table:
         """All rows of a table."""
@@ -206,6 +199,14 @@ class Extended:
             self.notes[table] = self.bundle.annotations(table)
         return self.notes[table]
 
+    def core(self, table: str) -> np.ndarray:
+        """The rows of a table that were drawn, bool (rows,)."""
+        return flagged(self.annotations(table), "core", self.read(table).num_rows, default=True)
+
     def seen(self, table: str) -> np.ndarray:
         """The rows of a table that may be learnt from, bool (rows,)."""
         return ~flagged(self.annotations(table), "holdout", self.read(table).num_rows, default=False)
+
+    def learnable(self, table: str) -> pa.Table:
+        """Those rows themselves."""
+        return chosen(self.read(table), self.seen(table))

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synth_pipeline.keys import combined_codes
+from synth_pipeline.keys import at_rows, by_appearance, combined_codes
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,14 @@ class Pivot:
 
     def turned(self, rows: pa.Table) -> tuple[pa.Table, np.ndarray]:
         """A row for each thing, and the thing of each row, int64 (rows,)."""
-        thing = np.unique(combined_codes([rows.column(c) for c in self.key]), return_inverse=True)[1]
-        first = np.full(int(thing.max(initial=-1)) + 1, rows.num_rows, dtype=np.int64)
-        np.minimum.at(first, thing, np.arange(len(thing)))
-        order = np.argsort(first)
-        place = np.empty(len(order), dtype=np.int64)
-        place[order] = np.arange(len(order))
-        thing = place[thing]
+        thing, first = by_appearance(combined_codes([rows.column(c) for c in self.key]))
         of = np.asarray(pc.fill_null(pc.index_in(rows.column(self.attribute), value_set=self.attributes), -1).to_numpy())
-        wide = rows.select(self.key).take(pa.array(first[order]))
+        wide = rows.select(self.key).take(pa.array(first))
         for i, name in enumerate(self.columns):
             mine = np.flatnonzero(of == i)
-            index = np.full(len(order), -1, dtype=np.int64)
+            index = np.full(len(first), -1, dtype=np.int64)
             index[thing[mine]] = mine
-            wide = wide.append_column(name, rows.column(self.value).take(pa.array(np.maximum(index, 0), mask=index < 0)))
+            wide = wide.append_column(name, at_rows(rows.column(self.value), index))
         return wide, thing
 
     def restored(self, wide: pa.Table, columns: Sequence[str], count: int) -> pa.Table:

@@ -10,6 +10,7 @@ import numpy as np
 
 from synth_pipeline.synthesis.relational.descriptions import is_plain
 from synth_pipeline.synthesis.relational.distinct import owners_of
+from synth_pipeline.synthesis.relational.histories import time_columns
 from synth_pipeline.synthesis.relational.normal.decompose import Part
 
 _MOST_ROWS = 5_000
@@ -28,7 +29,7 @@ def common(part: Part, smallest: np.ndarray, seen: np.ndarray, least: int) -> np
     """
     rows = part.rows.drop_columns(["#"])
     # What has a date happened, to somebody perhaps.
-    dated = any(c.type.is_temporal or part.about.columns[c.name].sdtype == "datetime" for c in part.table.columns if c.name in rows.column_names)
+    dated = time_columns(part.table, part.about)
     if dated or part.table.foreign_keys or not 0 < rows.num_rows <= _MOST_ROWS or not is_plain(rows, part.table, part.about.columns):
         return None
     known = np.flatnonzero(seen & (part.index >= 0) & (smallest >= 0))

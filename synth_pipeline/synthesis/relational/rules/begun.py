@@ -8,12 +8,9 @@ import pyarrow.compute as pc
 
 from synth_pipeline.synthesis.relational.rules.composed import says
 from synth_pipeline.synthesis.relational.rules.pieces import Piece, joined
-from synth_pipeline.synthesis.relational.rules.searching import search
+from synth_pipeline.synthesis.relational.rules.searching import EXAMPLES, ROUNDS, search, widened
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 from synth_pipeline.synthesis.relational.rules.texts import GLANCE, Texts, spread
-
-_EXAMPLES, _MORE, _ROUNDS = 24, 8, 4
-"""Rows to learn from, rows that are added where these did not tell all, and how often."""
 
 
 def find_beginning(texts: Texts, column: str) -> tuple[Piece, ...]:
@@ -26,8 +23,8 @@ def find_beginning(texts: Texts, column: str) -> tuple[Piece, ...]:
     ordered = known[np.asarray(pc.sort_indices(values.take(pa.array(known))))]
     if not search(texts, column, np.sort(spread(ordered, GLANCE))).begin():
         return ()
-    rows = np.sort(spread(ordered, _EXAMPLES))
-    for _ in range(_ROUNDS):
+    rows = np.sort(spread(ordered, EXAMPLES))
+    for _ in range(ROUNDS):
         pieces = search(texts, column, rows).begin()
         if not pieces:
             return ()
@@ -35,7 +32,7 @@ def find_beginning(texts: Texts, column: str) -> tuple[Piece, ...]:
         wrong = known[[b is None or len(t) <= len(b) or not t.startswith(b) for t, b in zip(real, begun, strict=True)]]
         if not len(wrong):
             return pieces if _apart(sorted({b for b in begun if b})) and says(texts, pieces, known) else ()
-        rows = np.union1d(rows, spread(wrong, _MORE))
+        rows = widened(rows, wrong)
     return ()
 
 

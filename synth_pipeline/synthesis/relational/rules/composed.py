@@ -16,12 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_pipeline.synthesis.relational.rules.pieces import SAME, TOLD, Composed, Piece, Taken, formed, joined
-from synth_pipeline.synthesis.relational.rules.searching import search
+from synth_pipeline.synthesis.relational.rules.searching import EXAMPLES, ROUNDS, search, widened
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, supported
 from synth_pipeline.synthesis.relational.rules.texts import GLANCE, Texts, spread
 
-_EXAMPLES, _MORE, _ROUNDS = 24, 8, 4
-"""Rows to learn from, rows that are added where these did not tell all, and how often."""
 _FEWEST = 2.0
 """Fewest characters of a text that come from columns, on average."""
 _NUMBERED, _ALONE, _FIRST = 0.6, 0.25, 3
@@ -89,8 +87,8 @@ def _by_example(texts: Texts, column: str, known: np.ndarray, candidates: np.nda
     values = texts.frame.data.column(column)
     if search(texts, column, spread(candidates, GLANCE)).solve() is None:
         return None
-    rows = spread(candidates, _EXAMPLES)
-    for _ in range(_ROUNDS):
+    rows = spread(candidates, EXAMPLES)
+    for _ in range(ROUNDS):
         pieces = search(texts, column, rows).solve()
         if pieces is None or not _is_rule(texts, column, pieces):
             return None
@@ -107,7 +105,7 @@ def _by_example(texts: Texts, column: str, known: np.ndarray, candidates: np.nda
             candidates_wrong = np.intersect1d(candidates_wrong, candidates)
         if not len(candidates_wrong):
             return None
-        rows = np.union1d(rows, spread(candidates_wrong, _MORE))
+        rows = widened(rows, candidates_wrong)
     return None
 
 

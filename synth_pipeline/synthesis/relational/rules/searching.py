@@ -13,8 +13,15 @@ from synth_pipeline.synthesis.relational.rules.pieces import TOLD, Piece, formed
 from synth_pipeline.synthesis.relational.rules.sources import Source
 from synth_pipeline.synthesis.relational.rules.texts import CATEGORIES, TOLD_ROWS, Texts, may_hold, plain, spread
 
+EXAMPLES, _MORE, ROUNDS = 24, 8, 4
+"""Rows to learn from, rows that are added where these did not tell all, and how often."""
 _TOLD_ENTITIES, _TEXTS = 5, 2
 """Fewest root entities with each value of a category that stands for a text, and fewest different texts with each of them on average."""
+
+
+def widened(rows: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """The examples, int (n,), and some of the rows, int (m,), that what they tell does not give; in order."""
+    return np.union1d(rows, spread(wrong, _MORE))
 
 
 def search(texts: Texts, column: str, rows: np.ndarray, *, count: bool = False, check: str = "") -> Search:

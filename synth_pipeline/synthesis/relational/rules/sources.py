@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_pipeline.catalog.schema import ForeignKey
+from synth_pipeline.keys import at_rows
 from synth_pipeline.synthesis.relational.encode import follow
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.pieces import SAME, Piece
@@ -37,10 +38,7 @@ class Source:
         """What these rows see, NULL where there is no such parent."""
         if self.index is None:
             return self.values.take(pa.array(rows)).combine_chunks()
-        index = self.index[rows]
-        if not len(self.values):
-            return pa.nulls(len(rows), self.values.type)
-        return self.values.take(pa.array(np.maximum(index, 0), mask=index < 0)).combine_chunks()
+        return at_rows(self.values, self.index[rows]).combine_chunks()
 
 
 def sources_of(frame: Frame, frames: Mapping[str, Frame], parents: Sequence[ForeignKey], waiting: Collection[str]) -> list[Source]:

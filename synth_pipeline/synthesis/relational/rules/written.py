@@ -11,13 +11,12 @@ import pyarrow.compute as pc
 from synth_pipeline.keys import combined_codes
 from synth_pipeline.synthesis.relational import checkdigits
 from synth_pipeline.synthesis.relational.rules.pieces import CHECK, COUNT, Piece, Written, formed, joined
-from synth_pipeline.synthesis.relational.rules.searching import search
+from synth_pipeline.synthesis.relational.rules.searching import EXAMPLES, ROUNDS, search, widened
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT
 from synth_pipeline.synthesis.relational.rules.texts import Texts, spread
 
-_EXAMPLES = (6, 24)
-"""Rows to learn from: so many at first, and then so many."""
-_MORE, _ROUNDS = 8, 4
+_FEW = 6
+"""Rows that are looked at first."""
 
 
 def find_written(texts: Texts, column: str, numbers: Collection[str]) -> Written | None:
@@ -32,15 +31,15 @@ def find_written(texts: Texts, column: str, numbers: Collection[str]) -> Written
     known = np.flatnonzero(texts.sure)
     if values.null_count or len(known) < 2 * SUPPORT or not pa.types.is_string(values.type) or not numbers:
         return None
-    rows = spread(known, _EXAMPLES[0])
+    rows = spread(known, _FEW)
     if not all(any(c.isdigit() for c in t) for t in values.take(pa.array(rows)).to_pylist()):
         return None
     real = values.take(pa.array(known)).to_pylist()
     check = kind if (kind := checkdigits.find(real)) in ("gtin", "luhn") else ""
     if search(texts, column, rows, count=True, check=check).solve() is None:
         return None
-    rows = spread(known, _EXAMPLES[1])
-    for _ in range(_ROUNDS):
+    rows = spread(known, EXAMPLES)
+    for _ in range(ROUNDS):
         parts = search(texts, column, rows, count=True, check=check).solve()
         if parts is None or not any(p.form == COUNT for p in parts):
             return None
@@ -48,7 +47,7 @@ def find_written(texts: Texts, column: str, numbers: Collection[str]) -> Written
         wrong = known[[c is None for c in counts]]
         if not len(wrong):
             return _ordered(texts, parts, known, pa.array(counts), numbers, frame.missing + frame.rows - len(known))
-        rows = np.union1d(rows, spread(wrong, _MORE))
+        rows = widened(rows, wrong)
     return None
 
 
