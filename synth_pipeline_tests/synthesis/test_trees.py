@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from synth_pipeline.synthesis.relational.candidates import fit_variable
+from synth_pipeline.synthesis.relational.encode import bin_edges, digitize
 from synth_pipeline.synthesis.relational.random import stratified, stream
 from synth_pipeline.synthesis.relational.trees import Feature, grow
-from synth_pipeline.synthesis.relational.variable import PRIVACY
+from synth_pipeline.synthesis.relational.variable import PRIVACY, evened
 
 
 def test_streams_depend_on_the_seed_and_the_names_only() -> None:
@@ -115,3 +116,27 @@ def test_another_feature_is_used_only_where_it_explains_more() -> None:
         )
         assert ("before" in variable.features) == bool(weight)
         assert "a" in variable.features
+
+
+def test_numbers_are_no_nearer_to_the_training_rows_than_others_of_their_kind_are() -> None:
+    rng = np.random.default_rng(5)
+    x, others = np.split(rng.normal(size=4_000), 2)
+    side = rng.normal(size=2_000)
+    for feature in (side, x + side):  # one that says nothing, so that the donors are drawn from, and one that makes a linear part
+        columns = {"a": digitize(feature, bin_edges(feature))}
+        variable = fit_variable(x, np.arange(2_000), [Feature("a")], columns, np.arange(2_000), PRIVACY["standard"], stream(1), smooth=True)
+        drawn = variable.draw(columns, 2_000, stream(2))
+        gap = [np.abs(drawn[:, None] - real).min(axis=1) for real in (x, others)]
+        assert 0.45 < (gap[0] < gap[1]).mean() < 0.56  # ln 2 = .69 between neighbours as they are
+
+
+def test_blocks_of_neighbours_are_made_even_but_not_across_gaps_or_where_many_are_equal() -> None:
+    close, equal = np.sort(np.random.default_rng(1).random(401)), np.repeat(np.arange(1.0, 41.0), 10)
+    values = np.r_[close, 9.0 + close, equal, np.nan]
+    start, size = np.array([0, 802]), np.array([802, 401])
+    out = evened(values, 1.0, start, size)
+    assert np.isin(out[:401], close).mean() < 0.1 and np.all(np.diff(out[:802]) >= 0)
+    assert np.abs(out[:401] - close).max() < 0.02
+    assert ((out[:802] > 1) & (out[:802] < 9)).sum() == 0
+    assert np.array_equal(out[802:], values[802:], equal_nan=True)
+    assert np.array_equal(evened(values, 0.0, start, size), values, equal_nan=True)
