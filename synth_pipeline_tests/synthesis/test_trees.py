@@ -140,3 +140,5 @@ def test_blocks_of_neighbours_are_made_even_but_not_across_gaps_or_where_many_ar
     assert ((out[:802] > 1) & (out[:802] < 9)).sum() == 0
     assert np.array_equal(out[802:], values[802:], equal_nan=True)
     assert np.array_equal(evened(values, 0.0, start, size), values, equal_nan=True)
+    few = np.r_[close[:90], np.full(900, np.nan)]  # too few to be made even, whatever is missing
+    assert np.array_equal(evened(few, 1.0, np.array([0]), np.array([990])), few, equal_nan=True)

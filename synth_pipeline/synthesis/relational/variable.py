@@ -197,8 +197,10 @@ def evened(values: np.ndarray, reach: float, start: np.ndarray, size: np.ndarray
         float (m,): a block with many equal values, or with a gap that is most of it, stays as it is.
     """
     out = values.copy()
-    length = np.minimum(size // _BLOCKS, _BLOCK)
-    for first, count, each in zip(start[length > 1], size[length > 1], length[length > 1], strict=True):
+    finite = np.r_[0, np.cumsum(np.isfinite(values))]
+    known = finite[start + size] - finite[start]
+    length = np.minimum(known // _BLOCKS, _BLOCK)
+    for first, count, each in zip(start[length > 1], known[length > 1], length[length > 1], strict=True):
         blocks = (count - 1) // each
         at = first + np.arange(blocks)[:, None] * each + np.arange(each + 1)
         block = values[at]
