@@ -27,7 +27,7 @@ def redraw(path: Path, table: str, rng: np.random.Generator) -> None:
     """Draws the rows of a table with a key of one column anew; SQLite, in place."""
     with closing(sqlite3.connect(path)) as db, db:
         about = db.execute(f'PRAGMA table_info("{table}")').fetchall()
-        key = next(c[1] for c in about if c[5])
+        [key] = [c[1] for c in about if c[5]]
         indexes = [i[1] for i in db.execute(f'PRAGMA index_list("{table}")').fetchall() if i[2]]
         own = {key, *(c[2] for i in indexes for c in db.execute(f'PRAGMA index_info("{i}")'))}
         others = [c[1] for c in about if c[1] not in own]

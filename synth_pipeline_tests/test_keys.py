@@ -21,7 +21,7 @@ def test_codes_are_numbered_in_the_order_of_their_first_rows() -> None:
 @pytest.mark.parametrize("kind", [pa.int64(), pa.string(), pa.binary(), pa.bool_(), pa.decimal128(9, 2), pa.timestamp("us"), pa.null()])
 def test_where_there_is_no_row_there_is_no_value(kind: pa.DataType) -> None:
     index = np.array([-1, 2, 0, -1])
-    values = pa.array([1, None, 3]).cast(pa.string()).cast(kind) if kind != pa.null() and kind in (pa.int64(), pa.string()) else pa.nulls(3, kind)
+    values = pa.array([1, None, 3]).cast(pa.string()).cast(kind) if kind in (pa.int64(), pa.string()) else pa.nulls(3, kind)
     for held in (values, pa.chunked_array([values.slice(0, 1), values.slice(1)])):
         found = at_rows(held, index)
         assert type(found) is type(held) and found.type == kind

@@ -6,7 +6,7 @@ Candidates are compared by the share of the variance that they explain on the ro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from synth_pipeline.synthesis.relational.encode import bin_edges, digitize, outputs_of
 from synth_pipeline.synthesis.relational.guide import NAME, Guide, Terms, grid_of
 from synth_pipeline.synthesis.relational.trees import Feature, grow, growing_rows
-from synth_pipeline.synthesis.relational.variable import Privacy, Variable, evened
+from synth_pipeline.synthesis.relational.variable import Privacy, Variable
 
 _SMALL = 200
 _WORTH, _LEAST_WORTH, _MOST_WORTH = 50.0, 0.002, 0.02
@@ -228,12 +228,7 @@ class _Fitter:
             draws = int(np.clip(_REHEARSED // max(1, len(rows)), 1, _REHEARSALS))
             scores = np.concatenate([predicted[rows] + variable.pick(context, len(rows), self._rng, np.inf) for _ in range(draws)])
             variable.guide.grid = grid_of(scores[np.isfinite(scores)])
-            if self._reach:
-                whole = np.array([len(variable.guide.values)])
-                variable.guide.values = evened(variable.guide.values, self._reach, np.zeros(1, dtype=np.int64), whole)
-        if variable.guide is None and self._reach:
-            variable.trees = [replace(t, donors=evened(t.donors, self._reach, t.start, t.size)) for t in variable.trees]
-        return variable
+        return variable.evened()
 
     def _outputs_of(self, x: np.ndarray, codes: int) -> np.ndarray:
         """What trees explain of the rows to learn from; float (n, d)."""

@@ -74,6 +74,15 @@ class Variable:
         """Names of the features that are looked at."""
         return ({n for t in self.trees for n in t.names} - {NAME}) | set(self.guide.names if self.guide else ()) | set(self.zeros)
 
+    def evened(self) -> Variable:
+        """The same, with what numbers are drawn between made even (see the function of that name)."""
+        if self.reach <= 0:
+            return self
+        if self.guide is None:
+            return replace(self, trees=[replace(t, donors=evened(t.donors, self.reach, t.start, t.size)) for t in self.trees])
+        values = evened(self.guide.values, self.reach, np.array([0]), np.array([len(self.guide.values)]))
+        return replace(self, guide=replace(self.guide, values=values))
+
     def draw(
         self,
         columns: Mapping[str, np.ndarray],
