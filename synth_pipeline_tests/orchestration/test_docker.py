@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -240,6 +241,8 @@ def test_the_commands_of_compose_run_a_partition(place: Place, postgresql: int, 
         server.execute("CREATE DATABASE synthetic")
     web, reports = int(ports["3000"]), int(ports["3001"])
     with ExitStack() as stack:
+        # A shell starts what runs in the background with SIGINT ignored, by which Dagster stops what a code server has started.
+        stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
 
         def start(name: str) -> None:
             log = stack.enter_context((place.root / f"{name}.log").open("w"))
