@@ -13,11 +13,11 @@ from synth_pipeline_tests.orchestration.conftest import Place
 def _look(place: Place, instance: dg.DagsterInstance, *names: str) -> tuple[dict[str, bool], str]:
     """What the sensor says of each scheduled source, and in all."""
     sensor = build_freshness_sensor(list(names), dg.DefaultSensorStatus.STOPPED)
-    context = dg.build_sensor_context(
+    with dg.build_sensor_context(
         instance=instance, instance_ref=instance.get_ref(), resources={"sources": Sources(folder=str(place.settings.configs))},
         repository_def=place.definitions().get_repository_def(),
-    )  # fmt: skip
-    data = sensor.evaluate_tick(context)
+    ) as context:  # fmt: skip
+        data = sensor.evaluate_tick(context)
     events = [e for e in data.asset_events if isinstance(e, dg.AssetCheckEvaluation)]
     assert all(e.check_name == "freshness" and e.asset_key == dg.AssetKey("exported_database") for e in events)
     return {str(e.partition): e.passed for e in events}, data.skip_message or ""

@@ -18,14 +18,14 @@ _definitions = lru_cache(build_definitions)
 
 def _requests(place: Place, instance: dg.DagsterInstance, when: datetime) -> list[dg.RunRequest]:
     definitions = _definitions(place.settings)
-    context = dg.build_schedule_context(
+    with dg.build_schedule_context(
         instance=instance,
         instance_ref=instance.get_ref(),
         scheduled_execution_time=when,
         repository_def=definitions.get_repository_def(),
         resources={"sources": Sources(folder=str(place.settings.configs))},
-    )
-    return list(definitions.resolve_schedule_def("refresh_when_due").evaluate_tick(context).run_requests or [])
+    ) as context:  # it opens an instance of its own, which stays Dagster's current one until it is closed
+        return list(definitions.resolve_schedule_def("refresh_when_due").evaluate_tick(context).run_requests or [])
 
 
 def _at(text: str) -> datetime:

@@ -34,14 +34,14 @@ class Watcher:
 
     def tick(self) -> list[str]:
         """The partitions asked for by one tick, as the daemon would launch them: a run key counts once."""
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=self.instance,
             instance_ref=self.instance.get_ref(),
             cursor=self.cursor,
             repository_def=self.repository,
             resources={"sources": Sources(folder=str(self.place.settings.configs))},
-        )
-        data = self.sensor.evaluate_tick(context)
+        ) as context:
+            data = self.sensor.evaluate_tick(context)
         self.cursor, self.message = data.cursor, data.skip_message or ""
         fresh = [r for r in data.run_requests or [] if r.run_key not in self.keys]
         self.asked = fresh or self.asked
@@ -221,13 +221,13 @@ def test_fifty_sources_of_which_one_hangs_are_read_within_the_budget(
 
 def test_the_data_version_of_the_source_is_observed(watched: Watcher, instance: dg.DagsterInstance) -> None:
     """Only then do observations mark `reflected_schema` stale in the UI."""
-    context = dg.build_sensor_context(
+    with dg.build_sensor_context(
         instance=instance,
         instance_ref=instance.get_ref(),
         repository_def=watched.repository,
         resources={"sources": Sources(folder=str(watched.place.settings.configs))},
-    )
-    (event, _) = watched.sensor.evaluate_tick(context).asset_events
+    ) as context:
+        (event, _) = watched.sensor.evaluate_tick(context).asset_events
     assert event.asset_key == dg.AssetKey("source_database") and event.partition in ("crm", "shop")
     assert len(event.tags["dagster/data_version"]) == 64
 
