@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
-from dagster._core.storage.defs_state.base import set_defs_state_storage
 
 from synth_pipeline.orchestration.build import build_definitions
 from synth_pipeline.orchestration.settings import Settings
@@ -129,13 +128,6 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def own_state() -> Iterator[None]:
-    """No test loads definitions by the state of an instance that another one left behind: Dagster keeps the last one in the process."""
-    with set_defs_state_storage(None):
-        yield
 
 
 @pytest.fixture
