@@ -142,3 +142,16 @@ def test_blocks_of_neighbours_are_made_even_but_not_across_gaps_or_where_many_ar
     assert np.array_equal(evened(values, 0.0, start, size), values, equal_nan=True)
     few = np.r_[close[:90], np.full(900, np.nan)]  # too few to be made even, whatever is missing
     assert np.array_equal(evened(few, 1.0, np.array([0]), np.array([990])), few, equal_nan=True)
+
+
+def test_what_few_owners_are_like_is_no_line_for_others() -> None:
+    """What rows on four owners of 50 to 80 children are like does not say where those of an owner with 65 or 100 are."""
+    rng = np.random.default_rng(3)
+    sizes = np.array([50, 60, 70, 80])
+    owner, place = np.repeat(np.arange(4), sizes), np.concatenate([np.arange(n) for n in sizes]).astype(float)
+    x = 1e5 * owner + 100 * place + rng.normal(0, 10, len(owner))
+    columns = {n: digitize(v, bin_edges(v)) for n, v in (("children", sizes[owner].astype(float)), ("place", place))}
+    variable = fit_variable(
+        x, np.arange(len(x)), [Feature(n) for n in columns], columns, np.arange(len(x)), PRIVACY["standard"], stream(1, "line"), smooth=True
+    )
+    assert variable.guide is None or not variable.guide.unit

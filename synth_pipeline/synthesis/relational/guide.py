@@ -25,6 +25,8 @@ _LEAST_SHRINK, _MOST_SHRINK = 0.01, 50.0
 """A category's mean counts as if so many entities with the overall mean had been seen, too: at least and at most."""
 _FEW = 20
 """So many scores tell as much of the marginal distribution by themselves as the training rows do."""
+_LEAST_BINS = 10
+"""Values that a number must have for a line of the values themselves: what four chromosomes are like says nothing of a fifth one."""
 _GRID = np.linspace(0, 1, 1025)
 
 
@@ -118,7 +120,7 @@ class Terms:
         self._sample = sample[np.argsort(entities[sample], kind="stable")]
         self._middle, self._unit = (float(self._values.mean()), float(self._values.std())) if exact else (0.0, 0.0)
         self._scores = self._score(x[self._sample])
-        known_features = [f for f in features if f.codes or np.ptp(columns[f.name][sample])]
+        known_features = [f for f in features if f.codes or several(columns[f.name][sample], _LEAST_BINS if exact else 2)]
         self._terms = {f.name: _term(f, columns[f.name][self._sample], self._scores, entities[self._sample]) for f in known_features}
         if not self._terms:
             return
