@@ -53,7 +53,7 @@ def scored(real: Path, other: Path, tools: Path) -> dict[str, Any]:
     """What one database scores against another."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "score.json"
-        command = [sys.executable, tools / "score.py", real, other, "--skip-sdmetrics", "--json", out]
+        command: list[str | Path] = [sys.executable, tools / "score.py", real, other, "--skip-sdmetrics", "--json", out]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         found: dict[str, Any] = json.loads(out.read_text())
     return found
