@@ -8,9 +8,7 @@ largest share of rows of a table that lie nearer to training rows, the share of 
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -94,14 +92,10 @@ INGREDIENTS: dict[str, Callable[[], list[Any]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("databases", nargs="+")
-    parser.add_argument("--tools", type=Path, required=True)
-    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0], metavar="0,1")
+    parser = honest.options_of(__doc__, [0])
     parser.add_argument("--only", nargs="+", choices=list(INGREDIENTS), default=list(INGREDIENTS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    sys.path.insert(0, str(options.tools.resolve()))
     results: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         split = [honest.halves(d, options.tools, Path(temporary)) for d in honest.found_databases(options.databases, Path(temporary))]

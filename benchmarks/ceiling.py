@@ -10,7 +10,6 @@ from it, or, where there is none, to another that was drawn from one with such r
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sqlite3
 import tempfile
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.honest import MEASURES, halves, scored
+from benchmarks.honest import MEASURES, halves, options_of, scored
 
 
 def redraw(path: Path, table: str, rng: np.random.Generator) -> None:
@@ -67,11 +66,7 @@ def gaps(database: Path, tables: Sequence[str], tools: Path, seeds: Sequence[int
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("databases", nargs="+", metavar="DATABASE:TABLE,TABLE")
-    parser.add_argument("--tools", type=Path, required=True)
-    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2, 3, 4], metavar="0,1,2")
-    options = parser.parse_args()
+    options = options_of(__doc__, range(5), "DATABASE:TABLE,TABLE").parse_args()
     print(f"{'database':<20}" + "".join(f"{m[:9]:>10}" for m in MEASURES) + "  drawn anew")
     with tempfile.TemporaryDirectory() as folder:
         for word in options.databases:

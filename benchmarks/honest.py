@@ -1,6 +1,6 @@
 """The honest yardstick: fit on one half of the entities, compare with the other half, beside what the first half scores.
 
-    python -m benchmarks.honest --tools FOLDER DATABASE … [--seeds 0,1,2] [--privacy standard] [--tables] [--json FILE]
+    python -m benchmarks.honest --tools FOLDER DATABASE … [--seeds 0,1,2] [--privacy standard] [--preserve TABLE,…] [--tables] [--json FILE]
 
 DATABASE is a SQLite file, or `demo`. FOLDER holds `heldout.py` (`split REAL TRAIN HELD`, and a function `nearer`) and `score.py`
 (`REAL OTHER --json OUT`). A line per database: for each measure the mean gap to the floor, over seeds; the largest share of rows of a
@@ -25,6 +25,7 @@ import numpy as np
 
 import synth_pipeline as sp
 from synth_pipeline import demo
+from synth_pipeline.notebook import Taken
 
 MEASURES = ("shape", "pairs", "cardinality", "hop1", "hop2", "c2st", "c2st_agg")
 Privacy = Literal["none", "standard", "strict"]
@@ -59,10 +60,24 @@ def scored(real: Path, other: Path, tools: Path) -> dict[str, Any]:
     return found
 
 
-def measured(half: Halves, tools: Path, *, privacy: Privacy = "standard", seed: int = 0) -> dict[str, Any]:
+def tool(tools: Path, name: str) -> Any:
+    """A module of FOLDER."""
+    if (folder := str(tools.resolve())) not in sys.path:
+        sys.path.insert(0, folder)
+    return importlib.import_module(name)
+
+
+def training_rows(half: Halves, preserve: Sequence[str] = ()) -> Taken:
+    """All rows of the training half, none of them held out again; the rows of some tables are to be copied."""
+    return sp.open(f"sqlite:///{half.train}").metadata(preserve=preserve).subset(holdout=0.0, max_rows=10**9)
+
+
+def measured(
+    half: Halves, tools: Path, *, privacy: Privacy = "standard", preserve: Sequence[str] = (), seed: int = 0
+) -> dict[str, Any]:  # fmt: skip
     """Fits on the training half, samples as many rows, and scores: gaps by measure, `nearer` by table, `replayed`, CPU seconds."""
-    nearer = importlib.import_module("heldout").nearer
-    taken = sp.open(f"sqlite:///{half.train}").metadata().subset(holdout=0.0, max_rows=10**9)
+    nearer = tool(tools, "heldout").nearer
+    taken = training_rows(half, preserve)
     start = time.process_time()
     fitted = taken.fit(seed=seed, privacy=privacy, workers=1)
     fit = time.process_time() - start
@@ -109,24 +124,30 @@ def found_databases(names: Iterable[str], folder: Path) -> list[Path]:
     return paths
 
 
+def options_of(about: str | None, seeds: Sequence[int], databases: str = "DATABASE") -> argparse.ArgumentParser:
+    """What everything on this yardstick is asked: databases, FOLDER, and seeds."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("databases", nargs="+", metavar=databases)
+    parser.add_argument("--tools", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=list(seeds), metavar="0,1,2")
+    return parser
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("databases", nargs="+")
-    parser.add_argument("--tools", type=Path, required=True)
-    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0], metavar="0,1,2")
+    parser = options_of(__doc__, [0])
     parser.add_argument("--privacy", default="standard", choices=("none", "standard", "strict"))
+    parser.add_argument("--preserve", type=lambda text: text.split(","), default=[], metavar="TABLE,…", help="tables that are copied")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--tables", action="store_true", help="also the tables that give themselves away most, and what real rows do")
     options = parser.parse_args()
     results: dict[str, list[dict[str, Any]]] = {}
     print(heading(), flush=True)
-    sys.path.insert(0, str(options.tools.resolve()))
     with tempfile.TemporaryDirectory() as temporary:
         for database in found_databases(options.databases, Path(temporary)):
             half = halves(database, options.tools, Path(temporary))
             runs = results[half.name] = []
             for seed in options.seeds:
-                runs.append(measured(half, options.tools, privacy=options.privacy, seed=seed))
+                runs.append(measured(half, options.tools, privacy=options.privacy, preserve=options.preserve, seed=seed))
             print(line(half.name, runs), flush=True)
             if options.tables:
                 for table, value, floor in runs[0]["tables"][:6]:

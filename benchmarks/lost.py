@@ -8,9 +8,6 @@ to the floor, and what columns of one table, or of the table that a chain of key
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -20,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-import synth_pipeline as sp
-from benchmarks.honest import Halves, found_databases, halves
+from benchmarks.honest import Halves, found_databases, halves, options_of, tool, training_rows
 
+MEASURED = ("pairs", "hop1", "hop2")
+"""Over no key, one, and two."""
 _MOST_PAIRS = 30
 """As many pairs of a chain of keys as the scorer looks at."""
 Scores = dict[tuple[str, str, str], float]
@@ -32,57 +30,56 @@ Scores = dict[tuple[str, str, str], float]
 class Scorer:
     """Scores pairs of columns against those of one database."""
 
-    def __init__(self, path: Path) -> None:
-        self._tool: Any = importlib.import_module("score")
+    def __init__(self, path: Path, tools: Path) -> None:
+        self._tool = tool(tools, "score")
         self._rows, self._schema = self._tool.load(str(path))
         self._kinds = self._tool.kinds(self._rows, self._schema)
         self._known = self._normal(self._rows)
 
-    def pairs(self, path: Path, keys: int) -> Scores:
-        """The scores of a database: within tables, or over so many keys."""
+    def scores(self, path: Path) -> list[Scores]:
+        """The scores of a database: within tables, over one key, and over two."""
         rows, _ = self._tool.load(str(path))
         normal = self._normal(rows)
-        found: Scores = {}
-        for chain, mine, theirs, columns in self._chains(rows, keys):
+        found: list[Scores] = [{} for _ in MEASURED]
+        for keys, chain, mine, theirs, columns in self._chains(rows):
             first, last = chain[0], chain[-1]
             for a, b in columns:
-                value = 0.0
-                if len(theirs[0]):
-                    sides = [(n[first][a].loc[at[0]], n[last][b].loc[at[1]]) for n, at in ((self._known, mine), (normal, theirs))]
-                    value = self._tool.pair(*(s.reset_index(drop=True) for side in sides for s in side), self._kinds[first][a], self._kinds[last][b])
+                real, other = (
+                    [side[t][c].loc[at].reset_index(drop=True) for t, c, at in zip((first, last), (a, b), ends, strict=True)]
+                    for side, ends in ((self._known, mine), (normal, theirs))
+                )
+                value = self._tool.pair(*real, *other, self._kinds[first][a], self._kinds[last][b]) if len(other[0]) else 0.0
                 if value is not None:
-                    found[" → ".join(chain), a, b] = value
+                    found[keys][" → ".join(chain), a, b] = value
         return found
 
     def _normal(self, rows: Any) -> dict[str, Any]:
         return {t: self._tool.norm(rows[t], kinds) for t, kinds in self._kinds.items()}
 
-    def _chains(self, rows: Any, keys: int) -> Iterator[tuple[list[str], Any, Any, list[tuple[str, str]]]]:
-        """Chains of tables, the rows at both ends here and there, and pairs of columns."""
+    def _chains(self, rows: Any) -> Iterator[tuple[int, list[str], Any, Any, list[tuple[str, str]]]]:
+        """Chains of tables with the number of their keys, the rows at both ends here and there, and pairs of columns."""
         for table, kinds in self._kinds.items():
-            if not keys:
-                mine, theirs = ((x[table].index, x[table].index) for x in (self._rows, rows))
-                yield [table], mine, theirs, list(combinations(kinds, 2))
-                continue
-            here, there = ({str(p): (p, f) for p, f in self._tool.join_up(x, self._schema, self._kinds, table, keys)} for x in (self._rows, rows))
-            for key in (k for k in here if k in there and len(here[k][1])):
-                chain = [table, *(parent for _, parent in here[key][0])]
-                mine, theirs = ((f["__orig"], f["__row"]) for f in (here[key][1], there[key][1]))
-                yield chain, mine, theirs, list(islice(product(kinds, self._kinds[chain[-1]]), _MOST_PAIRS))
+            mine, theirs = ((x[table].index, x[table].index) for x in (self._rows, rows))
+            yield 0, [table], mine, theirs, list(combinations(kinds, 2))
+            for keys in range(1, len(MEASURED)):
+                here, there = ({str(p): (p, f) for p, f in self._tool.join_up(x, self._schema, self._kinds, table, keys)} for x in (self._rows, rows))
+                for key in (k for k in here if k in there and len(here[k][1])):
+                    chain = [table, *(parent for _, parent in here[key][0])]
+                    mine, theirs = ((f["__orig"], f["__row"]) for f in (here[key][1], there[key][1]))
+                    yield keys, chain, mine, theirs, list(islice(product(kinds, self._kinds[chain[-1]]), _MOST_PAIRS))
 
 
-def lost(half: Halves, seeds: Sequence[int], folder: Path) -> dict[str, Scores]:
+def lost(half: Halves, tools: Path, seeds: Sequence[int], folder: Path) -> dict[str, Scores]:
     """By measure what each pair of columns has of the mean gap to the floor over seeds."""
-    scorer, made = Scorer(half.held), []
+    scorer, runs = Scorer(half.held, tools), []
     for seed in seeds:
         path = folder / f"{half.name}_{seed}.db"
-        taken = sp.open(f"sqlite:///{half.train}").metadata().subset(holdout=0.0, max_rows=10**9)
-        taken.fit(seed=seed, workers=1).sample(seed=seed).export(f"sqlite:///{path}")
-        made.append(path)
+        training_rows(half).fit(seed=seed, workers=1).sample(seed=seed).export(f"sqlite:///{path}")
+        runs.append(scorer.scores(path))
     found = {}
-    for keys, measure in enumerate(("pairs", "hop1", "hop2")):
-        floor, ours = scorer.pairs(half.train, keys), [scorer.pairs(p, keys) for p in made]
-        found[measure] = {at: (float(np.mean([o.get(at, 0.0) for o in ours])) - value) / len(floor) for at, value in floor.items()}
+    for keys, (measure, floor) in enumerate(zip(MEASURED, scorer.scores(half.train), strict=True)):
+        means = {at: float(np.mean([run[keys].get(at, 0.0) for run in runs])) for at in floor}
+        found[measure] = {at: (means[at] - value) / len(floor) for at, value in floor.items()}
     return found
 
 
@@ -96,17 +93,14 @@ def line(measure: str, gaps: Scores, most: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("databases", nargs="+")
-    parser.add_argument("--tools", type=Path, required=True)
-    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2], metavar="0,1,2")
+    parser = options_of(__doc__, range(3))
     parser.add_argument("--most", type=int, default=4)
     options = parser.parse_args()
-    sys.path.insert(0, str(options.tools.resolve()))
     with tempfile.TemporaryDirectory() as folder:
         for database in found_databases(options.databases, Path(folder)):
             print(database.stem)
-            for measure, gaps in lost(halves(database, options.tools, Path(folder)), options.seeds, Path(folder)).items():
+            half = halves(database, options.tools, Path(folder))
+            for measure, gaps in lost(half, options.tools, options.seeds, Path(folder)).items():
                 print(line(measure, gaps, options.most), flush=True)
 
 
