@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from synth_pipeline.artifacts import ArtifactStore as ArtifactStore
     from synth_pipeline.artifacts import TableBundle as TableBundle
     from synth_pipeline.config import SourceConfig as SourceConfig
-    from synth_pipeline.config import load_config as load_config
+    from synth_pipeline.config_files import load_config as load_config
     from synth_pipeline.errors import SynthPipelineError as SynthPipelineError
     from synth_pipeline.notebook import compare as compare
     from synth_pipeline.notebook import open as open
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ArtifactStore": "artifacts", "SourceConfig": "config", "SynthPipelineError": "errors", "TableBundle": "artifacts",
-    "compare": "notebook", "load_config": "config", "open": "notebook", "run": "pipeline",
+    "compare": "notebook", "load_config": "config_files", "open": "notebook", "run": "pipeline",
 }  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def _compare(options: argparse.Namespace) -> int:
     from synth_pipeline import terminal
     from synth_pipeline.comparison import compare
     from synth_pipeline.comparison.compare import adhoc, summarised
-    from synth_pipeline.config import connection
+    from synth_pipeline.config_files import connection
 
     given = {key: value for key in ("quality_min", "privacy_max_nearer") if (value := getattr(options, key)) is not None}
     config = _config(options) if options.real is None else _overridden(adhoc(connection(options.real, "--real")), options)
@@ -109,7 +109,8 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     from synth_pipeline import demo
-    from synth_pipeline.config import Connection, ExportConfig, SourceConfig, config_names
+    from synth_pipeline.config import Connection, ExportConfig, SourceConfig
+    from synth_pipeline.config_files import config_names
 
     config = SourceConfig(
         name="demo", description="Telecom operator", source=Connection(url="sqlite:///data/telecom.db"),
@@ -133,7 +134,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _validate(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from synth_pipeline.config import config_names, validate
+    from synth_pipeline.config_files import config_names, validate
 
     files = options.files or config_names(options.configs)
     if not files:
@@ -321,7 +322,7 @@ def _share(text: str) -> float:
 
 
 def _config(options: argparse.Namespace) -> SourceConfig:
-    from synth_pipeline.config import load_config
+    from synth_pipeline.config_files import load_config
 
     return _overridden(load_config(options.config, options.configs), options)
 

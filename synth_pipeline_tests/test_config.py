@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth_pipeline.config import SourceConfig, config_names, load_config, overridden, validate
+from synth_pipeline.config import SourceConfig, overridden
+from synth_pipeline.config_files import config_names, load_config, validate
 from synth_pipeline.errors import ConfigError
 
 MINIMAL = 'source: {url: "sqlite:///my.db"}\n'

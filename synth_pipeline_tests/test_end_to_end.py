@@ -16,7 +16,8 @@ import pytest
 
 from synth_pipeline import demo, pipeline
 from synth_pipeline.artifacts import ArtifactStore
-from synth_pipeline.config import load_config, overridden
+from synth_pipeline.config import overridden
+from synth_pipeline.config_files import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("chinook", "northwind", "sakila", "oracle_hr", "oracle_hr_oe", "pubs", "employees_small", "ensembl_core")

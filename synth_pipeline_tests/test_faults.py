@@ -20,7 +20,7 @@ import pytest
 
 from synth_pipeline import pipeline
 from synth_pipeline.artifacts import CLI_STAGES, STAGES, ArtifactStore
-from synth_pipeline.config import load_config
+from synth_pipeline.config_files import load_config
 from synth_pipeline.errors import ArtifactError, SynthPipelineError, UnreachableError
 from synth_pipeline.progress import Silent, Step
 from synth_pipeline_tests.orchestration.conftest import Place, PostgresqlDatabases

@@ -13,7 +13,8 @@ import pytest
 
 from synth_pipeline import pipeline
 from synth_pipeline.artifacts import ArtifactStore
-from synth_pipeline.config import load_config, overridden
+from synth_pipeline.config import overridden
+from synth_pipeline.config_files import load_config
 from synth_pipeline.errors import ArtifactError, UsageError
 from synth_pipeline_tests.orchestration.conftest import Place
 

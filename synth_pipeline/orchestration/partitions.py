@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from synth_pipeline.config import config_names
+from synth_pipeline.config_files import config_names
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ class Sources(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             ConfigError: it is missing or wrong; every problem is named.
         """
-        from synth_pipeline.config import load_config
+        from synth_pipeline.config_files import load_config
 
         return load_config(source, Path(self.folder))
 

@@ -19,7 +19,8 @@ from sqlalchemy.engine import make_url
 from synth_pipeline import pipeline
 from synth_pipeline.artifacts import ArtifactStore, BundleWriter, TableBundle
 from synth_pipeline.catalog.schema import DatabaseSchema
-from synth_pipeline.config import ExportConfig, load_config
+from synth_pipeline.config import ExportConfig
+from synth_pipeline.config_files import load_config
 from synth_pipeline.connectors import connect
 from synth_pipeline.errors import ExportError
 from synth_pipeline.export import ExportResult, export_database

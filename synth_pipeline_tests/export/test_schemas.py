@@ -13,7 +13,8 @@ import pytest
 
 from synth_pipeline import pipeline
 from synth_pipeline.artifacts import ArtifactStore
-from synth_pipeline.config import ExportConfig, load_config, validate
+from synth_pipeline.config import ExportConfig
+from synth_pipeline.config_files import load_config, validate
 from synth_pipeline.connectors import connect
 from synth_pipeline.connectors.postgresql.session import quoted
 from synth_pipeline.errors import ConfigError, ExportError

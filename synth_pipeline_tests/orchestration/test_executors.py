@@ -17,7 +17,7 @@ import pytest
 
 from synth_pipeline import pipeline
 from synth_pipeline.artifacts import ArtifactStore
-from synth_pipeline.config import load_config
+from synth_pipeline.config_files import load_config
 from synth_pipeline.errors import ConfigError, MissingExtraError
 from synth_pipeline.orchestration import executors
 from synth_pipeline.orchestration.build import JOB

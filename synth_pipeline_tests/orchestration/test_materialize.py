@@ -13,7 +13,7 @@ from dagster._serdes import serialize_value
 
 from synth_pipeline import pipeline
 from synth_pipeline.artifacts import STAGES, ArtifactStore
-from synth_pipeline.config import load_config
+from synth_pipeline.config_files import load_config
 from synth_pipeline.orchestration.build import JOB
 from synth_pipeline_tests.orchestration.conftest import Place, instance_in
 

@@ -11,7 +11,7 @@ import pytest
 
 from synth_pipeline import pipeline
 from synth_pipeline.artifacts import ArtifactStore
-from synth_pipeline.config import load_config
+from synth_pipeline.config_files import load_config
 from synth_pipeline.synthesis.relational import documents
 from synth_pipeline.synthesis.relational.random import Lane, stream
 from synth_pipeline.synthesis.relational.shapes import KeyShapes
