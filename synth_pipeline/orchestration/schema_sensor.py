@@ -1,8 +1,8 @@
 """The sensor that asks for a refresh when a source's schema is no longer the one that it was refreshed from.
 
 One sensor sweeps all sources, reading catalogues only, within a time budget and from where the last sweep stopped. What
-was seen first is recorded and asks for nothing. A database that does not answer has not changed; where none answers, the
-sensor fails, for then the fault is likely here. A failed refresh is asked for again, `ATTEMPTS` times in all.
+was seen first is recorded and asks for nothing. A database that does not answer has not changed; where all were asked and
+none answers, the sensor fails, for then the fault is likely here. A failed refresh is asked for again, `ATTEMPTS` times in all.
 """
 
 from __future__ import annotations
@@ -131,8 +131,9 @@ def build_schema_sensor(
         cursor = Cursor.parse(context.cursor)
         # One sweeper for the life of the code server: it remembers who hangs.
         swept = sweeper.setdefault("only", Sweeper(look)).sweep(rotated(names, cursor.start), budget)
-        failed = {name: _problem(e) for name, e in swept.errors.items()} | dict.fromkeys(swept.silent, f"no answer within {budget:.0f} s")
-        if failed and not swept.answers:
+        failed = {name: _problem(e) for name, e in swept.errors.items()} | dict.fromkeys(swept.silent, f"no answer within {budget:g} s")
+        # A failed sensor keeps its cursor, so it must not fail where others are left: they would never be asked.
+        if failed and not swept.answers and not swept.left:
             raise dg.Failure(description=f"None of the sources answers: {_listed(failed)}", allow_retries=False)
         requests: list[dg.RunRequest] = []
         events: list[dg.AssetObservation] = []
@@ -152,7 +153,8 @@ def build_schema_sensor(
                 requests.append(dg.RunRequest(run_key=key, partition_key=name, tags={REQUEST_TAG: key}))
         cursor.sources = {n: s for n, s in cursor.sources.items() if n in names}
         cursor.start = swept.left[0] if swept.left else None
-        summary = "; ".join(f"{verdict}: {', '.join(found)}" for verdict, found in sorted(said.items())) or "nothing to watch"
+        summary = "; ".join(f"{verdict}: {', '.join(found)}" for verdict, found in sorted(said.items()))
+        summary = summary or ("nothing to watch" if swept.answers else "none answered")
         if failed:
             summary += f"; not read: {_listed(failed)}"
             context.log.warning("Not read: %s", _listed(failed))

@@ -7,15 +7,13 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from synth_pipeline.orchestration.build import JOB
 from synth_pipeline.orchestration.executors import EXECUTORS
 from synth_pipeline.orchestration.schema_sensor import REQUEST_TAG
 from synth_pipeline_tests.orchestration.conftest import Place
+from synth_pipeline_tests.orchestration.waiting import free_port, until
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -155,12 +154,6 @@ def test_the_image_holds_what_the_services_run(compose: dict[str, Any]) -> None:
 # --- the commands of compose, as processes of this machine ---------------------------------------------------------------
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @pytest.fixture
 def postgresql() -> Iterator[int]:
     """The port of a PostgreSQL server of its own; in a folder that its user may enter, which pytest's are not."""
@@ -185,18 +178,6 @@ def _ask(port: int, query: str, **variables: object) -> dict[str, Any]:
         found: dict[str, Any] = json.load(answer)
     assert "errors" not in found, found
     return found["data"]  # type: ignore[no-any-return]
-
-
-def until(check: Any, seconds: float, what: str, pause: float = 0.5) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if found := check():
-                return found
-        except (urllib.error.URLError, ConnectionError, OSError):
-            pass
-        time.sleep(pause)
-    raise AssertionError(f"{what} took longer than {seconds} s")
 
 
 BACKFILL = """mutation($params: LaunchBackfillParams!) {

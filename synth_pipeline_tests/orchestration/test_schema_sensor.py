@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from synth_pipeline.orchestration.build import JOB
 from synth_pipeline.orchestration.resources import Sources
 from synth_pipeline.orchestration.schema_sensor import ATTEMPTS, Cursor, SourceState, build_schema_sensor, decide, rotated, run_key
 from synth_pipeline_tests.orchestration.conftest import Databases, Place, PostgresqlDatabases, SqliteFiles
+from synth_pipeline_tests.orchestration.waiting import until
 
 
 class Watcher:
@@ -47,6 +49,11 @@ class Watcher:
         self.asked = fresh or self.asked
         self.keys += [str(r.run_key) for r in fresh]
         return [str(r.partition_key) for r in fresh]
+
+    def sees(self, names: list[str]) -> bool:
+        """Whether these sources, and no others, have been seen after one more tick."""
+        self.tick()
+        return Cursor.parse(self.cursor).sources.keys() == set(names)
 
     def end_run(self, *, success: bool, status: dg.DagsterRunStatus | None = None) -> None:
         """The run asked for last ends; a success leaves the materialization that ends a refresh."""
@@ -181,19 +188,35 @@ def test_a_source_that_asks_not_to_be_watched_is_not(place: Place, instance: dg.
 
 
 def test_a_budget_that_is_used_up_goes_on_where_it_stopped(place: Place, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look takes half the budget or longer, so that a sweep of eight threads asks at most sixteen; nobody is passed over."""
     names = [f"s{i:02d}" for i in range(24)]
     for name in names:
         place.add(name, rows=3)
     real = pipeline.declared
-    monkeypatch.setattr(pipeline, "declared", lambda config: (time.sleep(0.25), real(config))[1])
-    watcher = Watcher(place, instance, names, budget=0.4)
+    monkeypatch.setattr(pipeline, "declared", lambda config: (time.sleep(0.5), real(config))[1])
+    watcher = Watcher(place, instance, names, budget=1)
     watcher.tick()
     assert "left for the next sweep" in watcher.message
-    start = Cursor.parse(watcher.cursor).start
-    assert start not in (None, names[0])
-    for _ in range(4):
-        watcher.tick()
-    assert Cursor.parse(watcher.cursor).sources.keys() == set(names)
+    assert Cursor.parse(watcher.cursor).start not in (None, names[0])
+    until(lambda: watcher.sees(names), 60, "a look at every source")
+
+
+def test_where_all_that_were_asked_hang_the_others_come_next(place: Place, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many hang as are asked at once: that is no failure while others have not been asked."""
+    names = [f"s{i:02d}" for i in range(12)]
+    for name in names:
+        place.add(name, rows=3)
+    real, answering = pipeline.declared, threading.Event()
+    monkeypatch.setattr(pipeline, "declared", lambda config: (config.name >= "s08" or answering.wait(), real(config))[1])
+    watcher = Watcher(place, instance, names, budget=2)
+    try:
+        assert watcher.tick() == []
+        assert watcher.message.startswith("none answered; not read: s00: no answer within 2 s; ")
+        assert watcher.message.endswith("; 4 left for the next sweep")
+        until(lambda: watcher.sees(names[8:]), 60, "a look at the others")
+    finally:
+        answering.set()
+    until(lambda: watcher.sees(names), 60, "a look at those that hung")
 
 
 def test_fifty_sources_of_which_one_hangs_are_read_within_the_budget(
