@@ -74,4 +74,4 @@ def test_from_the_graph_to_the_report(address: str, browser: Any, place: Place) 
     report.wait_for_load_state()
     assert "shop" in report.title() and report.locator("#diagram .box").count() == 2
     with pytest.raises(urllib.error.HTTPError):
-        urllib.request.urlopen(f"{report.url.rsplit('/', 1)[0]}/crm", timeout=5)
+        urllib.request.urlopen(f"{report.url.rsplit('/', 1)[0]}/crm", timeout=60)

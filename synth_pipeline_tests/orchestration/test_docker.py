@@ -277,7 +277,7 @@ def test_the_commands_of_compose_run_a_partition(place: Place, postgresql: int, 
             assert target.execute("SELECT count(phone), count(*) FROM customer").fetchone() == (0, 10)
         daemons = {d["daemonType"]: d["healthy"] for d in _ask(web, DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]}
         assert daemons["SENSOR"] and daemons["SCHEDULER"] and daemons["QUEUED_RUN_COORDINATOR"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{reports}/shop", timeout=10) as page:
+        with urllib.request.urlopen(f"http://127.0.0.1:{reports}/shop", timeout=60) as page:
             assert b"<html" in page.read().lower()
     assert place.target("shop").exists() and (place.root / "artifacts" / "shop" / "quality_report" / "report.html").exists()
     for log in place.root.glob("*.log"):
