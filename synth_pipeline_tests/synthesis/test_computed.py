@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -154,6 +155,22 @@ def test_a_rule_needs_support(tmp_path: Path) -> None:
     build(tmp_path / "few.db", 4, 15)
     fitted = sp.open(f"sqlite:///{tmp_path}/few.db").metadata().subset(holdout=0.0).fit(seed=1, workers=1)
     assert not RULES & set(fitted.info["rules"])
+
+
+def test_of_two_numbers_that_vary_alike_the_larger_one_is_computed(tmp_path: Path) -> None:
+    """A place on one strand and its counterpart on another, equally long: a start that is computed would lie before the strand's own."""
+    rng = np.random.default_rng(5)
+    with closing(sqlite3.connect(tmp_path / "real.db")) as db, db:
+        db.execute("""CREATE TABLE aligned (id INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,
+            other_first INTEGER NOT NULL, other_last INTEGER NOT NULL)""")
+        firsts, others = rng.geometric(1e-3, 900), rng.geometric(2e-2, 900)
+        lengths = rng.integers(1, 60, 900) + np.maximum(0, 30 - firsts // 100)  # the starts vary a little more than the ends
+        made = zip(firsts, firsts + lengths, others, others + lengths, strict=True)
+        db.executemany("INSERT INTO aligned (first, last, other_first, other_last) VALUES (?, ?, ?, ?)", [tuple(map(int, row)) for row in made])
+    fitted = sp.open(f"sqlite:///{tmp_path}/real.db").metadata().subset(holdout=0.0).fit(seed=1, workers=1)
+    assert any(rule.startswith("aligned.last = ") for rule in fitted.info["rules"]), fitted.info["rules"]
+    with closing(sqlite3.connect(copied(fitted, tmp_path / "copy", 250_000))) as db:
+        assert db.execute("SELECT min(first) > 0, max(last - first <> other_last - other_first) FROM aligned").fetchone() == (1, 0)
 
 
 @pytest.mark.parametrize(("how", "expected"), [("even", [2, 2, 4]), ("up", [2, 3, 4]), ("down", [1, 2, 3])])

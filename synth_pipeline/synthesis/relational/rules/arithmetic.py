@@ -20,6 +20,8 @@ from synth_pipeline.synthesis.relational.rules.formulas import UNITS, Added, Ela
 from synth_pipeline.synthesis.relational.rules.model import Rules
 from synth_pipeline.synthesis.relational.rules.support import SUPPORT, dealt, supported
 
+ALIKE = 0.99
+"""Least share of the spread of another column at which one varies like it."""
 _MOST_OPERANDS, _MOST_FACTORS = 14, 40
 _FEW, _SOME = 24, 400
 _TOLD = 10
@@ -206,7 +208,7 @@ def _is_total(case: _Case, terms: Sequence[tuple[str, float]]) -> bool:
     """
     rules, exact = case.rules, case.rules.exact()
     free = [n for n, _ in terms if n not in exact and not any(rules.needs(m, n) for m, _ in terms if m != n)]
-    return bool(case.x[case.rows].std() >= 0.99 * max((abs(k) * case.values[n][case.rows].std() for n, k in terms if n in free), default=0.0))
+    return bool(case.x[case.rows].std() >= ALIKE * max((abs(k) * case.values[n][case.rows].std() for n, k in terms if n in free), default=0.0))
 
 
 def _other(case: _Case) -> Formula | None:

@@ -11,7 +11,7 @@ from synth_pipeline.catalog.schema import ForeignKey
 from synth_pipeline.synthesis.relational.encode import NumberCodec
 from synth_pipeline.synthesis.relational.frame import Frame
 from synth_pipeline.synthesis.relational.rules.after import find_after
-from synth_pipeline.synthesis.relational.rules.arithmetic import find_arithmetic
+from synth_pipeline.synthesis.relational.rules.arithmetic import ALIKE, find_arithmetic
 from synth_pipeline.synthesis.relational.rules.bounds import find_bounds
 from synth_pipeline.synthesis.relational.rules.children import find_rank, find_total
 from synth_pipeline.synthesis.relational.rules.copies import find_copies
@@ -122,9 +122,19 @@ def _keeps_keys(frame: Frame, column: str, rank: Rank, owner: ForeignKey | None)
 
 
 def _widest(frame: Frame, columns: Collection[str]) -> list[str]:
-    """Numbers in the order in which to look at them: what is computed from the others varies most, as a total does."""
-    codecs = {c: k for c in columns if isinstance(k := frame.codecs[c], NumberCodec)}
-    return sorted(codecs, key=lambda c: -float(np.nanstd(frame.x[c]) * codecs[c].unit) if np.isfinite(frame.x[c]).any() else 0.0)
+    """Numbers in the order in which to look at them: what is computed from the others varies most, as a total does.
+
+    Of those that vary alike the larger one comes first: an end is a start and a length, and the start would be a difference, which may turn
+    out below nothing.
+    """
+    plain = {c: frame.x[c][np.isfinite(frame.x[c])] * k.unit for c in columns if isinstance(k := frame.codecs[c], NumberCodec)}
+    spread = {c: float(x.std()) if len(x) else 0.0 for c, x in plain.items()}
+    alike: list[list[str]] = []
+    for column in sorted(plain, key=lambda c: -spread[c]):
+        if not alike or spread[column] < ALIKE * spread[alike[-1][0]]:
+            alike.append([])
+        alike[-1].append(column)
+    return [c for group in alike for c in sorted(group, key=lambda c: -float(plain[c].mean()) if len(plain[c]) else 0.0)]
 
 
 def _without_computed(frame: Frame, candidates: Collection[str], rules: Rules) -> None:
