@@ -175,8 +175,10 @@ class DuckDB(Engine):
 
     def execute(self, url: str, statements: Sequence[str]) -> None:
         with self._open(url) as db:
+            db.begin()  # each statement would be written to the disk by itself
             for sql in statements:
                 db.execute(sql)
+            db.commit()
 
     def query(self, url: str, sql: str) -> list[tuple[Any, ...]]:
         with self._open(url) as db:

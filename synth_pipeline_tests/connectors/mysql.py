@@ -89,7 +89,7 @@ def open_url(url: str) -> pymysql.connections.Connection:
     parsed = make_url(url)
     return pymysql.connect(
         host=parsed.host, port=parsed.port or 3306, user=parsed.username, password=parsed.password or "", database=parsed.database or None,
-        charset="utf8mb4", autocommit=True, init_command="SET time_zone = '+00:00'",
+        charset="utf8mb4", autocommit=True, init_command="SET time_zone = '+00:00'", ssl_disabled=True,
     )  # fmt: skip
 
 

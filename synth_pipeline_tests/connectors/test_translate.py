@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from synth_pipeline.catalog.schema import Column
+from synth_pipeline.catalog.schema import Column, DatabaseSchema, Table
 from synth_pipeline.catalog.types import LogicalType
 from synth_pipeline.connectors.duckdb.spelling import SPELLING as DUCKDB
 from synth_pipeline.connectors.postgresql.spelling import SPELLING as POSTGRESQL
 from synth_pipeline.connectors.sqlite.spelling import SPELLING as SQLITE
 from synth_pipeline.connectors.translate.expressions import NotSureError, Translator, resolver
+from synth_pipeline.connectors.translate.names import Names
 from synth_pipeline.connectors.translate.views import Relation, view
 
 COLUMNS = (
@@ -96,3 +97,15 @@ def test_views(sql: str, expected: str, columns: list[str]) -> None:
 def test_views_that_are_left_out(query: str) -> None:
     with pytest.raises(NotSureError):
         view(f"CREATE VIEW v AS {query}", Translator("sqlite", POSTGRESQL), RELATIONS)
+
+
+def test_names_of_indexes_are_kept_or_become_others_that_fit() -> None:
+    schema = DatabaseSchema("sqlite", tuple(Table(t, t, (Column("Id", LogicalType("integer")),)) for t in ("orders", "lines")))
+    names, long = Names(schema, POSTGRESQL, None), "ö" * 40
+    place = names.places["orders"]
+    assert [names.free(place, name, "orders") for name in ("by_day", "by_day", "by_day", "lines")] == [
+        "by_day", "orders_by_day", "orders_by_day_2", "orders_lines",
+    ]  # fmt: skip
+    cut = [names.free(place, long, "orders") for _ in range(12)]
+    assert len(set(cut)) == 12 and all(c.startswith("orders_ö") and len(c.encode()) <= POSTGRESQL.name_bytes for c in cut)
+    assert cut[0] == "orders_" + "ö" * 28 and cut[11] == "orders_" + "ö" * 26 + "_12"

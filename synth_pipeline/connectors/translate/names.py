@@ -5,7 +5,9 @@ Tables whose schema has no place get it as a prefix. Columns are never renamed: 
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from synth_pipeline.errors import ExportError
@@ -84,11 +86,18 @@ class Names:
     def free(self, place: Place, name: str, table: str) -> str:
         """A name for an index or constraint that nothing else in its scope has."""
         taken = self._taken[self._scope(place)]
-        wanted = [name, f"{table}_{name}", *(f"{table}_{name}_{i}" for i in range(2, 10_000))]
-        cut = [w.encode()[: self._spelling.name_bytes].decode("utf-8", "ignore") for w in wanted]
-        chosen = next(c for w, c in zip(wanted, cut, strict=True) if (c == w or w != name) and self._folded(c) not in taken)
+        chosen = next(c for c in self._candidates(name, f"{table}_{name}") if self._folded(c) not in taken)
         taken.add(self._folded(chosen))
         return chosen
+
+    def _candidates(self, name: str, longer: str) -> Iterator[str]:
+        """The name where it fits, the longer one as far as it does, and that with numbers."""
+        most = self._spelling.name_bytes
+        if len(name.encode()) <= most:
+            yield name
+        for number in itertools.count(1):
+            end = f"_{number}" if number > 1 else ""
+            yield longer.encode()[: most - len(end)].decode("utf-8", "ignore") + end
 
     def qualified(self, place: Place) -> str:
         """The name with its schema, quoted, as the target's own definitions spell it."""
