@@ -9,11 +9,14 @@ STAMP := $(VENV)/.installed
 
 setup: $(STAMP)
 
+# Most of what is installed is never imported: Python compiles what is when it is.
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
+
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python $(INSTALL) -r requirements.lock
+	$(BIN)/python $(INSTALL) --no-deps --editable .
 	@touch $@
 
 demo: $(STAMP)          ## build the telecom source and make its synthetic copy
@@ -28,7 +31,7 @@ test-cloud: $(VENV)-cloud/.installed  ## BigQuery and Snowflake on emulators, wh
 # Sees the packages of the environment and puts those of the emulators before them.
 $(VENV)-cloud/.installed: $(STAMP) requirements-cloud.lock
 	$(BIN)/python -m venv $(VENV)-cloud
-	$(VENV)-cloud/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-installed -r requirements-cloud.lock
+	$(VENV)-cloud/bin/python $(INSTALL) --no-deps --ignore-installed -r requirements-cloud.lock
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$($(VENV)-cloud/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/environment.pth
 	@touch $@
 
