@@ -3,14 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Most of what is installed is never imported: Python compiles what is when it is.
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: setup demo test test-cloud ui lint stress bench lock clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
-
-# Most of what is installed is never imported: Python compiles what is when it is.
-INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
@@ -54,7 +53,7 @@ clean:                  ## removes what runs have made, not the environment
 	rm -rf artifacts data/telecom.db out .dagster
 
 lock: $(STAMP)          ## pins the newest versions that pyproject.toml allows
-	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/python $(INSTALL) pip-tools
 	$(BIN)/pip-compile --quiet --upgrade --extra dev --strip-extras --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file $(VENV)/lock.txt pyproject.toml
 	@{ sed -n '/^[^#]/q;p' requirements.lock; sed -e '/^#/d' -e '/^$$/d' -e '/^synth-pipeline/d' -e '/^nvidia-/d' -e '/^triton/d' \

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from synth_pipeline_tests.waiting import free_port
+
 _WITHOUT_GEOGRAPHY = """
 import sys
 from bqemulator.cli import main
@@ -22,12 +24,6 @@ for kind in list(vars(engine).values()):
 sys.exit(main())
 """
 """Starts the emulator of BigQuery without an extension for geography, which it would download."""
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @contextmanager
@@ -60,7 +56,7 @@ def _required(package: str) -> None:
 def bigquery() -> Iterator[str]:
     """The address of an emulator of BigQuery."""
     _required("bqemulator")
-    rest, grpc = _free_port(), _free_port()
+    rest, grpc = free_port(), free_port()
     command = [sys.executable, "-c", _WITHOUT_GEOGRAPHY, "start", "--rest-port", str(rest), "--grpc-port", str(grpc), "--log-level", "critical"]
     with _process(command, rest):
         yield f"http://127.0.0.1:{rest}"
@@ -70,7 +66,7 @@ def bigquery() -> Iterator[str]:
 def snowflake() -> Iterator[int]:
     """The port of an emulator of Snowflake."""
     _required("fakesnow")
-    port = _free_port()
+    port = free_port()
     with _process([sys.executable, "-m", "fakesnow", "-s", "-p", str(port)], port):
         yield port
 

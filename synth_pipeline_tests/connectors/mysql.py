@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from synth_pipeline.catalog.schema import Column, DatabaseSchema
 from synth_pipeline.connectors import connect
 from synth_pipeline.connectors.mysql.session import quoted
 from synth_pipeline.connectors.mysql.values import rows
+from synth_pipeline_tests.waiting import free_port
 
 LOCAL = "mysql://root@127.0.0.1:3306/{}"
 _NATIVE = {
@@ -56,9 +56,7 @@ def server() -> Iterator[str]:
 @contextmanager
 def _started(daemon: str, install: str) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="synth-my-"))
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     user = ["--user=root"] if os.geteuid() == 0 else []
     base = [*user, f"--datadir={folder / 'data'}"]
     try:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +24,7 @@ from synth_pipeline.connectors import connect
 from synth_pipeline.errors import ExportError
 from synth_pipeline.export import ExportResult, export_database
 from synth_pipeline_tests.connectors.postgresql import dump, run_sql
+from synth_pipeline_tests.waiting import until
 
 HOSTILE = Path(__file__).resolve().parents[1] / "connectors" / "hostile.sql"
 NewDatabase = Callable[..., str]
@@ -178,10 +178,8 @@ exported({hostile!r}, {target!r}, Path({str(tmp_path / "k")!r}))
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    deadline = time.monotonic() + 60
-    while one(target, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'synth-pipeline' AND datname = current_database()"):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    connected = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'synth-pipeline' AND datname = current_database()"
+    until(lambda: not one(target, connected), 60, "the end of the connection", pause=0.05)
     assert dump(target) == before
     assert one(target, "SELECT count(*) FROM customer") == 300
     assert exported(hostile, target, tmp_path / "again").same_schema

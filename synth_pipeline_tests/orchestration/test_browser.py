@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from synth_pipeline_tests.orchestration.conftest import Place
-from synth_pipeline_tests.orchestration.waiting import free_port, until
+from synth_pipeline_tests.waiting import free_port, until
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 240_000

@@ -28,7 +28,7 @@ from synth_pipeline.orchestration.build import JOB
 from synth_pipeline.orchestration.executors import EXECUTORS
 from synth_pipeline.orchestration.schema_sensor import REQUEST_TAG
 from synth_pipeline_tests.orchestration.conftest import Place
-from synth_pipeline_tests.orchestration.waiting import free_port, until
+from synth_pipeline_tests.waiting import free_port, until
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"

@@ -25,7 +25,7 @@ from synth_pipeline.orchestration.executors import EXECUTORS, executor
 from synth_pipeline.orchestration.settings import Settings
 from synth_pipeline.orchestration.ui import prepare
 from synth_pipeline_tests.orchestration.conftest import Place
-from synth_pipeline_tests.orchestration.waiting import free_port, until
+from synth_pipeline_tests.waiting import free_port, until
 
 BIN = Path(sys.executable).parent
 

@@ -19,7 +19,7 @@ from synth_pipeline.orchestration.build import JOB
 from synth_pipeline.orchestration.resources import Sources
 from synth_pipeline.orchestration.schema_sensor import ATTEMPTS, Cursor, SourceState, build_schema_sensor, decide, rotated, run_key
 from synth_pipeline_tests.orchestration.conftest import Databases, Place, PostgresqlDatabases, SqliteFiles
-from synth_pipeline_tests.orchestration.waiting import until
+from synth_pipeline_tests.waiting import until
 
 
 class Watcher:

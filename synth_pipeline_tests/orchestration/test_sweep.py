@@ -6,7 +6,7 @@ import threading
 import time
 
 from synth_pipeline.orchestration.sweep import Sweeper
-from synth_pipeline_tests.orchestration.waiting import until
+from synth_pipeline_tests.waiting import until
 
 
 def test_all_answer() -> None:

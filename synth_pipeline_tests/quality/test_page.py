@@ -110,9 +110,9 @@ def test_nothing_in_the_diagram_of_77_tables_overlaps(
     shared_data: Path, browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Measured in the browser, in the font that it has: boxes, titles beside scores, keys inside their boxes."""
-    monkeypatch.setattr("synth_pipeline.quality.report.published_scores", lambda *_, **__: None)  # not in the diagram, and slow
     from synth_pipeline_tests.quality.test_databases import build, cut
 
+    monkeypatch.setattr("synth_pipeline.quality.report.published_scores", lambda *_, **__: None)  # not in the diagram, and slow
     path = shared_data / "ensembl_core.db"
     schema, bundle = bundle_of(path, tmp_path / "real")
     connector = connect(f"sqlite:///{path}")

@@ -1,4 +1,4 @@
-"""Waiting for processes that a test has started, and for what they do."""
+"""Ports for the processes that a test starts, and waiting for what they do."""
 
 from __future__ import annotations
 
